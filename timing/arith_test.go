@@ -1,0 +1,141 @@
+package timing_test
+
+import (
+	"testing"
+	"time"
+
+	"tourbillon/timing"
+	"tourbillon/timing/timingtest"
+)
+
+func TestNextOnGrid(t *testing.T) {
+	const ms = timing.Instant(time.Millisecond)
+	cases := []struct {
+		name     string
+		now      timing.Instant
+		wantNext timing.Instant
+		overrun  int
+	}{
+		{"in time", 100 * ms, 110 * ms, 0},
+		{"just in time", 110*ms - 1, 110 * ms, 0},
+		{"one period late", 110 * ms, 120 * ms, 1},
+		{"stalled", 165 * ms, 170 * ms, 6},
+		{"before its instant, by a lead", 99 * ms, 110 * ms, 0},
+	}
+	for _, c := range cases {
+		next, overrun := timing.NextOnGrid(100*ms, 10*time.Millisecond, c.now)
+		if next != c.wantNext || overrun != c.overrun {
+			t.Errorf("%s: next %d overrun %d, want %d and %d", c.name, next/ms, overrun, c.wantNext/ms, c.overrun)
+		}
+	}
+}
+
+func TestPeriodicAfterStallRunsOnce(t *testing.T) {
+	clock := timingtest.NewManual()
+	start := clock.Now()
+	stalled := false
+	var ticks []timing.Tick
+	p := timing.Every(clock, start.Add(10*time.Millisecond), 10*time.Millisecond, func(tick timing.Tick) {
+		ticks = append(ticks, tick)
+		if !stalled {
+			stalled = true
+			clock.AdvanceTo(start.Add(55 * time.Millisecond)) // The program stood still inside this callback.
+		}
+	})
+	defer p.Stop()
+	clock.AdvanceTo(start.Add(61 * time.Millisecond))
+	var got []time.Duration
+	missed := 0
+	for _, tick := range ticks {
+		got = append(got, tick.Due.Sub(start))
+		missed += tick.Overrun
+	}
+	if len(got) == 0 || got[len(got)-1] != 60*time.Millisecond {
+		t.Errorf("the last tick stands for %v, want the grid's 60ms", got)
+	}
+	if len(got)+missed != 6 {
+		t.Errorf("%d ticks and %d counted as missed, want 6 together: %v", len(got), missed, got)
+	}
+}
+
+func TestPeriodicLeadAndPeriodChange(t *testing.T) {
+	clock := timingtest.NewManual()
+	start := clock.Now()
+	var at []time.Duration
+	p := timing.Every(clock, start.Add(10*time.Millisecond), 10*time.Millisecond, func(timing.Tick) {
+		at = append(at, clock.Now().Sub(start))
+	})
+	p.SetLead(time.Millisecond)
+	clock.Advance(25 * time.Millisecond) // 10 was armed before the lead was set; the next comes 1 ms early.
+	p.SetPeriod(20 * time.Millisecond)   // Counted from the grid instant 20.
+	clock.Advance(40 * time.Millisecond)
+	p.Stop()
+	clock.Advance(time.Second)
+	want := []time.Duration{10, 19, 39, 59}
+	if len(at) != len(want) {
+		t.Fatalf("fired at %v, want %v ms", at, want)
+	}
+	for i := range want {
+		if at[i] != want[i]*time.Millisecond {
+			t.Errorf("firing %d at %v, want %v ms", i, at[i], want[i])
+		}
+	}
+	if clock.Pending() != 0 {
+		t.Errorf("%d timers pending after Stop, want 0", clock.Pending())
+	}
+}
+
+// TestRTT follows RFC 6298 section 2 by hand: R=100, then 140.
+func TestRTT(t *testing.T) {
+	var r timing.RTT
+	r.Observe(100 * time.Millisecond)
+	if r.Smoothed != 100*time.Millisecond || r.Variation != 50*time.Millisecond {
+		t.Errorf("first sample: SRTT %v RTTVAR %v, want 100ms and 50ms", r.Smoothed, r.Variation)
+	}
+	r.Observe(140 * time.Millisecond)
+	if want := 47500 * time.Microsecond; r.Variation != want {
+		t.Errorf("RTTVAR %v, want 3/4·50 + 1/4·40 = %v", r.Variation, want)
+	}
+	if want := 105 * time.Millisecond; r.Smoothed != want {
+		t.Errorf("SRTT %v, want 7/8·100 + 1/8·140 = %v", r.Smoothed, want)
+	}
+	if want := 2500 * time.Microsecond; r.Jitter != want {
+		t.Errorf("jitter %v, want 40/16 = %v", r.Jitter, want)
+	}
+	if got := r.Lead(200 * time.Microsecond); got != 200*time.Microsecond {
+		t.Errorf("lead %v, want the cap", got)
+	}
+}
+
+func TestMeterRecordsLateness(t *testing.T) {
+	clock := timingtest.NewManual()
+	meter := timing.NewMeter(clock)
+	metered := meter.Clock("test", clock)
+	timer := metered.AfterFunc(10*time.Millisecond, func() {})
+	clock.Advance(10 * time.Millisecond)
+	// An arming in the past is late by as much as it was overdue.
+	timer.ResetAt(clock.Now().Add(-3 * time.Millisecond))
+	clock.Advance(0)
+	if timer.Reset(time.Second); !timer.Stop() {
+		t.Error("Stop of an armed metered timer: false, want true")
+	}
+	labels := meter.Labels()
+	if len(labels) != 1 || labels[0].Name != "test" || labels[0].Total != 2 || labels[0].Early != 0 {
+		t.Fatalf("labels %+v, want one named test with 2 fires, none early", labels)
+	}
+	if got := labels[0].Recent.Max; got < 2900*time.Microsecond || got > 3100*time.Microsecond {
+		t.Errorf("the largest lateness is %v, want about 3ms", got)
+	}
+	clock.Advance(10 * time.Minute)
+	if recent := meter.Labels()[0].Recent.Fires; recent != 0 {
+		t.Errorf("%d recent fires after ten quiet minutes, want 0", recent)
+	}
+}
+
+func TestMeterDoesNotAllocate(t *testing.T) {
+	clock := timingtest.NewManual()
+	label := timing.NewMeter(clock).Label("test")
+	if n := testing.AllocsPerRun(1000, func() { label.Record(time.Microsecond, clock.Now()) }); n != 0 {
+		t.Errorf("recording allocates %v times, want 0", n)
+	}
+}

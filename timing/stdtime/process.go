@@ -1,0 +1,89 @@
+package stdtime
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tourbillon/timing"
+)
+
+// process is what the whole process's timers run on.
+type process struct {
+	clock timing.Clock
+	meter *timing.Meter
+	// wall is the clock's date; nil for clocks that keep real time, where package time's own is right and cheaper.
+	wall func() time.Time
+	// sites maps the program counters of arming calls to their clocks; replaced whole when one is added.
+	sites   atomic.Pointer[map[uintptr]*site]
+	addSite sync.Mutex
+}
+
+var (
+	current = startWith(timing.Runtime{})
+	inUse   atomic.Bool
+	// armed counts the timers that SwapForTest must not strand.
+	armed atomic.Int64
+)
+
+func startWith(clock timing.Clock) *atomic.Pointer[process] {
+	var p atomic.Pointer[process]
+	p.Store(newProcess(clock, nil))
+	return &p
+}
+
+// ErrClockSet is what Use returns when the process clock was already set.
+var ErrClockSet = errors.New("stdtime: the process clock is already set: call Use once, before the first pion object")
+
+// Use sets the process clock. Lateness is recorded in meter under the label of each module; nil records nothing.
+func Use(clock timing.Clock, meter *timing.Meter) error {
+	if !inUse.CompareAndSwap(false, true) {
+		return ErrClockSet
+	}
+	current.Store(newProcess(clock, meter))
+	return nil
+}
+
+// SwapForTest sets the process clock for one test and returns what restores the one before. It panics while a timer
+// of the present clock is armed, which would then never fire or fire on the wrong clock.
+func SwapForTest(clock timing.Clock, meter *timing.Meter) (restore func()) {
+	if n := armed.Load(); n != 0 {
+		panic("stdtime: SwapForTest while timers are armed")
+	}
+	before := current.Swap(newProcess(clock, meter))
+	return func() { current.Store(before) }
+}
+
+func newProcess(clock timing.Clock, meter *timing.Meter) *process {
+	p := &process{clock: clock, meter: meter}
+	if dated, ok := clock.(interface{ Time() time.Time }); ok {
+		p.wall = dated.Time
+	}
+	p.sites.Store(&map[uintptr]*site{})
+	return p
+}
+
+// Now is package time's, or the date of a manual clock.
+func Now() Time {
+	if p := current.Load(); p.wall != nil {
+		return p.wall()
+	}
+	return time.Now()
+}
+
+// Since returns the time elapsed since t.
+func Since(t Time) Duration {
+	if p := current.Load(); p.wall != nil {
+		return p.wall().Sub(t)
+	}
+	return time.Since(t)
+}
+
+// Until returns the duration until t.
+func Until(t Time) Duration {
+	if p := current.Load(); p.wall != nil {
+		return t.Sub(p.wall())
+	}
+	return time.Until(t)
+}
