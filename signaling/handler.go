@@ -1,0 +1,96 @@
+package signaling
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+)
+
+// Register mounts the service at GET /ws. Where e has an IPExtractor, limits go by the address that it returns, which
+// a server behind a trusted proxy needs; otherwise by that of the TCP connection.
+func (s *Server) Register(e *echo.Echo) {
+	e.GET("/ws", s.serve)
+}
+
+// serve turns a request into a connection and returns: net/http then frees what it held for the request.
+func (s *Server) serve(c echo.Context) error {
+	addr := clientAddr(c)
+	if refusal := s.refuseRequest(c.Request()); refusal != nil {
+		s.counts.refusedRequests.Add(1)
+		return refusal
+	}
+	if !s.gate.open(addr.Addr()) {
+		s.counts.refusedRequests.Add(1)
+		return echo.NewHTTPError(http.StatusTooManyRequests, "too many connections from this address wait to join a room")
+	}
+	sock, err := s.upgrader.upgrade(c.Response(), c.Request())
+	if err != nil {
+		s.gate.settle(addr.Addr())
+		s.counts.refusedRequests.Add(1)
+		s.config.Log.Debug("handshake failed", "address", addr, "error", err)
+		if errors.Is(err, http.ErrNotSupported) {
+			return echo.NewHTTPError(http.StatusHTTPVersionNotSupported, "WebSockets need HTTP/1.1 here")
+		}
+		return nil // The connection is net/http's no longer; the library has answered.
+	}
+	s.start(sock, addr, hostname(c.Request().Host))
+	return nil
+}
+
+func (s *Server) start(sock *gwsSocket, addr netip.AddrPort, host string) {
+	conn := s.attach(sock, addr, host)
+	if conn == nil {
+		s.gate.settle(addr.Addr())
+		sock.Close(closeRestart, string(ReasonShutdown))
+		sock.Abort()
+		return
+	}
+	go func() { // Counted by attach, ended by the socket's end.
+		defer s.release(conn)
+		sock.run(conn.receive, func(cause any) { s.detach(conn, cause) })
+	}()
+}
+
+// refuseRequest judges a request before anything is spent on it; nil lets it pass.
+func (s *Server) refuseRequest(r *http.Request) *echo.HTTPError {
+	switch {
+	case s.hub.stopped():
+		return echo.NewHTTPError(http.StatusServiceUnavailable, "the server is stopping")
+	case s.config.LoopbackOnly && !loopbackHost(r.Host):
+		return echo.NewHTTPError(http.StatusForbidden, "this server is for loopback: ask for it as localhost or 127.0.0.1")
+	case !originAllowed(r, s.config.Origins):
+		return echo.NewHTTPError(http.StatusForbidden, "pages of this origin may not connect: add it to the allowed origins")
+	case !strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
+		return echo.NewHTTPError(http.StatusBadRequest, "this is a WebSocket endpoint")
+	case !offersSubprotocol(r):
+		return echo.NewHTTPError(http.StatusBadRequest, "offer the WebSocket subprotocol "+Subprotocol)
+	}
+	return nil
+}
+
+func offersSubprotocol(r *http.Request) bool {
+	for _, line := range r.Header.Values("Sec-WebSocket-Protocol") {
+		for name := range strings.SplitSeq(line, ",") {
+			if strings.TrimSpace(name) == Subprotocol {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// clientAddr returns the client's address, and port 0 where only the proxy in between is known by port.
+func clientAddr(c echo.Context) netip.AddrPort {
+	addr, _ := netip.ParseAddrPort(c.Request().RemoteAddr) // net/http's own text; the zero value is a network as well.
+	if c.Echo().IPExtractor == nil {
+		return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+	}
+	real, err := netip.ParseAddr(c.RealIP())
+	if err != nil {
+		return addr
+	}
+	return netip.AddrPortFrom(real.Unmap(), 0)
+}

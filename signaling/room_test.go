@@ -1,0 +1,219 @@
+package signaling
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"tourbillon/timing"
+)
+
+func joining(conn connID, peer string) joinEvent {
+	return joinEvent{conn: conn, peer: peer, name: "name of " + peer}
+}
+
+func welcomed(conn connID, peer string, peers ...peerMessage) sendEffect {
+	if peers == nil {
+		peers = []peerMessage{}
+	}
+	text := joinedMessage{Type: typeJoined, Room: "r", Peer: peer, Peers: peers}
+	return sendEffect{to: []connID{conn}, message: text}
+}
+
+func peerOf(id string, polite bool) peerMessage {
+	return peerMessage{ID: id, Name: "name of " + id, Polite: polite}
+}
+
+func TestRoom(t *testing.T) {
+	limits := Limits{RoomPeers: 2, Candidates: 1}.withDefaults()
+	two := []event{joining(1, "a"), joining(2, "b")}
+	candidate := directEvent{conn: 2, to: "a", kind: typeCandidate, candidate: []byte(`null`)}
+	offer := directEvent{conn: 2, to: "a", kind: typeOffer, sdp: "v=0"}
+	relayed := sendEffect{to: []connID{1}, message: relayMessage{Type: typeOffer, From: "b", SDP: "v=0"}}
+
+	for name, test := range map[string]struct {
+		before  []event
+		event   event
+		effects []effect
+		code    Code
+	}{
+		"first join": {nil, joining(1, "a"), []effect{welcomed(1, "a")}, ""},
+		"second join": {two[:1], joining(2, "b"), []effect{
+			welcomed(2, "b", peerOf("a", true)),
+			sendEffect{to: []connID{1}, message: peerJoinedMessage{typePeerJoined, peerOf("b", false)}},
+		}, ""},
+		"joined already": {two, joining(1, "c"), nil, CodeAlreadyJoined},
+		"room full":      {two, joining(3, "c"), nil, CodeRoomFull},
+		"taken over": {two, joining(3, "a"), []effect{
+			closeEffect{conn: 1, reason: ReasonReplaced}, welcomed(3, "a", peerOf("b", false)),
+		}, ""},
+		"taken over later": {append(slices.Clone(two), joining(3, "a")), joining(4, "b"), []effect{
+			closeEffect{conn: 2, reason: ReasonReplaced}, welcomed(4, "b", peerOf("a", true)),
+		}, ""},
+		"replaced one goes": {append(slices.Clone(two), joining(3, "a")), goneEvent{1, ReasonClosed}, nil, ""},
+		"offer":             {two, offer, []effect{relayed}, ""},
+		"candidate": {two, candidate, []effect{sendEffect{to: []connID{1}, message: relayMessage{
+			Type: typeCandidate, From: "b", Candidate: []byte(`null`)}}}, ""},
+		"too many candidates": {append(slices.Clone(two), candidate), candidate, nil, CodeRateLimited},
+		"candidates after an offer": {append(slices.Clone(two), candidate, offer), candidate,
+			[]effect{sendEffect{to: []connID{1}, message: relayMessage{
+				Type: typeCandidate, From: "b", Candidate: []byte(`null`)}}}, ""},
+		"to nobody":   {two, directEvent{conn: 1, to: "c", kind: typeOffer}, nil, CodeUnknownPeer},
+		"to itself":   {two, directEvent{conn: 1, to: "a", kind: typeOffer}, nil, CodeUnknownPeer},
+		"by stranger": {two, directEvent{conn: 9, to: "a", kind: typeOffer}, nil, CodeNotJoined},
+		"gone": {two, goneEvent{1, ReasonTimeout}, []effect{
+			sendEffect{to: []connID{2}, message: peerLeftMessage{typePeerLeft, "a", ReasonTimeout}}}, ""},
+		"last one gone": {two[:1], goneEvent{1, ReasonLeft}, nil, ""},
+		"gone twice":    {append(slices.Clone(two), goneEvent{1, ReasonLeft}), goneEvent{1, ReasonLeft}, nil, ""},
+		"back as newcomer": {append(slices.Clone(two), goneEvent{1, ReasonClosed}), joining(3, "a"), []effect{
+			welcomed(3, "a", peerOf("b", true)),
+			sendEffect{to: []connID{2}, message: peerJoinedMessage{typePeerJoined, peerOf("a", false)}},
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRoom("r", limits)
+			for _, e := range test.before {
+				if _, refusal := r.apply(e, noon); refusal != nil {
+					t.Fatal(refusal)
+				}
+			}
+			effects, refusal := r.apply(test.event, noon)
+			if !reflect.DeepEqual(effects, test.effects) {
+				t.Errorf("got  %+v\nwant %+v", effects, test.effects)
+			}
+			if (refusal == nil) != (test.code == "") || refusal != nil && refusal.Code != test.code {
+				t.Errorf("refusal %v, want %q", refusal, test.code)
+			}
+		})
+	}
+}
+
+// world is what the clients of a fuzzed room believe, built from the effects alone.
+type world struct {
+	t    *testing.T
+	room *room
+	// peers is the id that each connection holds, views what it knows of the others: id → its own politeness.
+	peers map[connID]string
+	views map[connID]map[string]bool
+}
+
+func (w *world) apply(e event) {
+	effects, _ := w.room.apply(e, noon)
+	if gone, ok := e.(goneEvent); ok {
+		w.forget(gone.conn)
+	}
+	for _, e := range effects {
+		switch e := e.(type) {
+		case closeEffect:
+			w.forget(e.conn)
+		case sendEffect:
+			for _, to := range e.to {
+				w.deliver(to, e.message)
+			}
+		}
+	}
+	w.check()
+}
+
+func (w *world) forget(conn connID) {
+	delete(w.peers, conn)
+	delete(w.views, conn)
+}
+
+func (w *world) deliver(to connID, message any) {
+	if w.room.byConn[to] == nil {
+		w.t.Fatalf("effect for connection %d outside the room: %+v", to, message)
+	}
+	switch m := message.(type) {
+	case joinedMessage:
+		w.peers[to], w.views[to] = m.Peer, map[string]bool{}
+		for _, p := range m.Peers {
+			w.views[to][p.ID] = p.Polite
+		}
+	case peerJoinedMessage:
+		if _, known := w.views[to][m.Peer.ID]; known {
+			w.t.Fatalf("%s was told twice of %s", w.peers[to], m.Peer.ID)
+		}
+		w.views[to][m.Peer.ID] = m.Peer.Polite
+	case peerLeftMessage:
+		if _, known := w.views[to][m.Peer]; !known {
+			w.t.Fatalf("%s was told that %s left, whom it did not know", w.peers[to], m.Peer)
+		}
+		delete(w.views[to], m.Peer)
+	case relayMessage:
+		if _, known := w.views[to][m.From]; !known {
+			w.t.Fatalf("%s hears from %s, whom it does not know", w.peers[to], m.From)
+		}
+	}
+}
+
+// check holds the invariants: everybody knows exactly the others, and of each pair the later one is polite.
+func (w *world) check() {
+	if len(w.peers) != len(w.room.byConn) || len(w.room.byConn) != len(w.room.byPeer) {
+		w.t.Fatalf("%d clients in, %d members by connection, %d by id", len(w.peers), len(w.room.byConn), len(w.room.byPeer))
+	}
+	for conn, id := range w.peers {
+		if len(w.views[conn]) != len(w.peers)-1 {
+			w.t.Fatalf("%s knows %v of %d peers", id, w.views[conn], len(w.peers))
+		}
+		for other, otherID := range w.peers {
+			if other == conn {
+				continue
+			}
+			polite, known := w.views[conn][otherID]
+			if later := w.room.byPeer[id].slot > w.room.byPeer[otherID].slot; !known || polite != later {
+				w.t.Fatalf("%s towards %s: known %v, polite %v, later %v", id, otherID, known, polite, later)
+			}
+		}
+	}
+}
+
+func FuzzRoom(f *testing.F) {
+	f.Add([]byte{0x00, 0x01, 0x00, 0x12, 0x00, 0x21, 0x40, 0x12, 0x80, 0x01})
+	f.Add([]byte{0x00, 0x00, 0x01, 0x00, 0x02, 0x00, 0x80, 0x00, 0x81, 0x00})
+	f.Fuzz(func(t *testing.T, script []byte) {
+		w := &world{
+			t: t, room: newRoom("r", Limits{RoomPeers: 5}.withDefaults()),
+			peers: map[connID]string{}, views: map[connID]map[string]bool{},
+		}
+		for ; len(script) > 1; script = script[2:] {
+			conn, peer := connID(script[0]&0x0f), fmt.Sprint("p", script[1]&0x07)
+			switch script[0] >> 6 {
+			case 0, 1:
+				w.apply(joinEvent{conn: conn, peer: peer})
+			case 2:
+				w.apply(goneEvent{conn: conn, reason: ReasonClosed})
+			case 3:
+				w.apply(directEvent{conn: conn, to: peer, kind: typeCandidate})
+			}
+		}
+	})
+}
+
+func TestPeerIDs(t *testing.T) {
+	seen := map[string]bool{}
+	for range 1000 {
+		id := newPeerID()
+		if len(id) < 10 || seen[id] {
+			t.Fatalf("peer id %q", id)
+		}
+		seen[id] = true
+	}
+}
+
+func TestBucketRefills(t *testing.T) {
+	var b bucket
+	for range 60 {
+		if !b.take(0, 20, 60) {
+			t.Fatal("the burst is not 60")
+		}
+	}
+	if b.take(0, 20, 60) || !b.take(50*ms, 20, 60) || b.take(50*ms, 20, 60) {
+		t.Error("20 a second do not come back one each 50 ms")
+	}
+	if idle := timing.Instant(time.Hour); !b.take(idle, 20, 60) || b.used != 1 {
+		t.Errorf("after an hour %v are used", b.used)
+	}
+}
