@@ -1,0 +1,208 @@
+package turn_test
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/pion/stun/v4"
+
+	"tourbillon/timing/timingtest"
+	"tourbillon/turn"
+)
+
+func TestGarbageDoesNotKill(t *testing.T) {
+	server := listen(t, turn.Config{UDP: []string{"127.0.0.1:0"}, TCP: []string{"127.0.0.1:0"}})
+	username, password := issued("alice", time.Now())
+	c := newRawClient(t, server, username, password)
+	oldBinding := stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw
+	oldBinding[4] ^= 0xff // RFC 3489: no cookie
+	garbage := [][]byte{
+		{0}, {0xff, 0xff, 0xff, 0xff}, {0x80, 0, 0, 0, 0, 0, 0, 0}, {0x40, 0, 0xff, 0xff}, oldBinding, make([]byte, 1500),
+	}
+	for _, p := range garbage {
+		if _, err := c.conn.Write(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Well-formed, and nothing that anybody may ask for.
+	for _, p := range [][]byte{
+		{0x40, 0, 0, 4, 1, 2, 3, 4}, // ChannelData without an allocation
+		stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodSend, stun.ClassIndication)).Raw,
+		stun.MustBuild(stun.TransactionID, stun.NewType(0xf, stun.ClassRequest)).Raw,
+	} {
+		if _, err := c.conn.Write(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code := errorCode(t, c.allocate()); code != 0 {
+		t.Fatalf("allocate after garbage answered %d", code)
+	}
+	if n := server.Stats().Garbage; n != uint64(len(garbage)) {
+		t.Errorf("%d of %d counted as garbage", n, len(garbage))
+	}
+	// Frames whose length overflows 16 bits when padded or added to: pion's splitter never gets past them.
+	for _, p := range [][]byte{
+		{0x40, 0, 0xff, 0xfc, 0, 0, 0, 0, 0}, {0x40, 0, 0xff, 0xff, 0, 0, 0, 0, 0},
+		append([]byte{0, 1, 0xff, 0xec, 0x21, 0x12, 0xa4, 0x42}, make([]byte, 12)...),
+	} {
+		conn, err := net.Dial("tcp", addressOf(t, server, turn.TCP).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		whole := append(p, make([]byte, 1<<16+24-len(p))...)
+		size := 4 + (int(p[2])<<8+int(p[3])+3)&^3
+		if p[0] == 0 {
+			size = 20 + int(p[2])<<8 + int(p[3])
+		}
+		ask := stun.MustBuild(stun.TransactionID, stun.BindingRequest)
+		if _, err := conn.Write(append(whole[:size], ask.Raw...)); err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(conn, make([]byte, 20)); err != nil {
+			t.Errorf("frame %x…: no answer to the request behind it: %v", p, err)
+		}
+	}
+	// A stream that is no TURN is closed.
+	conn, err := net.Dial("tcp", addressOf(t, server, turn.TCP).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte("\x16\x03\x01 a TLS ClientHello")); err != nil {
+		t.Fatal(err)
+	}
+	expectClosed(t, conn)
+}
+
+// expectClosed waits for the server to end a connection.
+func expectClosed(t *testing.T, conn net.Conn) {
+	t.Helper()
+	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := io.Copy(io.Discard, conn)
+	if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+		t.Error("the connection stays open")
+	}
+}
+
+// TestChallengesAreThrottled asks without credentials, on a clock that stands still, and counts the answers.
+func TestChallengesAreThrottled(t *testing.T) {
+	clock := timingtest.NewManual()
+	server := listen(t, turn.Config{UDP: []string{"127.0.0.1:0"}, Clock: clock})
+	username, password := issued("alice", time.Now())
+	known := newRawClient(t, server, username, password)
+	if code := errorCode(t, known.allocate()); code != 0 { // Took one challenge.
+		t.Fatalf("allocate answered %d", code)
+	}
+	flood := func(message stun.MessageType, n int) {
+		for range n {
+			if _, err := known.conn.Write(stun.MustBuild(stun.TransactionID, message).Raw); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// Authenticated requests are answered as ever, and this one proves that the flood was handled.
+		for range 50 {
+			if code := errorCode(t, known.request(stun.MethodRefresh)); code != 0 {
+				t.Fatalf("refresh answered %d", code)
+			}
+		}
+	}
+	flood(stun.NewType(stun.MethodAllocate, stun.ClassRequest), 40)
+	if n := server.Stats().ThrottledChallenges; n != 40-9 {
+		t.Errorf("%d of 40 challenges withheld, want 31", n)
+	}
+	flood(stun.BindingRequest, 40)
+	if n := server.Stats().ThrottledBindings; n != 20 {
+		t.Errorf("%d of 40 Binding responses withheld, want 20", n)
+	}
+	clock.Advance(time.Second)
+	flood(stun.NewType(stun.MethodAllocate, stun.ClassRequest), 10)
+	if n := server.Stats().ThrottledChallenges; n != 31 {
+		t.Errorf("a second later challenges are still withheld: %d", n)
+	}
+	if n := server.Stats().Garbage; n != 0 {
+		t.Errorf("%d packets taken for garbage", n)
+	}
+}
+
+// TestStrangersAreCutOff opens connections that never authenticate; the clock then passes their deadline.
+func TestStrangersAreCutOff(t *testing.T) {
+	certificate, trust := selfSigned(t)
+	clock := timingtest.NewManual()
+	server := listen(t, turn.Config{
+		UDP: []string{"127.0.0.1:0"}, TCP: []string{"127.0.0.1:0"}, TLS: []string{"127.0.0.1:0"}, TLSConfig: certificate,
+		Clock: clock,
+	})
+	username, password := issued("alice", time.Now())
+	relay, err := client(t, server, turn.TCP, nil, username, password).Allocate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer relay.Close()
+	dial := func(transport turn.Transport) net.Conn {
+		conn, err := net.Dial("tcp", addressOf(t, server, transport).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		return conn
+	}
+	silentTCP, silentTLS := dial(turn.TCP), dial(turn.TLS)
+	idle, err := tls.Dial("tcp", addressOf(t, server, turn.TLS).String(), trust)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer idle.Close()
+	// An answer says that the server's side of the handshake is over.
+	if _, err := idle.Write(stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := idle.Read(make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "three deadlines are armed", func() bool { return clock.Pending() == 3 })
+	clock.Advance(10 * time.Second)
+	for _, conn := range []net.Conn{silentTCP, silentTLS, idle} {
+		expectClosed(t, conn)
+	}
+	eventually(t, "three are counted", func() bool { return server.Stats().FailedConns == 3 })
+	if n := len(server.Allocations()); n != 1 {
+		t.Errorf("%d allocations; the one that authenticated was cut off too", n)
+	}
+	for range 20 {
+		dial(turn.TCP)
+	}
+	expectClosed(t, dial(turn.TCP))
+	if n := server.Stats().RefusedConns; n != 1 {
+		t.Errorf("%d connections refused, want the 21st", n)
+	}
+}
+
+func TestPanicCostsOneRequest(t *testing.T) {
+	calls := 0
+	server := listen(t, turn.Config{UDP: []string{"127.0.0.1:0"}, Now: func() time.Time {
+		if calls++; calls == 1 {
+			panic("a broken clock")
+		}
+		return time.Now()
+	}})
+	username, password := issued("alice", time.Now())
+	c := newRawClient(t, server, username, password)
+	if code := errorCode(t, c.allocate()); code != 400 {
+		t.Errorf("the request that met the panic was answered %d", code)
+	}
+	if code := errorCode(t, c.allocate()); code != 0 {
+		t.Errorf("the next request was answered %d", code)
+	}
+	if n := server.Stats().Panics; n != 1 {
+		t.Errorf("%d panics counted", n)
+	}
+}

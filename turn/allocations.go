@@ -1,0 +1,179 @@
+package turn
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"tourbillon/timing"
+)
+
+// Allocation is one live allocation as the admin page shows it.
+type Allocation struct {
+	// Client is the client's address as seen here, Server the listener's, Relay what the client was given.
+	Client, Server, Relay netip.AddrPort
+	Transport             Transport
+	// User is the user id fit to be shown: at most 256 bytes, no control characters. It is still text of a stranger.
+	User  string
+	Since time.Time
+	// Permissions and Channels count what is installed now.
+	Permissions, Channels int
+	// ToPeers and FromPeers count what the relay socket sent and received, payload bytes only. Denied counts packets
+	// of both directions that the policy stopped.
+	ToPeers, FromPeers Traffic
+	Denied             uint64
+}
+
+// clientKey names a client on one listener: the part of the 5-tuple (RFC 8656 3.2) that varies there.
+type clientKey struct {
+	listener int
+	client   netip.AddrPort
+}
+
+// entry is the table's record of one allocation.
+type entry struct {
+	key         clientKey
+	shown       Allocation // what does not change, and no counts
+	socket      *relayConn
+	permissions map[netip.Addr]struct{}
+	channels    map[uint16]struct{}
+	newPeers    bucket
+}
+
+// allocations is the table that pion's events fill. It owns the quota and every entry; its mutex is a leaf and is
+// never held over I/O or a callback.
+type allocations struct {
+	limits Limits
+	clock  timing.Clock
+
+	mu       sync.Mutex // guards what follows
+	quota    *quota
+	byClient map[clientKey]*entry
+	byRelay  map[netip.AddrPort]*entry
+	// outlived holds entries whose client already has a new allocation while pion's event of the old one's end is
+	// still to come; pion names the client in that event and not the relay.
+	outlived map[clientKey][]*entry
+}
+
+func newAllocations(limits Limits, clock timing.Clock) *allocations {
+	return &allocations{
+		limits: limits, clock: clock, quota: newQuota(limits),
+		byClient: make(map[clientKey]*entry),
+		byRelay:  make(map[netip.AddrPort]*entry),
+		outlived: make(map[clientKey][]*entry),
+	}
+}
+
+// reserve asks the quota for one more allocation.
+func (t *allocations) reserve(key clientKey, user string) bool {
+	now := t.clock.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.quota.reserve(key, user, now)
+}
+
+// created records an allocation. shown.User is the raw user id, which quotas count by.
+func (t *allocations) created(key clientKey, shown Allocation, socket *relayConn) {
+	user := shown.User
+	shown.User = printable(user)
+	e := &entry{
+		key: key, shown: shown, socket: socket,
+		permissions: make(map[netip.Addr]struct{}),
+		channels:    make(map[uint16]struct{}),
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if old, ok := t.byClient[key]; ok {
+		t.outlived[key] = append(t.outlived[key], old)
+	}
+	t.byClient[key] = e
+	t.byRelay[shown.Relay] = e
+	t.quota.confirm(key, user)
+}
+
+// deleted forgets a client's allocation: an outlived one first, since it ended first. It tells whether there was one.
+func (t *allocations) deleted(key clientKey) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var e *entry
+	if old := t.outlived[key]; len(old) > 0 {
+		e = old[0]
+		if t.outlived[key] = old[1:]; len(old) == 1 {
+			delete(t.outlived, key)
+		}
+	} else if e = t.byClient[key]; e != nil {
+		delete(t.byClient, key)
+		t.quota.release(key)
+	}
+	if e != nil && t.byRelay[e.shown.Relay] == e {
+		delete(t.byRelay, e.shown.Relay)
+	}
+	return e != nil
+}
+
+// update changes the entry of a relay address, if there is one.
+func (t *allocations) update(relay netip.AddrPort, change func(*entry)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e, ok := t.byRelay[relay]; ok {
+		change(e)
+	}
+}
+
+// Reasons for refusing a permission that are not the policy's.
+const (
+	reasonNoAllocation Reason = "no-allocation"
+	reasonPermissions  Reason = "permission-limit"
+	reasonChannels     Reason = "channel-limit"
+	reasonNewPeers     Reason = "new-peer-rate"
+)
+
+// admit holds a permission or channel against the allocation's limits. channel is the number that a ChannelBind asks
+// for and 0 for CreatePermission. A refresh of what is installed always passes.
+func (t *allocations) admit(key clientKey, peer netip.Addr, channel uint16) (Reason, bool) {
+	now := t.clock.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e, ok := t.byClient[key]
+	if !ok {
+		return reasonNoAllocation, false
+	}
+	if _, bound := e.channels[channel]; channel != 0 && !bound &&
+		reached(len(e.channels), t.limits.ChannelsPerAllocation) {
+		return reasonChannels, false
+	}
+	if _, known := e.permissions[peer]; known {
+		return "", true
+	}
+	if reached(len(e.permissions), t.limits.PeersPerAllocation) {
+		return reasonPermissions, false
+	}
+	if rate := t.limits.NewPeersPerSecond; rate != Unlimited {
+		if e.newPeers, ok = e.newPeers.take(now, float64(rate), float64(2*rate)); !ok {
+			return reasonNewPeers, false
+		}
+	}
+	return "", true
+}
+
+// snapshot copies the table, oldest allocation first.
+func (t *allocations) snapshot() []Allocation {
+	t.mu.Lock()
+	all := make([]Allocation, 0, len(t.byClient))
+	for _, e := range t.byClient {
+		a := e.shown
+		a.Permissions, a.Channels = len(e.permissions), len(e.channels)
+		a.ToPeers, a.FromPeers = e.socket.toPeers.read(), e.socket.fromPeers.read()
+		a.Denied = e.socket.denied.Load()
+		all = append(all, a)
+	}
+	t.mu.Unlock()
+	slices.SortFunc(all, func(a, b Allocation) int {
+		if c := a.Since.Compare(b.Since); c != 0 {
+			return c
+		}
+		return a.Relay.Compare(b.Relay)
+	})
+	return all
+}

@@ -1,0 +1,94 @@
+package turn
+
+import (
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tourbillon/timing"
+)
+
+// core is what every listener and relay shares.
+type core struct {
+	clock  timing.Clock
+	now    func() time.Time
+	log    *slog.Logger
+	limits Limits
+
+	ring        atomic.Pointer[keyring] // replaced whole by SetSecrets
+	allocations *allocations
+	relays      *relays
+	policy      *Policy
+	gate        *gate
+
+	challenges, bindings *throttle
+	throttleLog          logGate
+	retryLog, panicLog   logGate
+	// probe is the source of a Ready in progress, which the throttles do not count; zero or nil otherwise.
+	probe atomic.Pointer[netip.AddrPort]
+
+	counters counters
+	// tasks counts every goroutine that Close waits for, pion's loops over our sockets included.
+	tasks sync.WaitGroup
+}
+
+func newCore(cfg Config, policy *Policy) *core {
+	c := &core{
+		clock: cfg.Clock, now: cfg.Now, log: cfg.Log, limits: cfg.Limits, policy: policy,
+		allocations: newAllocations(cfg.Limits, cfg.Clock),
+		gate:        newGate(cfg.Limits),
+		challenges:  newThrottle(cfg.Limits.ChallengesPerSecond),
+		bindings:    newThrottle(cfg.Limits.BindingsPerSecond),
+	}
+	c.ring.Store(newKeyring(cfg.Realm, cfg.Secrets))
+	c.relays = newRelays(c, cfg, policy)
+	return c
+}
+
+// survive is deferred by every frame of ours that pion's goroutines call: a panic there costs one packet or one
+// request, not the process. The frame's zero results must mean "refused".
+func (c *core) survive(where string) {
+	if cause := recover(); cause != nil {
+		c.counters.panics.Add(1)
+		if suppressed, ok := c.panicLog.pass(c.clock.Now()); ok {
+			c.log.Error("turn: recovered from a panic", "where", where, "cause", cause, "suppressed", suppressed)
+		}
+	}
+}
+
+// retry counts a socket error that may pass and pauses; false means that done closed and the caller gives up.
+func (c *core) retry(b *backoff, done <-chan struct{}) bool {
+	c.counters.retries.Add(1)
+	if suppressed, ok := c.retryLog.pass(c.clock.Now()); ok {
+		c.log.Warn("turn: socket error, retrying", "suppressed", suppressed)
+	}
+	return b.wait(done)
+}
+
+// admitReply tells whether a packet to a client may leave. Only what a spoofed source could have asked for is limited
+// (RFC 8489 16.2.2); then silence is the answer.
+func (c *core) admitReply(p []byte, client netip.AddrPort) bool {
+	defer c.survive("reply")
+	limit, withheld := c.bindings, &c.counters.throttledBindings
+	switch classifyReply(p) {
+	case replyOther:
+		return true
+	case replyChallenge:
+		limit, withheld = c.challenges, &c.counters.throttledChallenges
+	}
+	if probe := c.probe.Load(); probe != nil && *probe == client {
+		return true
+	}
+	now := c.clock.Now()
+	if limit.allow(client.Addr(), now) {
+		return true
+	}
+	withheld.Add(1)
+	if suppressed, ok := c.throttleLog.pass(now); ok {
+		c.log.Warn("turn: replies withheld from a source", "source", sourceGroup(client.Addr()).String(),
+			"suppressed", suppressed)
+	}
+	return false
+}

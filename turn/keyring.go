@@ -1,0 +1,71 @@
+package turn
+
+import (
+	"slices"
+	"time"
+
+	"github.com/pion/stun/v4"
+)
+
+// authFailure is why a request was not authenticated; the value is the label in [Stats].
+type authFailure string
+
+const (
+	authOK        authFailure = ""
+	authMalformed authFailure = "malformed-username"
+	authExpired   authFailure = "expired"
+	authRealm     authFailure = "realm"
+	authIntegrity authFailure = "integrity"
+)
+
+// keyring verifies credentials against every secret in force. It is immutable: rotation replaces the whole ring.
+type keyring struct {
+	realm   string
+	secrets [][]byte
+}
+
+func newKeyring(realm string, secrets [][]byte) *keyring {
+	ring := &keyring{realm: realm}
+	for _, secret := range secrets {
+		ring.secrets = append(ring.secrets, slices.Clone(secret))
+	}
+	return ring
+}
+
+// match returns the index of the secret under which the message's MESSAGE-INTEGRITY verifies, 0 where none does: the
+// check that counts is pion's, with the key that this index picks. With a single secret there is nothing to find out.
+func (k *keyring) match(msg *stun.Message, username string) int {
+	if len(k.secrets) < 2 || len(username) > maxUsernameBytes {
+		return 0
+	}
+	for i := range k.secrets {
+		if stun.MessageIntegrity(k.key(i, username)).Check(msg) == nil { // Compares in constant time.
+			return i
+		}
+	}
+	return 0
+}
+
+// key returns the long-term key of a user name under one secret.
+func (k *keyring) key(secret int, username string) []byte {
+	if secret >= len(k.secrets) { // The ring was replaced by a shorter one since match.
+		secret = 0
+	}
+	return longTermKey(username, k.realm, password(k.secrets[secret], username))
+}
+
+// judge decides on a request before its integrity is checked. Expiry binds Allocate only: a call outlives the
+// credential that began it, and a refresh must not end it (RFC 8656 7.3; eturnal and LiveKit do the same).
+func (k *keyring) judge(username, realm string, method stun.Method, now time.Time) (Username, authFailure) {
+	if realm != k.realm {
+		return Username{}, authRealm
+	}
+	name, err := ParseUsername(username)
+	if err != nil {
+		return Username{}, authMalformed
+	}
+	if method == stun.MethodAllocate && name.expiredAt(now) {
+		return Username{}, authExpired
+	}
+	return name, authOK
+}

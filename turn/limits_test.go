@@ -1,0 +1,294 @@
+package turn
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/stun/v4"
+
+	"tourbillon/timing"
+	"tourbillon/timing/timingtest"
+)
+
+func TestBucket(t *testing.T) {
+	const second = timing.Instant(time.Second)
+	var b bucket
+	for i, row := range []struct {
+		at   timing.Instant
+		want bool
+	}{
+		{second, true}, {second, true}, {second, true}, {second, false}, // a burst of three
+		{second + second/2, true}, {second + second/2, false}, // two per second
+		{second, false}, // an earlier instant gives nothing back
+		{100 * second, true}, {100 * second, true}, {100 * second, true}, {100 * second, false},
+	} {
+		var ok bool
+		if b, ok = b.take(row.at, 2, 3); ok != row.want {
+			t.Fatalf("step %d at %d: %v, want %v", i, row.at, ok, row.want)
+		}
+	}
+}
+
+func TestThrottleCountsSources(t *testing.T) {
+	clock := timingtest.NewManual()
+	th := newThrottle(10)
+	taken := func(addr string, n int) (ok int) {
+		for range n {
+			if th.allow(netip.MustParseAddr(addr), clock.Now()) {
+				ok++
+			}
+		}
+		return ok
+	}
+	if n := taken("192.0.2.1", 100); n != 10 {
+		t.Errorf("one source had %d of 100", n)
+	}
+	if n := taken("::ffff:192.0.2.1", 1); n != 0 {
+		t.Error("the mapped form counts as another source")
+	}
+	if n := taken("2001:db8::1", 6) + taken("2001:db8::ffff", 6); n != 10 {
+		t.Errorf("one /64 had %d of 12", n)
+	}
+	clock.Advance(time.Second)
+	if n := taken("192.0.2.1", 100); n != 10 {
+		t.Errorf("a second later one source had %d of 100", n)
+	}
+	if off := newThrottle(Unlimited); !off.allow(netip.Addr{}, 0) {
+		t.Error("no limit refuses")
+	}
+}
+
+func TestReplyClasses(t *testing.T) {
+	build := func(class stun.MessageClass, method stun.Method, setters ...stun.Setter) []byte {
+		return stun.MustBuild(append([]stun.Setter{stun.TransactionID, stun.NewType(method, class)}, setters...)...).Raw
+	}
+	code := func(c stun.ErrorCode) stun.Setter { return stun.ErrorCodeAttribute{Code: c, Reason: []byte("odd")} }
+	nonce, realm := stun.NewNonce("n"), stun.NewRealm("tourbillon")
+	for name, row := range map[string]struct {
+		packet []byte
+		want   reply
+	}{
+		"binding":        {build(stun.ClassSuccessResponse, stun.MethodBinding), replyBinding},
+		"401":            {build(stun.ClassErrorResponse, stun.MethodAllocate, code(401), nonce, realm), replyChallenge},
+		"438":            {build(stun.ClassErrorResponse, stun.MethodRefresh, code(438), nonce, realm), replyChallenge},
+		"420":            {build(stun.ClassErrorResponse, stun.MethodBinding, code(420)), replyChallenge},
+		"refused peer":   {build(stun.ClassErrorResponse, stun.MethodChannelBind, code(401)), replyOther},
+		"486":            {build(stun.ClassErrorResponse, stun.MethodAllocate, code(486)), replyOther},
+		"allocated":      {build(stun.ClassSuccessResponse, stun.MethodAllocate), replyOther},
+		"data":           {build(stun.ClassIndication, stun.MethodData), replyOther},
+		"channel data":   {[]byte{0x40, 0, 0, 1, 'x', 0, 0, 0}, replyOther},
+		"cut off":        {build(stun.ClassErrorResponse, stun.MethodAllocate, code(401), nonce)[:26], replyOther},
+		"nothing":        {nil, replyOther},
+		"bare binding":   {[]byte{1, 1}, replyOther},
+		"length too big": {append(build(stun.ClassErrorResponse, stun.MethodAllocate), 0, 9, 0xff, 0xff), replyOther},
+	} {
+		if got := classifyReply(row.packet); got != row.want {
+			t.Errorf("%s: %d, want %d", name, got, row.want)
+		}
+	}
+}
+
+func TestClassify(t *testing.T) {
+	binding := stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw
+	change := func(i int, b byte) []byte {
+		p := append([]byte{}, binding...)
+		p[i] = b
+		return p
+	}
+	for name, row := range map[string]struct {
+		packet []byte
+		want   kind
+	}{
+		"binding":            {binding, kindSTUN},
+		"RFC 3489 no cookie": {change(4, 0), kindGarbage},
+		"odd length":         {append(change(3, 1), 0), kindGarbage},
+		"too short":          {change(3, 4), kindGarbage},
+		"header only":        {binding[:19], kindGarbage},
+		"channel data":       {[]byte{0x40, 0, 0, 1, 'x'}, kindChannelData},
+		"empty channel data": {[]byte{0x7f, 0xff, 0, 0}, kindChannelData},
+		"short channel data": {[]byte{0x40, 0, 0, 2, 'x'}, kindGarbage},
+		"DTLS":               {[]byte{22, 254, 253, 0, 0, 0, 0, 0}, kindGarbage},
+		"RTP":                {[]byte{0x80, 0, 0, 0, 0, 0, 0, 0}, kindGarbage},
+		"nothing":            {nil, kindGarbage},
+	} {
+		if got := classify(row.packet); got != row.want {
+			t.Errorf("%s: %d, want %d", name, got, row.want)
+		}
+	}
+}
+
+func FuzzInspect(f *testing.F) {
+	f.Add(stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw)
+	f.Add(stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodRefresh, stun.ClassRequest),
+		stun.NewUsername("17:a"), stun.NewRealm("t"), stun.MessageIntegrity("key")).Raw)
+	f.Add([]byte{0x40, 0, 0, 0})
+	ring := newKeyring("t", [][]byte{[]byte("a"), []byte("b")})
+	f.Fuzz(func(t *testing.T, p []byte) {
+		before := string(p)
+		classifyReply(p)
+		if classify(p) == kindSTUN {
+			noteRequest(p, ring)
+		}
+		if string(p) != before {
+			t.Fatal("inspecting changed the packet")
+		}
+	})
+}
+
+func client(i int, addr string) clientKey {
+	return clientKey{client: netip.AddrPortFrom(netip.MustParseAddr(addr), uint16(1000+i))}
+}
+
+func TestQuota(t *testing.T) {
+	limits := Limits{AllocationsPerUser: 2, AllocationsPerSource: 3, Allocations: 4}
+	now := timing.Instant(time.Hour)
+	for _, row := range []struct {
+		name  string
+		steps []string // user@address, in order
+		want  string   // the last step: y or n
+	}{
+		{"user full", []string{"a@192.0.2.1", "a@192.0.2.2", "a@192.0.2.3"}, "n"},
+		{"other user", []string{"a@192.0.2.1", "a@192.0.2.2", "b@192.0.2.3"}, "y"},
+		{"source full", []string{"a@192.0.2.1", "b@192.0.2.1", "c@192.0.2.1", "d@192.0.2.1"}, "n"},
+		{"source is a /64", []string{"a@2001:db8::1", "b@2001:db8::2", "c@2001:db8::3", "d@2001:db8::4"}, "n"},
+		{"all full", []string{"a@192.0.2.1", "b@192.0.2.2", "c@192.0.2.3", "d@192.0.2.4", "e@192.0.2.5"}, "n"},
+	} {
+		q, got := newQuota(limits), ""
+		for i, step := range row.steps {
+			user, addr, _ := strings.Cut(step, "@")
+			got = map[bool]string{true: "y", false: "n"}[q.reserve(client(i, addr), user, now)]
+		}
+		if got != row.want {
+			t.Errorf("%s: %s, want %s", row.name, got, row.want)
+		}
+	}
+}
+
+func TestQuotaReservations(t *testing.T) {
+	q := newQuota(Limits{AllocationsPerUser: 1, AllocationsPerSource: 9, Allocations: 9})
+	now := timing.Instant(time.Hour)
+	one, two := client(1, "192.0.2.1"), client(2, "192.0.2.1")
+	if !q.reserve(one, "a", now) || !q.reserve(one, "a", now) {
+		t.Fatal("a repeated request does not replace its own reservation")
+	}
+	if q.reserve(two, "a", now.Add(reservationLife-1)) {
+		t.Fatal("a reservation does not count")
+	}
+	if !q.reserve(two, "a", now.Add(reservationLife)) {
+		t.Fatal("a lapsed reservation still counts")
+	}
+	q.confirm(two, "a")
+	if q.reserve(one, "a", now.Add(time.Hour)) {
+		t.Fatal("an allocation lapsed like a reservation")
+	}
+	q.release(two)
+	q.release(two)
+	if !q.reserve(one, "a", now.Add(time.Hour)) {
+		t.Fatal("a released allocation still counts")
+	}
+	unlimited := newQuota(LimitsOff())
+	for i := range 2000 {
+		if !unlimited.reserve(client(i, "192.0.2.1"), "a", now) {
+			t.Fatal("no limit refuses")
+		}
+	}
+}
+
+// TestQuotaBalances drives random sequences: the counts must always be those of what is held.
+func TestQuotaBalances(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	q := newQuota(Limits{AllocationsPerUser: 3, AllocationsPerSource: 4, Allocations: 10})
+	now := timing.Instant(0)
+	for range 20000 {
+		now = now.Add(time.Duration(random.IntN(2000)) * time.Millisecond)
+		key, user := client(random.IntN(8), fmt.Sprintf("192.0.2.%d", random.IntN(4))), fmt.Sprint(random.IntN(4))
+		switch random.IntN(3) {
+		case 0:
+			q.reserve(key, user, now)
+		case 1:
+			if _, pending := q.pending[key]; pending {
+				q.confirm(key, user)
+			}
+		case 2:
+			q.release(key)
+		}
+		users, sources := 0, 0
+		for _, n := range q.users {
+			users += n
+		}
+		for _, n := range q.sources {
+			sources += n
+		}
+		if users != len(q.held) || sources != len(q.held) || len(q.held) > 10 || len(q.pending) > len(q.held) {
+			t.Fatalf("held %d, by user %d, by source %d, pending %d", len(q.held), users, sources, len(q.pending))
+		}
+	}
+}
+
+func TestGate(t *testing.T) {
+	g := newGate(Limits{UnauthenticatedConns: 3, UnauthenticatedConnsPerSource: 2})
+	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	if !g.enter(a) || !g.enter(a) || g.enter(a) || !g.enter(b) || g.enter(b) {
+		t.Error("the gate miscounts entries")
+	}
+	if g.leave(a); !g.enter(b) {
+		t.Error("leaving frees no place")
+	}
+}
+
+func TestAdmitLimitsPeersAndChannels(t *testing.T) {
+	clock := timingtest.NewManual()
+	table := newAllocations(Limits{PeersPerAllocation: 12, ChannelsPerAllocation: 1, NewPeersPerSecond: 5}, clock)
+	key, relay := client(1, "192.0.2.1"), netip.MustParseAddrPort("192.0.2.9:50000")
+	peer := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{8, 8, 8, byte(i)}) }
+	expect := func(i int, channel uint16, want Reason) {
+		t.Helper()
+		reason, ok := table.admit(key, peer(i), channel)
+		if reason != want || ok != (want == "") {
+			t.Errorf("peer %d channel %#x: %q %v, want %q", i, channel, reason, ok, want)
+		}
+		if ok {
+			table.update(relay, func(e *entry) { e.permissions[peer(i)] = struct{}{} })
+		}
+	}
+	expect(0, 0, reasonNoAllocation)
+	table.created(key, Allocation{Relay: relay, User: "a\x1b[31m"}, &relayConn{})
+	for i := range 10 {
+		expect(i, 0, "")
+	}
+	expect(10, 0, reasonNewPeers)
+	expect(3, 0, "")
+	clock.Advance(time.Second)
+	expect(10, 0x4000, "")
+	table.update(relay, func(e *entry) { e.channels[0x4000] = struct{}{} })
+	expect(10, 0x4000, "")
+	expect(10, 0x4001, reasonChannels)
+	expect(11, 0, "")
+	expect(12, 0, reasonPermissions)
+	if got := table.snapshot(); len(got) != 1 || got[0].Permissions != 12 || got[0].Channels != 1 || got[0].User != "a[31m" {
+		t.Errorf("snapshot %+v", got)
+	}
+}
+
+func TestAllocationOutlivedBySuccessor(t *testing.T) {
+	table := newAllocations(Limits{AllocationsPerUser: 1, AllocationsPerSource: 9, Allocations: 9}, timingtest.NewManual())
+	key := client(1, "192.0.2.1")
+	first, second := netip.MustParseAddrPort("192.0.2.9:1"), netip.MustParseAddrPort("192.0.2.9:2")
+	table.created(key, Allocation{Relay: first, User: "a"}, &relayConn{})
+	table.created(key, Allocation{Relay: second, User: "a"}, &relayConn{})
+	table.deleted(key) // pion's late event for the first
+	if got := table.snapshot(); len(got) != 1 || got[0].Relay != second {
+		t.Fatalf("after the late event: %+v", got)
+	}
+	if table.reserve(client(2, "192.0.2.1"), "a") {
+		t.Error("the late event gave back the quota of the live allocation")
+	}
+	table.deleted(key)
+	if len(table.byRelay)+len(table.byClient)+len(table.outlived)+len(table.quota.held) != 0 {
+		t.Errorf("something is left: %+v", table)
+	}
+}

@@ -1,0 +1,149 @@
+package turn
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// streamListener accepts TCP or TLS connections and hands pion finished ones: counted, with the handshake done.
+type streamListener struct {
+	core   *core
+	socket net.Listener
+	tls    *tls.Config // nil for plain TCP
+	ready  chan *streamConn
+	ended  *latch
+
+	mu    sync.Mutex // guards conns
+	conns map[netip.AddrPort]*streamConn
+}
+
+func newStreamListener(c *core, socket net.Listener, config *tls.Config) *streamListener {
+	return &streamListener{
+		core: c, socket: socket, tls: config,
+		ready: make(chan *streamConn), ended: newLatch(),
+		conns: make(map[netip.AddrPort]*streamConn),
+	}
+}
+
+// start begins to accept; Close stops it.
+func (l *streamListener) start() { l.core.tasks.Go(l.run) }
+
+func (l *streamListener) run() {
+	retry := backoff{clock: l.core.clock}
+	for {
+		raw, err := l.socket.Accept()
+		if err == nil {
+			retry.reset()
+			l.admit(raw)
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) || !l.core.retry(&retry, l.ended.done) {
+			return
+		}
+	}
+}
+
+// admit takes a new connection in, or closes it when too many have not authenticated.
+func (l *streamListener) admit(raw net.Conn) {
+	client := addrPort(raw.RemoteAddr())
+	if !l.core.gate.enter(client.Addr()) {
+		l.core.counters.refusedConns.Add(1)
+		raw.Close()
+		return
+	}
+	conn := newStreamConn(l, raw, client)
+	if !l.register(conn) {
+		l.core.counters.refusedConns.Add(1)
+		conn.abandon()
+		return
+	}
+	l.core.tasks.Go(func() { l.prepare(conn) })
+}
+
+// register enters a connection in the table. A wildcard listener can meet one client address twice, at two local
+// addresses; callbacks of pion name only the client, so the second is refused.
+func (l *streamListener) register(c *streamConn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, taken := l.conns[c.client]; taken || l.ended.closed() {
+		return false
+	}
+	l.conns[c.client] = c
+	return true
+}
+
+// prepare does the handshake and waits for pion to take the connection.
+func (l *streamListener) prepare(c *streamConn) {
+	if err := c.handshake(); err != nil {
+		c.failed()
+		c.Close()
+		return
+	}
+	select {
+	case l.ready <- c:
+	case <-l.ended.done:
+		c.Close()
+	}
+}
+
+// Accept implements [net.Listener] for pion. Its error is net.ErrClosed and nothing else.
+func (l *streamListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.ready:
+		return c, nil
+	case <-l.ended.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close stops accepting and cuts every connection: pion would leave them open.
+func (l *streamListener) Close() error {
+	if !l.ended.close() {
+		return nil
+	}
+	err := l.socket.Close()
+	l.mu.Lock()
+	open := make([]*streamConn, 0, len(l.conns))
+	for _, c := range l.conns {
+		open = append(open, c)
+	}
+	l.mu.Unlock()
+	for _, c := range open {
+		c.abort()
+	}
+	return err
+}
+
+// Addr is the bound address.
+func (l *streamListener) Addr() net.Addr { return l.socket.Addr() }
+
+func (l *streamListener) conn(client netip.AddrPort) *streamConn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.conns[client]
+}
+
+func (l *streamListener) forget(c *streamConn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conns[c.client] == c {
+		delete(l.conns, c.client)
+	}
+}
+
+// note is called by the goroutine that reads the client's connection.
+func (l *streamListener) note(client netip.AddrPort) request {
+	if c := l.conn(client); c != nil {
+		return c.request
+	}
+	return request{}
+}
+
+func (l *streamListener) authenticated(client netip.AddrPort) {
+	if c := l.conn(client); c != nil {
+		c.authenticated()
+	}
+}

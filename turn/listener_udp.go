@@ -1,0 +1,97 @@
+package turn
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// udpListener is a listening socket as pion sees it. pion reads it in one goroutine, which handles one packet to its
+// end before the next.
+type udpListener struct {
+	core   *core
+	socket net.PacketConn
+	ended  *latch
+
+	// request is the note on the packet that pion handles now. pion's reading goroutine owns it.
+	request   request
+	readEnded sync.Once
+}
+
+// newUDPListener wraps a socket. Whoever starts to read it adds a task to the core, which the end of reading takes off.
+func newUDPListener(c *core, socket net.PacketConn) *udpListener {
+	return &udpListener{core: c, socket: socket, ended: newLatch()}
+}
+
+// ReadFrom returns the next packet that is STUN or ChannelData. Its error is net.ErrClosed and nothing else: pion ends
+// the listener and all its allocations on any error.
+func (l *udpListener) ReadFrom(p []byte) (int, net.Addr, error) {
+	retry := backoff{clock: l.core.clock}
+	for {
+		n, from, err := l.socket.ReadFrom(p)
+		if err == nil {
+			retry.reset()
+			if udp, ok := from.(*net.UDPAddr); ok && l.inspect(p[:n]) {
+				return n, udp, nil
+			}
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) || !l.core.retry(&retry, l.ended.done) {
+			l.readEnded.Do(l.core.tasks.Done)
+			return 0, nil, net.ErrClosed
+		}
+	}
+}
+
+// inspect counts a packet, notes what pion's callbacks will need, and tells whether pion is to see it.
+func (l *udpListener) inspect(p []byte) (ok bool) {
+	defer l.core.survive("datagram")
+	l.core.counters.fromClients.add(len(p))
+	switch classify(p) {
+	case kindGarbage:
+		l.core.counters.garbage.Add(1)
+		return false
+	case kindSTUN:
+		l.request = noteRequest(p, l.core.ring.Load())
+	}
+	return true
+}
+
+// WriteTo sends a packet to a client, or drops it in silence when its source has had its share of replies.
+func (l *udpListener) WriteTo(p []byte, to net.Addr) (int, error) {
+	if !l.core.admitReply(p, addrPort(to)) {
+		return len(p), nil
+	}
+	n, err := l.socket.WriteTo(p, to)
+	if err == nil {
+		l.core.counters.toClients.add(n)
+	}
+	return n, err
+}
+
+func (l *udpListener) note(netip.AddrPort) request { return l.request }
+
+// authenticated has nothing to do: a datagram socket holds nothing for strangers.
+func (l *udpListener) authenticated(netip.AddrPort) {}
+
+// Close ends the listener; pion's reading goroutine follows.
+func (l *udpListener) Close() error {
+	if !l.ended.close() {
+		return nil
+	}
+	return l.socket.Close()
+}
+
+// LocalAddr is the bound address.
+func (l *udpListener) LocalAddr() net.Addr { return l.socket.LocalAddr() }
+
+// SetDeadline and its two sisters pass through; pion sets none.
+func (l *udpListener) SetDeadline(t time.Time) error { return l.socket.SetDeadline(t) }
+
+// SetReadDeadline is described at SetDeadline.
+func (l *udpListener) SetReadDeadline(t time.Time) error { return l.socket.SetReadDeadline(t) }
+
+// SetWriteDeadline is described at SetDeadline.
+func (l *udpListener) SetWriteDeadline(t time.Time) error { return l.socket.SetWriteDeadline(t) }

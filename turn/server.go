@@ -1,0 +1,185 @@
+package turn
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	pion "github.com/pion/turn/v5"
+)
+
+// Server is a running STUN and TURN server. Its methods are safe for concurrent use.
+type Server struct {
+	core      *core
+	realm     string
+	ttl       time.Duration
+	listeners []*listener
+
+	closing *latch // told to close
+	closed  chan struct{}
+}
+
+// listener is one bound address and what serves it.
+type listener struct {
+	transport Transport
+	addr      netip.AddrPort
+	packets   *udpListener    // for UDP, nil otherwise
+	conns     *streamListener // for TCP and TLS, nil otherwise
+	control   *pion.Server
+}
+
+// Address is a bound listen address.
+type Address struct {
+	Transport Transport
+	Addr      netip.AddrPort
+}
+
+// Listen binds every listener of a configuration and serves until Close. Its error joins every [ConfigError], or is the
+// [ListenError] of the first address that cannot be bound; nothing is left open then.
+func Listen(cfg Config) (*Server, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("turn: configuration: %w", err)
+	}
+	host, err := GatherHost()
+	if err != nil {
+		return nil, fmt.Errorf("turn: read the host's own addresses: %w", err)
+	}
+	own := append(host.All(), cfg.RelayAddress, cfg.RelayBind)
+	policy := NewPolicy(cfg.RelayAddress, cfg.MuxPorts, cfg.AllowPeers, cfg.DenyPeers, own)
+	s := &Server{
+		core: newCore(cfg, policy), realm: cfg.Realm, ttl: cfg.CredentialTTL,
+		closing: newLatch(), closed: make(chan struct{}),
+	}
+	if err := s.bind(cfg); err != nil {
+		return nil, err
+	}
+	if err := s.serve(); err != nil {
+		return nil, err
+	}
+	for _, p := range cfg.AllowPeers {
+		cfg.Log.Warn("turn: relays may reach a special-purpose network", "allow_peers", p.String())
+	}
+	return s, nil
+}
+
+// bind opens every socket, all or none.
+func (s *Server) bind(cfg Config) error {
+	for _, at := range cfg.listeners() {
+		l, err := s.bindOne(at, cfg.TLSConfig)
+		if err != nil {
+			for _, open := range s.listeners {
+				open.close()
+			}
+			return &ListenError{
+				Network: at.transport.network(), Address: at.address, Field: at.transport.field(), Err: err,
+			}
+		}
+		s.listeners = append(s.listeners, l)
+	}
+	return nil
+}
+
+func (s *Server) bindOne(at listenAddress, config *tls.Config) (*listener, error) {
+	l := &listener{transport: at.transport}
+	if at.transport == UDP {
+		socket, err := net.ListenPacket("udp", at.address)
+		if err != nil {
+			return nil, err
+		}
+		l.packets, l.addr = newUDPListener(s.core, socket), addrPort(socket.LocalAddr())
+		return l, nil
+	}
+	socket, err := net.Listen("tcp", at.address)
+	if err != nil {
+		return nil, err
+	}
+	if at.transport == TCP {
+		config = nil
+	}
+	l.conns, l.addr = newStreamListener(s.core, socket, config), addrPort(socket.Addr())
+	return l, nil
+}
+
+// serve gives every listener its pion server.
+func (s *Server) serve() error {
+	for i, l := range s.listeners {
+		h := &control{core: s.core, listener: i, transport: l.transport, server: l.addr}
+		var err error
+		if l.packets != nil {
+			h.door = l.packets
+			s.core.tasks.Add(1) // Until its read loop ends.
+			l.control, err = h.serve(s.realm, l.packets, nil)
+		} else {
+			h.door = l.conns
+			l.control, err = h.serve(s.realm, nil, l.conns)
+			l.conns.start()
+		}
+		if err != nil {
+			for _, open := range s.listeners {
+				open.close()
+			}
+			return fmt.Errorf("turn: start the control plane of %s %v: %w", l.transport, l.addr, err)
+		}
+	}
+	return nil
+}
+
+// close closes the socket and, for a stream, its connections.
+func (l *listener) close() error {
+	if l.packets != nil {
+		return l.packets.Close()
+	}
+	return l.conns.Close()
+}
+
+// Close ends every allocation, then every connection, then every listener, and waits for all goroutines. When ctx ends
+// first it returns its error and the rest goes on without being waited for. Later calls wait likewise.
+func (s *Server) Close(ctx context.Context) error {
+	if s.closing.close() {
+		s.core.relays.close()
+		for _, l := range s.listeners {
+			// What closing reports is of no use to anyone: the socket is gone either way.
+			_ = l.close()
+		}
+		go func() { // Ends with the last task.
+			s.core.tasks.Wait()
+			close(s.closed)
+		}()
+	}
+	select {
+	case <-s.closed:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("turn: close: wait for connections and relays: %w", ctx.Err())
+	}
+}
+
+// Addresses lists what is bound, UDP first, then TCP, then TLS, each in the order of the configuration.
+func (s *Server) Addresses() []Address {
+	all := make([]Address, 0, len(s.listeners))
+	for _, l := range s.listeners {
+		all = append(all, Address{Transport: l.transport, Addr: l.addr})
+	}
+	return all
+}
+
+// Allocations lists the live allocations, oldest first.
+func (s *Server) Allocations() []Allocation { return s.core.allocations.snapshot() }
+
+// Stats returns the counters.
+func (s *Server) Stats() Stats { return s.core.counters.snapshot() }
+
+// SetSecrets replaces the shared secrets: the first issues from now on, all verify. Keep the previous secret in the
+// list until its credentials are out of use: sessions made with a secret that is gone cannot be refreshed.
+func (s *Server) SetSecrets(secrets [][]byte) error {
+	if err := validateSecrets(secrets); err != nil {
+		return errors.Join(errors.New("turn: replace secrets"), err)
+	}
+	s.core.ring.Store(newKeyring(s.realm, secrets))
+	return nil
+}
