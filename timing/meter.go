@@ -43,7 +43,7 @@ func (m *Meter) Clock(label string, c Clock) Clock {
 	return &meteredClock{Clock: c, label: m.Label(label)}
 }
 
-// Labels returns the figures of every label that has fired, by name.
+// Labels returns the figures of every label, by name, also of those that have not fired yet.
 func (m *Meter) Labels() []LabelSummary {
 	m.mu.Lock()
 	labels := make([]*Label, 0, len(m.labels))
@@ -54,9 +54,7 @@ func (m *Meter) Labels() []LabelSummary {
 	now := m.clock.Now()
 	summaries := make([]LabelSummary, 0, len(labels))
 	for _, l := range labels {
-		if s := l.summary(now); s.Total > 0 {
-			summaries = append(summaries, s)
-		}
+		summaries = append(summaries, l.summary(now))
 	}
 	slices.SortFunc(summaries, func(a, b LabelSummary) int { return cmp.Compare(a.Name, b.Name) })
 	return summaries

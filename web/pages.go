@@ -6,7 +6,6 @@ import (
 	"embed"
 	"encoding/hex"
 	"io/fs"
-	"mime"
 	"net/http"
 	"path"
 	"strings"
@@ -23,6 +22,17 @@ type asset struct {
 	data        []byte
 	contentType string
 	etag        string
+}
+
+// contentTypes are those of the built files; the host's own tables differ between machines.
+var contentTypes = map[string]string{
+	".css":  "text/css; charset=utf-8",
+	".html": "text/html; charset=utf-8",
+	".js":   "text/javascript; charset=utf-8",
+	".json": "application/json",
+	".map":  "application/json",
+	".svg":  "image/svg+xml",
+	".ts":   "text/plain; charset=utf-8",
 }
 
 // Call serves the demo call page below the prefix that the caller strips.
@@ -59,7 +69,7 @@ func newAsset(name string, data []byte) asset {
 	sum := sha256.Sum256(data)
 	return asset{
 		data:        data,
-		contentType: mime.TypeByExtension(path.Ext(name)),
+		contentType: contentTypes[path.Ext(name)],
 		etag:        `"` + hex.EncodeToString(sum[:8]) + `"`,
 	}
 }
@@ -74,14 +84,12 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		name = "index.html"
 	}
 	a, ok := p.assets[name]
-	if !ok {
+	if !ok || a.contentType == "" {
 		http.NotFound(w, r)
 		return
 	}
 	w.Header().Set("ETag", a.etag)
 	w.Header().Set("Cache-Control", "no-cache") // Asked again each time, answered 304 by the ETag.
-	if a.contentType != "" {
-		w.Header().Set("Content-Type", a.contentType)
-	}
+	w.Header().Set("Content-Type", a.contentType)
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.data))
 }

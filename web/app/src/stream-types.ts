@@ -1,0 +1,80 @@
+/** The JSON of the admin stream, as web/state.go defines it. */
+
+export interface Fact {
+  name: string;
+  value: string;
+}
+
+export interface Lateness {
+  fires: number;
+  p50_us: number;
+  p99_us: number;
+  max_us: number;
+}
+
+export interface Sample {
+  at_ms: number;
+  injected: Lateness;
+  control: Lateness;
+}
+
+export interface Hello {
+  version: string;
+  server: string;
+  clock: string;
+  clock_note: string;
+  retimed: boolean;
+  host: Fact[] | null;
+  period_ms: number;
+  history: Sample[] | null;
+}
+
+export interface Label extends Lateness {
+  label: string;
+  total: number;
+  early: number;
+}
+
+export interface Peer {
+  id: string;
+  name: string;
+  address: string;
+  since_ms: number;
+  rtt_us: number;
+  jitter_us: number;
+}
+
+export interface Room {
+  room: string;
+  peers: Peer[] | null;
+}
+
+export interface Traffic {
+  packets: number;
+  bytes: number;
+}
+
+export interface Allocation {
+  client: string;
+  relay: string;
+  transport: string;
+  user: string;
+  since_ms: number;
+  channels: number;
+  to_peers: Traffic;
+  from_peers: Traffic;
+  denied: number;
+}
+
+export interface SelfCall {
+  status: 'starting' | 'connected' | 'failed';
+  reason: string;
+  rtt_us: number;
+}
+
+export interface State extends Sample {
+  labels: Label[] | null;
+  rooms: Room[] | null;
+  allocations: Allocation[] | null;
+  self_call: SelfCall;
+}

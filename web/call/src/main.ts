@@ -1,0 +1,81 @@
+/**
+ * The call page. For tests and for looking at a live call from the console it exposes
+ *
+ *     window.tourbillon.room    the SDK's Room of the running call, null before and after one
+ */
+import { type Room, TourbillonError, join } from '../../sdk/src/index.js';
+import { callScreen } from './call-screen.js';
+import { el } from './dom.js';
+import { type Ending, endScreen } from './end-screen.js';
+import { lobby } from './lobby.js';
+import { type LocalMedia, openMedia } from './media.js';
+import { callURL, readParams } from './params.js';
+
+declare global {
+  interface Window {
+    tourbillon: { room: Room | null };
+  }
+}
+
+const NAME_KEY = 'tourbillon.name';
+
+window.tourbillon = { room: null };
+
+function show(screen: HTMLElement): void {
+  document.getElementById('app')?.replaceChildren(screen);
+}
+
+function showLobby(): void {
+  document.title = 'Tourbillon call';
+  show(
+    lobby(localStorage.getItem(NAME_KEY) ?? '', (room, name) => {
+      localStorage.setItem(NAME_KEY, name);
+      history.pushState(null, '', callURL(new URL(location.href), room, name));
+      void enter();
+    }),
+  );
+}
+
+/** Joins the room that the address names. */
+async function enter(): Promise<void> {
+  const params = readParams(new URL(location.href));
+  document.title = `${params.room} · Tourbillon`;
+  show(el('main', { class: 'sheet' }, el('p', { role: 'status', 'data-testid': 'status' }, 'Connecting')));
+  const media = await openMedia();
+  try {
+    const room = await join({ ...params, ...(media.stream ? { media: media.stream } : {}) });
+    window.tourbillon.room = room;
+    show(callScreen(room, media, (error) => showEnd(params.room, media, error ? 'broken' : 'left', error)));
+  } catch (error) {
+    showEnd(params.room, media, 'refused', asError(error));
+  }
+}
+
+function showEnd(room: string, media: LocalMedia, ending: Ending, error?: TourbillonError): void {
+  window.tourbillon.room = null;
+  for (const track of media.stream?.getTracks() ?? []) track.stop();
+  show(
+    endScreen(room, ending, error, {
+      again: () => void enter(),
+      home() {
+        history.pushState(null, '', location.pathname + location.hash);
+        showLobby();
+      },
+    }),
+  );
+}
+
+function asError(error: unknown): TourbillonError {
+  return error instanceof TourbillonError ? error : new TourbillonError('page', String(error));
+}
+
+function start(): void {
+  if (readParams(new URL(location.href)).room) void enter();
+  else showLobby();
+}
+
+window.addEventListener('popstate', () => {
+  window.tourbillon.room?.leave();
+  start();
+});
+start();

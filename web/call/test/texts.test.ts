@@ -1,0 +1,35 @@
+import { describe, expect, it } from 'vitest';
+import { callURL, inviteURL, readParams } from '../src/params.js';
+import { pathText } from '../src/path-text.js';
+
+describe('the address', () => {
+  it('names room, name, relay and token', () => {
+    const url = new URL('http://h/call/?room=demo&name=%20Ada%20&relay=tcp#token=a.b.c');
+    expect(readParams(url)).toEqual({ room: 'demo', name: 'Ada', relay: 'tcp', token: 'a.b.c' });
+  });
+
+  it('may name nothing, or a relay that does not exist', () => {
+    expect(readParams(new URL('http://h/call/?relay=pigeon'))).toEqual({ room: '', name: '' });
+  });
+
+  it('takes no token from the query, which servers log', () => {
+    expect(readParams(new URL('http://h/call/?room=demo&token=x')).token).toBeUndefined();
+  });
+
+  it('leads into a room, and invites without this name and relay', () => {
+    const page = callURL(new URL('http://h/call/?relay=udp#token=x'), 'a room', 'Ada');
+    expect(page.href).toBe('http://h/call/?relay=udp&room=a+room&name=Ada#token=x');
+    expect(inviteURL(page, 'a room').href).toBe('http://h/call/?room=a+room#token=x');
+  });
+});
+
+describe('the path badge', () => {
+  it.each([
+    ['connected', { kind: 'direct', rttMs: 0.4 }, 'direct · <1 ms'],
+    ['connected', { kind: 'relay', transport: 'udp', rttMs: 12.4 }, 'relay udp · 12 ms'],
+    ['connected', { kind: 'relay' }, 'relay'],
+    ['connected', null, 'connecting'],
+    ['new', null, 'connecting'],
+    ['disconnected', null, 'interrupted'],
+  ] as const)('%s, %j: %s', (state, path, text) => expect(pathText(state, path)).toBe(text));
+});

@@ -1,0 +1,71 @@
+import type { Locator, Page } from 'playwright-core';
+import { readPath } from '../sdk/src/path.js';
+import type { Server } from './server.js';
+import { until } from './until.js';
+
+/** A user of the call page, and what can be measured about the call on that side. */
+export class Caller {
+  constructor(readonly page: Page) {}
+
+  async join(server: Server, room: string, query: Record<string, string> = {}): Promise<void> {
+    await this.page.goto(server.callURL(room, query));
+    await this.waitForState('joined');
+  }
+
+  /** The tiles of the others. */
+  get tiles(): Locator {
+    return this.page.getByTestId('remote-tile');
+  }
+
+  get status(): Locator {
+    return this.page.getByTestId('status');
+  }
+
+  async waitForState(state: 'joined' | 'reconnecting', timeoutMs = 20_000): Promise<void> {
+    await this.page.locator(`[data-testid=status][data-state=${state}]`).waitFor({ timeout: timeoutMs });
+  }
+
+  /** Video frames that this side has decoded so far, of all others together. */
+  async frames(): Promise<number> {
+    return (await this.stats()).reduce((sum, entry) => sum + inboundFrames(entry), 0);
+  }
+
+  /** Waits until the picture moves from now on. */
+  async seesMotion(): Promise<void> {
+    const before = await this.frames();
+    await until('frames are decoded', async () => (await this.frames()) > before + 10, 30_000);
+  }
+
+  /** How this side's packets travel. */
+  async path(): Promise<ReturnType<typeof readPath>> {
+    return readPath((await this.stats()).map((entry) => [entry.id, entry]));
+  }
+
+  async say(text: string): Promise<void> {
+    await this.page.getByTestId('chat-input').fill(text);
+    await this.page.getByTestId('chat-input').press('Enter');
+  }
+
+  async hears(text: string): Promise<void> {
+    await this.page.getByTestId('chat-log').getByText(text, { exact: true }).waitFor();
+  }
+
+  /** The statistics of all connections; the tests have two users, so there is one. */
+  private stats(): Promise<Stat[]> {
+    return this.page.evaluate(async () => {
+      const peers = [...(window.tourbillon.room?.peers.values() ?? [])];
+      const reports = await Promise.all(peers.map(({ connection }) => connection?.getStats()));
+      return reports.flatMap((report) => (report ? [...(report as unknown as Map<string, Stat>).values()] : []));
+    });
+  }
+}
+
+interface Stat {
+  id: string;
+  type: string;
+  [field: string]: unknown;
+}
+
+function inboundFrames(entry: Stat): number {
+  return entry.type === 'inbound-rtp' && entry['kind'] === 'video' ? Number(entry['framesDecoded'] ?? 0) : 0;
+}

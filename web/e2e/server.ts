@@ -1,0 +1,126 @@
+/** Runs the server under test as a child process. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { until } from './until.js';
+
+const BINARY = process.env['TOURBILLON_BIN'] ?? fileURLToPath(new URL('../../bin/tourbillon', import.meta.url));
+
+/** How many lines of the server's own words a failure shows. */
+const SHOWN_LINES = 30;
+
+export class Server {
+  private child: ChildProcess | null = null;
+  private output = '';
+
+  private constructor(
+    private readonly stateDir: string,
+    private readonly ports: { http: number; admin: number; turn: number },
+  ) {}
+
+  static async start(): Promise<Server> {
+    const [http, admin, turn] = await freePorts(3);
+    const stateDir = await mkdtemp(join(tmpdir(), 'tourbillon-e2e-'));
+    const server = new Server(stateDir, { http: http as number, admin: admin as number, turn: turn as number });
+    await server.run();
+    return server;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.ports.http}`;
+  }
+
+  get adminURL(): string {
+    return `http://127.0.0.1:${this.ports.admin}`;
+  }
+
+  get wsURL(): string {
+    return `ws://127.0.0.1:${this.ports.http}/ws`;
+  }
+
+  /** The address of the call page in this room. */
+  callURL(room: string, query: Record<string, string> = {}): string {
+    return `${this.url}/call/?${new URLSearchParams({ room, ...query })}`;
+  }
+
+  /** Starts the process and waits until it serves. */
+  async run(): Promise<void> {
+    this.output = '';
+    const child = spawn(BINARY, this.arguments(), { stdio: ['ignore', 'pipe', 'pipe'] });
+    const listen = (chunk: Buffer): void => void (this.output += chunk.toString());
+    child.stdout.on('data', listen);
+    child.stderr.on('data', listen);
+    child.on('error', (error) => (this.output += String(error)));
+    this.child = child;
+    await until('the server serves', () => this.isHealthy(), 15_000).catch((error: Error) => {
+      throw new Error(`${error.message}\n${this.output.split('\n').slice(-SHOWN_LINES).join('\n')}`);
+    });
+  }
+
+  /** Ends the process without any chance to say goodbye. */
+  async kill(): Promise<void> {
+    await this.end('SIGKILL');
+  }
+
+  async stop(): Promise<void> {
+    await this.end('SIGTERM');
+    await rm(this.stateDir, { recursive: true, force: true });
+  }
+
+  /** The link that the server printed at its start. */
+  async printedLink(): Promise<string> {
+    return until('the admin link is printed', () => findLink(this.output, this.adminURL), 5000);
+  }
+
+  /** A fresh link, as the operator gets one from a running server. */
+  async freshLink(): Promise<string> {
+    const child = spawn(BINARY, ['admin-link', ...this.arguments()], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let output = '';
+    child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    await new Promise((resolve) => child.on('close', resolve));
+    return findLink(output, this.adminURL) ?? Promise.reject(new Error(`no link in ${JSON.stringify(output)}`));
+  }
+
+  private arguments(): string[] {
+    const { http, admin, turn } = this.ports;
+    return [
+      `http.listen=127.0.0.1:${http}`,
+      `admin.listen=127.0.0.1:${admin}`,
+      `turn.udp=[127.0.0.1:${turn}]`,
+      `turn.tcp=[127.0.0.1:${turn}]`,
+      `state_dir=${this.stateDir}`,
+    ].flatMap((setting) => ['--set', setting]);
+  }
+
+  private async isHealthy(): Promise<boolean> {
+    return (await fetch(`${this.url}/healthz`).catch(() => null))?.status === 200;
+  }
+
+  private async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    const child = this.child;
+    this.child = null;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise((resolve) => child.on('exit', resolve));
+    child.kill(signal);
+    const force = setTimeout(() => child.kill('SIGKILL'), 10_000);
+    await ended;
+    clearTimeout(force);
+  }
+}
+
+function findLink(text: string, adminURL: string): string | null {
+  const start = text.indexOf(`${adminURL}/login?`);
+  return start < 0 ? null : (/^\S+/.exec(text.slice(start))?.[0] ?? null);
+}
+
+/** Asks the kernel for ports, all at once so that they differ. */
+async function freePorts(n: number): Promise<number[]> {
+  const listeners = Array.from({ length: n }, () => createServer().listen(0, '127.0.0.1'));
+  await Promise.all(listeners.map((listener) => new Promise((resolve) => listener.once('listening', resolve))));
+  const ports = listeners.map((listener) => (listener.address() as AddressInfo).port);
+  await Promise.all(listeners.map((listener) => new Promise((resolve) => listener.close(resolve))));
+  return ports;
+}

@@ -1,0 +1,144 @@
+import { ignoresOffer, isOtherConnection } from './negotiation.js';
+import type { Description, Signal } from './protocol.js';
+
+export interface ConnectionHooks {
+  polite(): boolean;
+  send(signal: Signal): void;
+  track(track: MediaStreamTrack): void;
+  stateChanged(): void;
+  channelOpen(): void;
+  text(text: string): void;
+  error(error: unknown): void;
+}
+
+/** What became of a description. "other": it is from a new connection of the peer, so this one is of no more use. */
+export type Outcome = 'done' | 'ignored' | 'other';
+
+/**
+ * One RTCPeerConnection with perfect negotiation and its chat channel. Incoming signals must be given one after the
+ * other, each after the one before has been settled.
+ */
+export class Connection {
+  readonly pc: RTCPeerConnection;
+  private readonly channel: RTCDataChannel;
+  private makingOffer = false;
+  private ignoring = false;
+  private closed = false;
+  private early: (RTCIceCandidateInit | null)[] = [];
+
+  constructor(
+    configuration: RTCConfiguration,
+    media: MediaStream | undefined,
+    offering: boolean,
+    private readonly hooks: ConnectionHooks,
+  ) {
+    this.pc = new RTCPeerConnection(configuration);
+    this.pc.onnegotiationneeded = () => void this.offer();
+    this.pc.onicecandidate = ({ candidate }) =>
+      hooks.send({ type: 'candidate', candidate: candidate?.toJSON() ?? null });
+    this.pc.onconnectionstatechange = () => hooks.stateChanged();
+    this.pc.ontrack = ({ track }) => hooks.track(track);
+    this.channel = this.openChannel();
+    this.addMedia(media, offering);
+  }
+
+  /** Takes a description that the peer sent. */
+  async accept(description: Description): Promise<Outcome> {
+    return description.type === 'offer' ? this.acceptOffer(description) : this.acceptAnswer(description);
+  }
+
+  /** Takes a candidate, which may come before its description. */
+  async addCandidate(candidate: RTCIceCandidateInit | null): Promise<void> {
+    if (!this.pc.remoteDescription) {
+      if (!this.ignoring) this.early.push(candidate);
+      return;
+    }
+    // A candidate that fits nothing belongs to an offer that was ignored or to a connection that is gone.
+    await this.pc.addIceCandidate(candidate).catch(() => undefined);
+  }
+
+  /** Says the current offer again, with the candidates found so far. */
+  resendOffer(): void {
+    const local = this.pc.localDescription;
+    if (local?.type === 'offer') this.hooks.send({ type: 'offer', sdp: local.sdp });
+  }
+
+  get channelIsOpen(): boolean {
+    return this.channel.readyState === 'open';
+  }
+
+  sendText(text: string): void {
+    this.channel.send(text);
+  }
+
+  close(): void {
+    this.closed = true;
+    this.pc.onnegotiationneeded = this.pc.onicecandidate = this.pc.onconnectionstatechange = this.pc.ontrack = null;
+    this.channel.onopen = this.channel.onmessage = null;
+    this.pc.close();
+  }
+
+  private async offer(): Promise<void> {
+    try {
+      this.makingOffer = true;
+      await this.pc.setLocalDescription();
+      if (this.pc.localDescription?.type === 'offer') this.resendOffer();
+    } catch (error) {
+      if (!this.closed) this.hooks.error(error);
+    } finally {
+      this.makingOffer = false;
+    }
+  }
+
+  private async acceptOffer({ sdp }: Description): Promise<Outcome> {
+    const { signalingState } = this.pc;
+    this.ignoring = ignoresOffer({ polite: this.hooks.polite(), makingOffer: this.makingOffer, signalingState });
+    if (this.ignoring) return 'ignored';
+    if (isOtherConnection(this.pc.remoteDescription?.sdp, sdp)) return 'other';
+    // Rolls an own offer back where there is one.
+    await this.pc.setRemoteDescription({ type: 'offer', sdp });
+    await this.addEarlyCandidates();
+    await this.pc.setLocalDescription();
+    const local = this.pc.localDescription;
+    if (local && !this.closed) this.hooks.send({ type: 'answer', sdp: local.sdp });
+    return 'done';
+  }
+
+  private async acceptAnswer({ sdp }: Description): Promise<Outcome> {
+    if (this.pc.signalingState !== 'have-local-offer') return 'ignored';
+    if (isOtherConnection(this.pc.remoteDescription?.sdp, sdp)) return 'other';
+    this.ignoring = false;
+    await this.pc.setRemoteDescription({ type: 'answer', sdp });
+    await this.addEarlyCandidates();
+    return 'done';
+  }
+
+  private async addEarlyCandidates(): Promise<void> {
+    const early = this.early;
+    this.early = [];
+    for (const candidate of early) await this.addCandidate(candidate);
+  }
+
+  /** Negotiated on both sides, so that it needs no announcement and is the same after a new connection. */
+  private openChannel(): RTCDataChannel {
+    const channel = this.pc.createDataChannel('chat', { negotiated: true, id: 0 });
+    channel.onopen = () => this.hooks.channelOpen();
+    channel.onmessage = ({ data }) => {
+      if (typeof data === 'string') this.hooks.text(data);
+    };
+    return channel;
+  }
+
+  /**
+   * The answering side adds its tracks only: they join the offered media sections. The offering side asks for each kind
+   * that it does not send itself.
+   */
+  private addMedia(media: MediaStream | undefined, offering: boolean): void {
+    const tracks = media?.getTracks() ?? [];
+    for (const track of tracks) this.pc.addTrack(track, media as MediaStream);
+    if (!offering) return;
+    for (const kind of ['audio', 'video']) {
+      if (!tracks.some((track) => track.kind === kind)) this.pc.addTransceiver(kind, { direction: 'recvonly' });
+    }
+  }
+}

@@ -1,0 +1,24 @@
+/** The share of the accumulated drift that one interval takes back. */
+const SMOOTHING = 0.3;
+const MIN_DELAY_MS = 10;
+/** Behind by more than this many periods the grid starts anew: lost beats are not replayed. */
+const REBASE_PERIODS = 3;
+
+/** The next timer delay when the beat so far is drift ms behind its grid. */
+export function nextDelay(period: number, drift: number): number {
+  return Math.max(MIN_DELAY_MS, period - SMOOTHING * drift);
+}
+
+/** Calls beat on a grid of period ms until the returned function is called. */
+export function startMetronome(period: number, beat: () => void): () => void {
+  let due = performance.now() + period;
+  const fire = (): void => {
+    const now = performance.now();
+    const drift = now - due;
+    due = drift > REBASE_PERIODS * period ? now + period : due + period;
+    timer = setTimeout(fire, nextDelay(period, drift));
+    beat();
+  };
+  let timer = setTimeout(fire, period);
+  return () => clearTimeout(timer);
+}

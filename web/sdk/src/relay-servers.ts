@@ -1,0 +1,47 @@
+import { type RelayMode, areStale, rtcConfiguration } from './ice-servers.js';
+import type { IceServer } from './protocol.js';
+
+/** How long a restart waits for the fresh servers that it asked for. */
+const ANSWER_MS = 1000;
+
+/** Keeps the newest ICE servers of a room and asks for fresh ones. */
+export class RelayServers {
+  private servers: IceServer[] = [];
+  private ttl = Infinity;
+  private receivedAt = 0;
+  private waiting: (() => void)[] = [];
+
+  constructor(
+    private readonly relay: RelayMode | undefined,
+    private readonly ask: () => void,
+  ) {}
+
+  update(servers: IceServer[] | null, ttlMs: number): void {
+    this.servers = servers ?? [];
+    this.ttl = ttlMs > 0 ? ttlMs : Infinity;
+    this.receivedAt = performance.now();
+    for (const resolve of this.waiting.splice(0)) resolve();
+  }
+
+  configuration(): RTCConfiguration {
+    return rtcConfiguration(this.servers, this.relay);
+  }
+
+  /** Whether a forced relay has no server to go through. */
+  get lacksRelay(): boolean {
+    return this.relay !== undefined && this.configuration().iceServers?.length === 0;
+  }
+
+  /** Resolves with servers young enough for a restart, or after a short wait with what there is. */
+  async fresh(): Promise<void> {
+    if (!areStale(this.receivedAt, this.ttl, performance.now())) return;
+    this.ask();
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ANSWER_MS);
+      this.waiting.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+}
