@@ -1,0 +1,57 @@
+# Everything that a checkout needs: `make run` and `make test`. README.md has the same steps as plain commands.
+
+# -trimpath keeps the paths of the building machine out of the binaries.
+GO_BUILD = go build -trimpath
+
+.PHONY: run build test tools retime web test-go test-web test-e2e test-packages clean
+
+run: build
+	exec bin/tourbillon $(ARGS)
+
+# bin/tourbillon has pion on the injected clock; bin/tourbillon-stdtime is the same sources with pion as published.
+build: tools retime web
+	$(GO_BUILD) -o bin/tourbillon .
+	GOWORK=off $(GO_BUILD) -o bin/tourbillon-stdtime .
+
+# One line for each tool that is missing or too old.
+tools:
+	@.ci/tools
+
+# Copies pion onto the injected clock; does nothing where nothing changed.
+retime: tools
+	@GOWORK=off go generate ./timing/...
+
+web: web/dist/call/index.html
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json | tools
+	npm --prefix web ci --no-audit --no-fund
+	@touch $@
+
+WEB_SOURCES = $(shell find web/app web/call web/sdk -type f) $(wildcard web/*.ts web/*.json)
+web/dist/call/index.html: web/node_modules/.package-lock.json $(WEB_SOURCES)
+	npm --prefix web run build
+	@touch $@
+
+test: build test-packages test-go test-web test-e2e
+
+# The second run holds the same sources against pion as published.
+test-go: retime web test-packages
+	test -z "$$(gofmt -l main.go appliance signaling systemd timing turn web/*.go)"
+	go vet ./...
+	go test -race -tags interop ./...
+	go test -count=1 -v -run Exposure ./systemd
+	GOWORK=off go vet ./...
+	GOWORK=off go test ./appliance/... ./signaling/agent/...
+
+test-web: web
+	npm --prefix web run typecheck
+	npm --prefix web test
+
+test-e2e: build test-packages
+	npm --prefix web run e2e
+
+test-packages:
+	@.ci/packages chromium:chromium turnutils_uclient:coturn systemd-analyze:systemd
+
+clean:
+	rm -rf bin .retimed go.work go.work.sum artefacts web/node_modules web/dist/app web/dist/call web/dist/sdk

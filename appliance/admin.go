@@ -1,0 +1,84 @@
+package appliance
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"tourbillon/appliance/observe"
+	"tourbillon/web"
+)
+
+func (a *appliance) openAdmin() error {
+	a.admin = web.NewAdmin(web.AdminConfig{
+		Key: a.secrets.Admin, Hello: a.hello(), Now: time.Now, LoopbackOnly: a.adminLoopback(),
+	})
+	var certificate *tls.Config
+	if !a.adminLoopback() {
+		var err error
+		if certificate, err = a.certificate(); err != nil {
+			return err
+		}
+		if certificate == nil {
+			a.log.Warn("the admin page is served without TLS on another host than loopback", "listen", a.config.Admin.Listen)
+		}
+	}
+	var err error
+	a.adminHTTP, err = listenHTTP("admin.listen", a.config.Admin.Listen, certificate, a.admin, a.log, a.failed)
+	if err != nil {
+		return err
+	}
+	a.onClose(func(ctx context.Context) error {
+		a.admin.Close()
+		return a.adminHTTP.close(ctx)
+	})
+	if err := writeAdminURL(a.dir, a.adminURL()); err != nil {
+		return fmt.Errorf("tell `tourbillon admin-link` where the admin page is: %w", err)
+	}
+	a.onClose(func(context.Context) error { return os.Remove(filepath.Join(a.dir, adminURLFile)) })
+	return nil
+}
+
+func (a *appliance) adminLoopback() bool {
+	host, _, err := net.SplitHostPort(a.config.Admin.Listen)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+}
+
+func (a *appliance) adminURL() string {
+	scheme := "http"
+	if !a.adminLoopback() && a.config.TLS.Cert != "" {
+		scheme = "https"
+	}
+	return scheme + "://" + a.adminHTTP.address()
+}
+
+// hello is what the admin page is told first.
+func (a *appliance) hello() web.Hello {
+	return web.Hello{
+		Version: observe.Version, Server: a.id,
+		Clock: a.clock.Name, ClockNote: a.clock.Note, Retimed: a.build.Timers.Retimed(),
+		Host: []web.Fact{
+			{Name: "Go", Value: a.build.Go},
+			{Name: "Processors", Value: fmt.Sprintf("%d, GOMAXPROCS %d", runtime.NumCPU(), runtime.GOMAXPROCS(0))},
+			{Name: "Engine thread", Value: a.clock.Note},
+			{Name: "Pion timers", Value: a.pionFact()},
+			{Name: "Limits", Value: a.config.Limits},
+			{Name: "Running since", Value: a.started.UTC().Format(time.RFC3339)},
+		},
+		PeriodMS: int(samplePeriod / time.Millisecond),
+		History:  []web.Sample{},
+	}
+}
+
+func (a *appliance) pionFact() string {
+	if a.build.Timers.Retimed() {
+		return fmt.Sprintf("%d modules on the injected clock", len(a.build.Timers.Modules))
+	}
+	return "package time (this build is not re-timed)"
+}

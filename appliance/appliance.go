@@ -1,0 +1,220 @@
+package appliance
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"tourbillon/appliance/config"
+	"tourbillon/appliance/observe"
+	"tourbillon/signaling"
+	"tourbillon/signaling/agent"
+	"tourbillon/timing"
+	"tourbillon/timing/stdtime"
+	"tourbillon/turn"
+	"tourbillon/web"
+)
+
+// stopLimit is how long an orderly stop may take before what is left is cut.
+const stopLimit = 10 * time.Second
+
+// Options is what Run needs besides the machine.
+type Options struct {
+	Config config.Config
+	// Out receives where to go: the links for people.
+	Out io.Writer
+	Log *slog.Logger
+}
+
+// appliance is the running whole. Everything here is opened by open, in the order of the fields, and closed by close
+// in reverse.
+type appliance struct {
+	config  config.Config
+	log     *slog.Logger
+	started time.Time
+	id      string
+	dir     string
+	secrets Secrets
+
+	clock     Clock
+	meter     *timing.Meter
+	build     observe.Build
+	turn      *turn.Server
+	signaling *signaling.Server
+	public    *httpServer
+	adminHTTP *httpServer
+	admin     *web.Admin
+	selfCall  *agent.SelfCall
+	sampler   *sampler
+	watchdog  *watchdog
+
+	// opened are the closers of what is open, newest last.
+	opened []func(context.Context) error
+	// failed receives what ends the process early: a listener that stopped serving.
+	failed chan error
+}
+
+// Run serves until ctx ends, then stops in order: clients are told, connections end, goroutines are waited for. It
+// returns nil after an orderly stop. What cannot start is an error that names the thing and the remedy; a
+// [*config.Error] is the operator's to mend.
+//
+// The process clock can be set once (stdtime), so Run serves once in a process.
+func Run(ctx context.Context, o Options) error {
+	a := &appliance{config: o.Config, log: o.Log, started: time.Now(), id: newServerID(), failed: make(chan error, 2)}
+	if err := a.open(ctx); err != nil {
+		return errors.Join(err, a.close())
+	}
+	a.announce(o.Out)
+	a.notify("READY=1")
+	var err error
+	select {
+	case <-ctx.Done():
+		a.log.Info("stopping")
+	case err = <-a.failed:
+	}
+	a.notify("STOPPING=1")
+	return errors.Join(err, a.close())
+}
+
+func newServerID() string {
+	id := make([]byte, 6)
+	_, _ = rand.Read(id) // Never fails (crypto/rand).
+	return hex.EncodeToString(id)
+}
+
+func (a *appliance) open(ctx context.Context) error {
+	steps := []func() error{
+		a.openState, a.openClock, a.openTURN, a.openSignaling, a.openPublic, a.openAdmin, a.openSelfCall, a.openSampler, a.openWatchdog,
+	}
+	for _, step := range steps {
+		if ctx.Err() != nil {
+			return nil // Stopped while starting.
+		}
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// onClose notes how to close what was just opened.
+func (a *appliance) onClose(f func(context.Context) error) { a.opened = append(a.opened, f) }
+
+func (a *appliance) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
+	defer cancel()
+	var problems []error
+	for len(a.opened) > 0 {
+		last := len(a.opened) - 1
+		if err := a.opened[last](ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			problems = append(problems, err)
+		}
+		a.opened = a.opened[:last]
+	}
+	return errors.Join(problems...)
+}
+
+func (a *appliance) openState() (err error) {
+	if a.dir, err = StateDir(a.config.StateDir); err != nil {
+		return err
+	}
+	a.secrets, err = OpenSecrets(a.dir)
+	return err
+}
+
+func (a *appliance) openClock() error {
+	a.clock = OpenClock(a.config.Clock)
+	a.onClose(func(context.Context) error { return a.clock.Close() })
+	a.meter = timing.NewMeter(a.clock)
+	if err := stdtime.Use(a.clock, a.meter); err != nil {
+		return err
+	}
+	a.build = observe.ReadBuild(a.clock.Name, a.clock.Note)
+	if a.clock.Name != a.config.Clock {
+		a.log.Warn("the injected clock is not the one asked for", "asked", a.config.Clock, "clock", a.clock.Name, "note", a.clock.Note)
+	}
+	return errors.Join(a.build.Problems()...)
+}
+
+func (a *appliance) openTURN() (err error) {
+	certificate, err := a.certificate()
+	if err != nil {
+		return err
+	}
+	a.turn, err = turn.Listen(a.turnConfig(certificate))
+	if err != nil {
+		return err
+	}
+	a.onClose(a.turn.Close)
+	return nil
+}
+
+func (a *appliance) openSignaling() error {
+	verifier, err := signaling.NewVerifier(a.secrets.Token)
+	if err != nil {
+		return err
+	}
+	a.signaling = signaling.New(a.signalingConfig(verifier)) // Starts nothing; closed with the public listener.
+	if a.config.OpenRooms() && !a.config.HTTPLoopback() {
+		a.log.Warn("rooms are open: anybody who reaches this server can join any room", "listen", a.config.HTTP.Listen)
+	}
+	return nil
+}
+
+func (a *appliance) openSelfCall() error {
+	a.selfCall = agent.NewSelfCall(agent.Config{
+		Clock: a.meter.Clock("agent.selfcall", a.clock),
+		Relay: a.selfRelay,
+		Log:   a.log,
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { a.selfCall.Run(ctx) })
+	a.onClose(func(context.Context) error {
+		cancel()
+		running.Wait()
+		return nil
+	})
+	return nil
+}
+
+// certificate loads tls.cert and tls.key; nil when none is configured.
+func (a *appliance) certificate() (*tls.Config, error) {
+	if a.config.TLS.Cert == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(a.config.TLS.Cert, a.config.TLS.Key)
+	if err != nil {
+		return nil, &config.Error{Problems: []config.Problem{{
+			Where: "tls", Wrong: err.Error(), Remedy: "give PEM files of a certificate chain and its key that this user can read",
+		}}}
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// announce prints where to go.
+func (a *appliance) announce(out io.Writer) {
+	pion := "pion on package time"
+	if a.build.Timers.Retimed() {
+		pion = fmt.Sprintf("pion re-timed (%d modules)", len(a.build.Timers.Modules))
+	}
+	fmt.Fprintf(out, "Tourbillon %s · clock %s (%s) · %s\n", observe.Version, a.clock.Name, a.clock.Note, pion)
+	fmt.Fprintf(out, "  Call   %s\n", a.inviteLink())
+	fmt.Fprintf(out, "  Admin  %s\n", web.AdminLink(a.secrets.Admin, a.adminURL(), time.Now()))
+	fmt.Fprintf(out, "         opens once within ten minutes; `tourbillon admin-link` prints another\n")
+	urls, _, _, _ := a.turn.ICEServers("", time.Now(), a.turnHost(""))
+	for _, url := range urls {
+		fmt.Fprintf(out, "  ICE    %s\n", url)
+	}
+	if a.config.LimitsOff() {
+		fmt.Fprintln(out, "  Limits are off: for benchmarks on loopback only")
+	}
+	a.log.Info("serving", "version", observe.Version, "clock", a.clock.Name, "clock_note", a.clock.Note, "state_dir", a.dir)
+}

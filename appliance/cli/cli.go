@@ -1,0 +1,160 @@
+// Package cli is the command line: it parses, calls package appliance and turns errors into exit codes.
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"tourbillon/appliance"
+	"tourbillon/appliance/config"
+)
+
+// Exit codes.
+const (
+	exitOK    = 0
+	exitError = 1
+	// exitUsage is for a command line that cannot be read, exitConfig for a configuration with problems (EX_USAGE and
+	// EX_CONFIG of sysexits.h). The unit file tells systemd not to restart on exitConfig.
+	exitUsage  = 64
+	exitConfig = 78
+)
+
+// IO is where commands write.
+type IO struct{ Out, Err io.Writer }
+
+// command is one word of the command line.
+type command struct {
+	name, summary string
+	run           func(ctx context.Context, args []string, out IO) error
+}
+
+func commands() []command {
+	return []command{
+		{"serve", "run the server (the default)", serve},
+		{"admin-link", "print a link that opens the admin page of the running server", adminLink},
+		{"credentials", "print a join token or TURN credentials", credentials},
+		{"version", "tell what this binary is and what its timers run on", version},
+	}
+}
+
+// Run carries out the command line and returns the exit code. It blocks until the command ends; serve ends with ctx.
+func Run(ctx context.Context, args []string, out IO) int {
+	name := "serve"
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		name, args = args[0], args[1:]
+	}
+	if name == "help" || slices.Contains(args, "-h") || slices.Contains(args, "--help") {
+		usage(out.Out)
+		return exitOK
+	}
+	for _, c := range commands() {
+		if c.name == name {
+			return exitCode(c.run(ctx, args, out), out.Err)
+		}
+	}
+	return exitCode(&usageError{fmt.Sprintf("no command %q", name)}, out.Err)
+}
+
+// usageError is a command line that cannot be read.
+type usageError struct{ wrong string }
+
+func (e *usageError) Error() string { return e.wrong + ": run `tourbillon help`" }
+
+func exitCode(err error, stderr io.Writer) int {
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintln(stderr, "tourbillon:", err)
+	var usage *usageError
+	var configuration *config.Error
+	switch {
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &configuration):
+		return exitConfig
+	}
+	return exitError
+}
+
+func usage(w io.Writer) {
+	fmt.Fprint(w, "Usage: tourbillon [COMMAND] [OPTIONS]\n\nCommands:\n")
+	for _, c := range commands() {
+		fmt.Fprintf(w, "  %-12s %s\n", c.name, c.summary)
+	}
+	fmt.Fprint(w, `
+Options of every command:
+  --config FILE      read this YAML file
+  --set KEY=VALUE    override one setting, for example --set http.listen=127.0.0.1:9000; may be repeated
+  --clock CLOCK      short for --set clock=CLOCK: hrtimer or runtime
+serve:
+  --check            judge the configuration and end: exit code 78 with every problem, or 0
+version:
+  --json             for machines
+credentials token [--room NAME] [--ttl DURATION]
+                     print a token that joins the room ("*" for all)
+credentials turn [--user NAME] [--ttl DURATION] [--json]
+                     print TURN credentials for the running configuration
+`)
+}
+
+// options are what every command takes.
+type options struct {
+	flags *flag.FlagSet
+	file  string
+	set   []string
+}
+
+func newOptions(name string) *options {
+	o := &options{flags: flag.NewFlagSet(name, flag.ContinueOnError)}
+	o.flags.SetOutput(io.Discard) // The error that Parse returns says it.
+	o.flags.StringVar(&o.file, "config", "", "")
+	o.flags.Func("set", "", func(s string) error {
+		o.set = append(o.set, s)
+		return nil
+	})
+	o.flags.Func("clock", "", func(s string) error {
+		o.set = append(o.set, "clock="+s)
+		return nil
+	})
+	return o
+}
+
+// parse reads the arguments; what is left over is an error.
+func (o *options) parse(args []string) error {
+	if err := o.flags.Parse(args); err != nil {
+		return &usageError{err.Error()}
+	}
+	if rest := o.flags.Args(); len(rest) > 0 {
+		return &usageError{fmt.Sprintf("%s takes no argument %q", o.flags.Name(), rest[0])}
+	}
+	return nil
+}
+
+// load parses the arguments and reads the configuration that they name.
+func (o *options) load(args []string) (config.Config, error) {
+	if err := o.parse(args); err != nil {
+		return config.Config{}, err
+	}
+	return config.Load(o.file, o.set)
+}
+
+// openSecrets reads the secrets of the configuration's state folder.
+func openSecrets(c config.Config) (dir string, secrets appliance.Secrets, err error) {
+	if dir, err = appliance.StateDir(c.StateDir); err != nil {
+		return "", appliance.Secrets{}, err
+	}
+	secrets, err = appliance.OpenSecrets(dir)
+	return dir, secrets, err
+}
+
+func writeJSON(w io.Writer, value any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(value)
+}

@@ -1,0 +1,329 @@
+package cli_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"tourbillon/appliance/cli"
+)
+
+// asProgram makes the test binary the program: each test starts real processes of it.
+const asProgram = "TOURBILLON_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) == "" {
+		os.Exit(m.Run())
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	os.Exit(cli.Run(ctx, os.Args[1:], cli.IO{Out: os.Stdout, Err: os.Stderr}))
+}
+
+// patience bounds every wait in these tests; reaching it is a failure.
+const patience = 30 * time.Second
+
+func command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	return cmd
+}
+
+func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	cmd := command(t, args...)
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// server is a running process of the program.
+type server struct {
+	cmd    *exec.Cmd
+	stderr *strings.Builder
+	// call and admin are the printed links.
+	call, admin string
+}
+
+// onePort asks for free ports on loopback; state goes to dir.
+func freePorts(dir string) []string {
+	return []string{
+		"--set", "state_dir=" + dir, "--set", "http.listen=127.0.0.1:0", "--set", "admin.listen=127.0.0.1:0",
+		"--set", "turn.udp=[127.0.0.1:0]", "--set", "turn.tcp=[127.0.0.1:0]",
+	}
+}
+
+var link = regexp.MustCompile(`(Call|Admin) +(http\S+)`)
+
+func start(t *testing.T, env []string, args ...string) *server {
+	t.Helper()
+	s := &server{cmd: command(t, args...), stderr: &strings.Builder{}}
+	s.cmd.Env = append(s.cmd.Env, env...)
+	s.cmd.Stderr = s.stderr
+	stdout, err := s.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(stdout)
+	for s.call == "" || s.admin == "" {
+		if !lines.Scan() {
+			_ = s.cmd.Wait()
+			t.Fatalf("the server ended before it said where to go:\n%s", s.stderr)
+		}
+		if found := link.FindStringSubmatch(lines.Text()); found != nil && found[1] == "Call" {
+			s.call = found[2]
+		} else if found != nil {
+			s.admin = found[2]
+		}
+	}
+	go io.Copy(io.Discard, stdout) // Ends with the process.
+	return s
+}
+
+func (s *server) stop(t *testing.T, with os.Signal) {
+	t.Helper()
+	if err := s.cmd.Process.Signal(with); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Wait(); err != nil {
+		t.Errorf("after %v: %v\n%s", with, err, s.stderr)
+	}
+}
+
+func get(t *testing.T, url string) (status int, body string) {
+	t.Helper()
+	response, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(data)
+}
+
+func TestServeAndStop(t *testing.T) {
+	for _, with := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		s := start(t, nil, freePorts(t.TempDir())...)
+		base := strings.TrimSuffix(s.call, "/call/?room=demo")
+		if status, body := get(t, base+"/healthz"); status != http.StatusOK || body != "ok\n" {
+			t.Errorf("healthz answers %d %q", status, body)
+		}
+		if status, _ := get(t, base+"/call/"); status != http.StatusOK {
+			t.Errorf("the call page answers %d", status)
+		}
+		if status, _ := get(t, s.admin); status == http.StatusForbidden {
+			t.Error("the printed admin link does not open")
+		}
+		s.stop(t, with)
+	}
+}
+
+func TestAdminLinkOfARunningServer(t *testing.T) {
+	dir := t.TempDir()
+	if code, _, stderr := run(t, "admin-link", "--set", "state_dir="+dir); code != 1 || !strings.Contains(stderr, "no tourbillon has run") {
+		t.Errorf("without a server: exit %d %q", code, stderr)
+	}
+	s := start(t, nil, freePorts(dir)...)
+	defer s.stop(t, syscall.SIGTERM)
+	code, stdout, stderr := run(t, "admin-link", "--set", "state_dir="+dir)
+	fresh := strings.TrimSpace(stdout)
+	if code != 0 || fresh == s.admin || !strings.HasPrefix(fresh, s.admin[:strings.Index(s.admin, "=")]) {
+		t.Fatalf("exit %d, link %q beside %q\n%s", code, fresh, s.admin, stderr)
+	}
+	if status, _ := get(t, fresh); status == http.StatusForbidden {
+		t.Error("the link does not open")
+	}
+}
+
+// TestSecretsStay holds that a killed server's secrets are the next one's.
+func TestSecretsStay(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, nil, freePorts(dir)...)
+	before := read(t, dir)
+	if err := s.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = s.cmd.Wait()
+	s = start(t, nil, freePorts(dir)...)
+	after := read(t, dir)
+	s.stop(t, syscall.SIGTERM)
+	if len(before) != 4 {
+		t.Errorf("%d secrets, want 4", len(before))
+	}
+	for name, secret := range before {
+		if after[name] != secret || len(secret) < 64 {
+			t.Errorf("%s changed over a restart or is short", name)
+		}
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v (%v), want 0600", name, info.Mode(), err)
+		}
+	}
+}
+
+func read(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	secrets := map[string]string{}
+	for _, name := range []string{"turn-secret", "session-key", "token-key", "admin-key"} {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets[name] = strings.TrimSpace(string(data))
+	}
+	return secrets
+}
+
+func TestNotifySystemd(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "notify")
+	listener, err := net.ListenPacket("unixgram", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	if err := listener.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"NOTIFY_SOCKET=" + socket, "WATCHDOG_USEC=200000"}
+	s := start(t, env, freePorts(t.TempDir())...)
+	awaitNotice(t, listener, "READY=1")
+	awaitNotice(t, listener, "WATCHDOG=1")
+	awaitNotice(t, listener, "WATCHDOG=1")
+	s.stop(t, syscall.SIGTERM)
+	awaitNotice(t, listener, "STOPPING=1")
+}
+
+func awaitNotice(t *testing.T, listener net.PacketConn, want string) {
+	t.Helper()
+	buffer := make([]byte, 256)
+	for {
+		n, _, err := listener.ReadFrom(buffer)
+		if err != nil {
+			t.Fatalf("waited for %s: %v", want, err)
+		}
+		if string(buffer[:n]) == want {
+			return
+		}
+	}
+}
+
+func TestBadCommandLines(t *testing.T) {
+	dir := t.TempDir()
+	open := filepath.Join(dir, "open")
+	if err := os.Mkdir(open, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(open, "turn-secret"), []byte(strings.Repeat("a", 64)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	cases := []struct {
+		name string
+		args []string
+		code int
+		want string
+	}{
+		{"command", []string{"brew"}, 64, `no command "brew": run`},
+		{"flag", []string{"--brew"}, 64, "not defined: -brew"},
+		{"argument", []string{"version", "now"}, 64, `version takes no argument "now"`},
+		{"unknown key", []string{"--set", "turn.updp=[]"}, 78, "did you mean turn.udp?"},
+		{"bad CIDR", []string{"--set", "turn.deny_peers=[10/8]"}, 78, "is no CIDR prefix"},
+		{"missing certificate", append(freePorts(dir), "--set", "tls.cert=none.pem", "--set", "tls.key=none.pem"), 78, "none.pem: no such file"},
+		{"port in use", append(freePorts(dir), "--set", "http.listen="+taken.Addr().String()), 1, "http.listen: listen tcp " + taken.Addr().String() + ": bind: address already in use: stop the other program"},
+		{"TURN port in use", append(freePorts(dir), "--set", "turn.tcp=["+taken.Addr().String()+"]"), 1, "address already in use: stop the other TURN server"},
+		{"readable secret", append(freePorts(open), "--check=false"), 1, "can be read by others (mode 0644): run chmod 600"},
+		{"state folder", []string{"--set", "state_dir=/proc/nowhere"}, 1, "set state_dir to a folder that this user can write"},
+	}
+	for _, c := range cases {
+		code, stdout, stderr := run(t, c.args...)
+		if code != c.code || !strings.Contains(stderr, c.want) {
+			t.Errorf("%s: exit %d, want %d with %q:\n%s%s", c.name, code, c.code, c.want, stdout, stderr)
+		}
+	}
+	if code, stdout, _ := run(t, "--check", "--set", "clock=runtime"); code != 0 || !strings.Contains(stdout, "good") {
+		t.Errorf("--check of a good configuration: exit %d %q", code, stdout)
+	}
+}
+
+func TestVersionJSON(t *testing.T) {
+	for _, clock := range []string{"hrtimer", "runtime"} {
+		code, stdout, stderr := run(t, "version", "--json", "--clock", clock)
+		var v struct {
+			Version, Go string
+			Timers      struct {
+				Clock   string
+				Modules map[string]string
+			}
+		}
+		if err := json.Unmarshal([]byte(stdout), &v); code != 0 || err != nil {
+			t.Fatalf("exit %d, %v:\n%s%s", code, err, stdout, stderr)
+		}
+		if v.Timers.Clock != clock || v.Version == "" || v.Go == "" {
+			t.Errorf("--clock %s: %+v", clock, v)
+		}
+	}
+}
+
+func TestCredentials(t *testing.T) {
+	dir := t.TempDir()
+	code, stdout, stderr := run(t, "credentials", "turn", "--user", "alice", "--ttl", "10m", "--json", "--set", "state_dir="+dir)
+	var issued struct {
+		Username, Password string
+		TTL                int
+		URIs               []string
+	}
+	if err := json.Unmarshal([]byte(stdout), &issued); code != 0 || err != nil {
+		t.Fatalf("exit %d, %v:\n%s%s", code, err, stdout, stderr)
+	}
+	if !strings.HasSuffix(issued.Username, ":alice") || issued.TTL != 600 || issued.Password == "" ||
+		strings.Join(issued.URIs, " ") != "turn:127.0.0.1:3478?transport=udp turn:127.0.0.1:3478?transport=tcp" {
+		t.Errorf("credentials %+v", issued)
+	}
+	if code, stdout, stderr := run(t, "credentials", "token", "--room", "demo", "--set", "state_dir="+dir); code != 0 || strings.Count(stdout, ".") != 2 {
+		t.Errorf("token: exit %d %q %q", code, stdout, stderr)
+	}
+}
+
+// TestTokensWhereRoomsAreClosed starts a server whose rooms want a token and looks at the printed invite link.
+func TestTokensWhereRoomsAreClosed(t *testing.T) {
+	s := start(t, nil, append(freePorts(t.TempDir()), "--set", "signaling.open_rooms=false")...)
+	defer s.stop(t, syscall.SIGTERM)
+	if _, token, found := strings.Cut(s.call, "#token="); !found || strings.Count(token, ".") != 2 {
+		t.Errorf("the invite link %q has no token in its fragment", s.call)
+	}
+}

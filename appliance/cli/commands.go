@@ -1,0 +1,168 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"tourbillon/appliance"
+	"tourbillon/appliance/config"
+	"tourbillon/appliance/observe"
+	"tourbillon/signaling"
+	"tourbillon/turn"
+	"tourbillon/web"
+)
+
+func serve(ctx context.Context, args []string, out IO) error {
+	o := newOptions("serve")
+	check := o.flags.Bool("check", false, "")
+	c, err := o.load(args)
+	if err != nil {
+		return err
+	}
+	if *check {
+		fmt.Fprintln(out.Out, "the configuration is good")
+		return nil
+	}
+	log := observe.NewLog(out.Err, c.Level(), c.Log.Format)
+	return appliance.Run(ctx, appliance.Options{Config: c, Out: out.Out, Log: log})
+}
+
+func adminLink(_ context.Context, args []string, out IO) error {
+	c, err := newOptions("admin-link").load(args)
+	if err != nil {
+		return err
+	}
+	dir, secrets, err := openSecrets(c)
+	if err != nil {
+		return err
+	}
+	base, err := appliance.ReadAdminURL(dir)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(out.Out, web.AdminLink(secrets.Admin, base, time.Now()))
+	return nil
+}
+
+func version(_ context.Context, args []string, out IO) error {
+	o := newOptions("version")
+	asJSON := o.flags.Bool("json", false, "")
+	c, err := o.load(args)
+	if err != nil {
+		return err
+	}
+	clock := appliance.OpenClock(c.Clock)
+	defer clock.Close()
+	build := observe.ReadBuild(clock.Name, clock.Note)
+	if *asJSON {
+		return writeJSON(out.Out, build)
+	}
+	fmt.Fprintf(out.Out, "tourbillon %s, %s\nclock %s (%s)\n", build.Version, build.Go, build.Timers.Clock, build.Timers.Note)
+	paths := make([]string, 0, len(build.Timers.Modules))
+	for path := range build.Timers.Modules {
+		paths = append(paths, path)
+	}
+	slices.Sort(paths)
+	for _, path := range paths {
+		fmt.Fprintf(out.Out, "  %-32s %s\n", path, build.Timers.Modules[path])
+	}
+	return nil
+}
+
+func credentials(_ context.Context, args []string, out IO) error {
+	if len(args) == 0 {
+		return &usageError{"credentials wants token or turn"}
+	}
+	switch args[0] {
+	case "token":
+		return joinToken(args[1:], out)
+	case "turn":
+		return turnCredentials(args[1:], out)
+	}
+	return &usageError{fmt.Sprintf("credentials wants token or turn, not %q", args[0])}
+}
+
+func joinToken(args []string, out IO) error {
+	o := newOptions("credentials token")
+	room := o.flags.String("room", "*", "")
+	ttl := o.flags.Duration("ttl", time.Hour, "")
+	c, err := o.load(args)
+	if err != nil {
+		return err
+	}
+	_, secrets, err := openSecrets(c)
+	if err != nil {
+		return err
+	}
+	token, err := signaling.IssueToken(secrets.Token, *room, *ttl, time.Now())
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(out.Out, token)
+	return nil
+}
+
+func turnCredentials(args []string, out IO) error {
+	o := newOptions("credentials turn")
+	user := o.flags.String("user", "", "")
+	ttl := o.flags.Duration("ttl", 0, "")
+	asJSON := o.flags.Bool("json", false, "")
+	c, err := o.load(args)
+	if err != nil {
+		return err
+	}
+	_, secrets, err := openSecrets(c)
+	if err != nil {
+		return err
+	}
+	if *ttl == 0 {
+		*ttl = c.TURN.CredentialTTL
+	}
+	issued := turn.NewIssuer(secrets.TURN, *ttl).Issue(*user, time.Now())
+	answer := struct {
+		Username string   `json:"username"`
+		Password string   `json:"password"`
+		TTL      int      `json:"ttl"`
+		URIs     []string `json:"uris"`
+	}{issued.Username, issued.Password, int(*ttl / time.Second), turnURIs(c)}
+	if *asJSON {
+		return writeJSON(out.Out, answer)
+	}
+	fmt.Fprintf(out.Out, "username %s\npassword %s\n", answer.Username, answer.Password)
+	for _, uri := range answer.URIs {
+		fmt.Fprintln(out.Out, "uri", uri)
+	}
+	return nil
+}
+
+// turnURIs are the URIs of the configured listeners (RFC 7065): a wildcard address stands for turn.host, or for the
+// relay address.
+func turnURIs(c config.Config) []string {
+	var uris []string
+	add := func(scheme, transport string, addresses []string) {
+		for _, address := range addresses {
+			uris = append(uris, scheme+":"+reachable(c, address)+"?transport="+transport)
+		}
+	}
+	add("turn", "udp", c.TURN.UDP)
+	add("turn", "tcp", c.TURN.TCP)
+	add("turns", "tcp", c.TURNTLS())
+	return uris
+}
+
+func reachable(c config.Config, address string) string {
+	bound, err := netip.ParseAddrPort(address)
+	switch {
+	case err != nil:
+		return address
+	case c.TURN.Host != "":
+		return fmt.Sprintf("%s:%d", c.TURN.Host, bound.Port())
+	case bound.Addr().IsUnspecified():
+		relay, _ := netip.ParseAddr(c.TURN.RelayAddress) // Validated by config.
+		return netip.AddrPortFrom(relay, bound.Port()).String()
+	}
+	return address
+}

@@ -1,0 +1,119 @@
+// Package config is the operator's manual as a Go struct: every setting with its default, read strictly from one YAML
+// file and from --set options, all problems reported at once.
+//
+// It judges what can be judged without touching the machine; ports in use and unreadable files are reported by whoever
+// opens them.
+package config
+
+import "time"
+
+// Config is the whole configuration. The zero value is not useful; start from [Default].
+type Config struct {
+	// HTTP is the listener for the call page, the browser client and signaling.
+	HTTP HTTP `yaml:"http"`
+	// Admin is the listener for the admin page.
+	Admin Admin `yaml:"admin"`
+	// TLS makes the HTTP listener serve HTTPS and WSS, and adds turns: listeners.
+	TLS TLS `yaml:"tls"`
+	// TURN is the STUN/TURN server.
+	TURN TURN `yaml:"turn"`
+	// Signaling is what rooms allow.
+	Signaling Signaling `yaml:"signaling"`
+	// Clock is what protocol timers run on: "hrtimer" (the engine; falls back to package time where the kernel gives
+	// no timerfd, and says so) or "runtime" (package time).
+	Clock string `yaml:"clock"`
+	// Limits is "on", or "off" to lift quotas and rate limits for benchmarks, which is accepted only while every
+	// listener is on loopback.
+	Limits string `yaml:"limits"`
+	// StateDir keeps the generated secrets. Empty means $STATE_DIRECTORY, else $XDG_STATE_HOME/tourbillon, else
+	// ~/.local/state/tourbillon.
+	StateDir string `yaml:"state_dir"`
+	// Log is what is written to standard error.
+	Log Log `yaml:"log"`
+}
+
+// HTTP configures the public listener.
+type HTTP struct {
+	// Listen is HOST:PORT. On another host than loopback, rooms need tokens unless signaling.open_rooms says otherwise.
+	Listen string `yaml:"listen"`
+	// PublicURL is how clients reach the listener ("https://call.example.org"), for the printed links. Empty means
+	// that the listener's own address serves.
+	PublicURL string `yaml:"public_url"`
+	// Origins are further web origins whose pages may open a signaling connection ("https://app.example.org").
+	Origins []string `yaml:"origins"`
+}
+
+// Admin configures the admin listener.
+type Admin struct {
+	// Listen is HOST:PORT.
+	Listen string `yaml:"listen"`
+}
+
+// TLS names the certificate; both files or neither.
+type TLS struct {
+	// Cert is a PEM file with the certificate chain, Key one with its private key.
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+// TURN configures the STUN/TURN server.
+type TURN struct {
+	// UDP, TCP and TLS are the listen addresses, HOST:PORT with an IP address as host. TLS needs tls.cert; when that
+	// is set and TLS is empty, port 5349 of each TCP address is used (RFC 8656 section 5).
+	UDP []string `yaml:"udp"`
+	TCP []string `yaml:"tcp"`
+	TLS []string `yaml:"tls"`
+	// Host is the name or address that clients are given for this server. Empty means the host by which they
+	// reached the HTTP listener.
+	Host string `yaml:"host"`
+	// RelayAddress is the IP address that relayed traffic comes from, as the peers see it.
+	RelayAddress string `yaml:"relay_address"`
+	// RelayBind is the local IP address for relay sockets where it differs from RelayAddress (1:1 NAT).
+	RelayBind string `yaml:"relay_bind"`
+	// RelayPorts is the range FIRST-LAST of relay ports.
+	RelayPorts string `yaml:"relay_ports"`
+	// Realm is the authentication realm, at most 12 bytes since it is echoed to everyone who asks.
+	Realm string `yaml:"realm"`
+	// CredentialTTL is how long issued credentials open new allocations; running ones go on.
+	CredentialTTL time.Duration `yaml:"credential_ttl"`
+	// AllowPeers lifts private prefixes from the denial list (["192.168.0.0/16"]); loopback, link-local, metadata
+	// and multicast addresses cannot be lifted. DenyPeers adds prefixes.
+	AllowPeers []string `yaml:"allow_peers"`
+	DenyPeers  []string `yaml:"deny_peers"`
+}
+
+// Signaling configures rooms.
+type Signaling struct {
+	// OpenRooms lets anybody join any room without a token. Left out, rooms are open while http.listen is loopback.
+	OpenRooms *bool `yaml:"open_rooms"`
+	// Heartbeat is the interval of the server's pings, 1ms to 5s; a client that misses three is gone.
+	Heartbeat time.Duration `yaml:"heartbeat"`
+}
+
+// Log configures logging.
+type Log struct {
+	// Level is "debug", "info", "warn" or "error".
+	Level string `yaml:"level"`
+	// Format is "text" for people or "json" for machines.
+	Format string `yaml:"format"`
+}
+
+// Default is the configuration without any file or option: one machine, everything on loopback.
+func Default() Config {
+	return Config{
+		HTTP:  HTTP{Listen: "127.0.0.1:8080"},
+		Admin: Admin{Listen: "127.0.0.1:8081"},
+		TURN: TURN{
+			UDP:           []string{"127.0.0.1:3478"},
+			TCP:           []string{"127.0.0.1:3478"},
+			RelayAddress:  "127.0.0.1",
+			RelayPorts:    "49152-65535",
+			Realm:         "tourbillon",
+			CredentialTTL: 5 * time.Minute,
+		},
+		Signaling: Signaling{Heartbeat: time.Second},
+		Clock:     "hrtimer",
+		Limits:    "on",
+		Log:       Log{Level: "info", Format: "text"},
+	}
+}

@@ -1,0 +1,162 @@
+package config_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"tourbillon/appliance/config"
+)
+
+func TestDefaultsAreValidAndLocal(t *testing.T) {
+	c, err := config.Load("", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(c, config.Default()) {
+		t.Errorf("Load changed the defaults: %+v", c)
+	}
+	if !c.Loopback() || !c.OpenRooms() || len(c.TURNTLS()) != 0 {
+		t.Errorf("the defaults are not for one machine: loopback %v, open rooms %v, turns %v", c.Loopback(), c.OpenRooms(), c.TURNTLS())
+	}
+}
+
+func TestFileAndOptions(t *testing.T) {
+	file := write(t, `
+http:
+  listen: 0.0.0.0:443
+tls: {cert: a.pem, key: b.pem}
+turn:
+  udp: ["0.0.0.0:3478", "[::]:3478"]
+  tcp: ["192.0.2.1:3478"]
+  relay_address: 192.0.2.1
+  relay_ports: 50000-50100
+signaling:
+  heartbeat: 250ms
+`)
+	c, err := config.Load(file, []string{"signaling.open_rooms=true", "turn.allow_peers=[10.0.0.0/8, fd00::/8]", "signaling.heartbeat=2s", "log.level=debug"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.TURN.UDP; !reflect.DeepEqual(got, []string{"0.0.0.0:3478", "[::]:3478"}) {
+		t.Errorf("turn.udp is %v: the file's list has to replace the default", got)
+	}
+	if got := c.TURN.AllowPeers; !reflect.DeepEqual(got, []string{"10.0.0.0/8", "fd00::/8"}) {
+		t.Errorf("turn.allow_peers is %v", got)
+	}
+	if c.Signaling.Heartbeat != 2*time.Second {
+		t.Errorf("signaling.heartbeat is %v: an option has to override the file", c.Signaling.Heartbeat)
+	}
+	if !c.OpenRooms() || c.Loopback() {
+		t.Errorf("open rooms %v and loopback %v, want true and false", c.OpenRooms(), c.Loopback())
+	}
+	if got := c.TURNTLS(); !reflect.DeepEqual(got, []string{"192.0.2.1:5349"}) {
+		t.Errorf("turns: listeners %v, want port 5349 of turn.tcp", got)
+	}
+	if first, last := c.RelayPortRange(); first != 50000 || last != 50100 {
+		t.Errorf("relay ports %d to %d", first, last)
+	}
+}
+
+func TestRoomsNeedTokensElsewhere(t *testing.T) {
+	c, err := config.Load("", []string{"http.listen=192.0.2.1:8080"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.OpenRooms() {
+		t.Error("rooms are open on another host than loopback though nobody said so")
+	}
+}
+
+func TestProblemsComeAllAtOnceWithARemedy(t *testing.T) {
+	cases := []struct {
+		name, file string
+		options    []string
+		want       []string
+	}{
+		{"unknown key", "turn: {updp: []}\nfoo: 1\n", nil, []string{
+			"c.yaml:1 turn.updp: unknown key: did you mean turn.udp?",
+			"c.yaml:2 foo: unknown key: the keys are http, admin"}},
+		{"unknown option", "", []string{"clok=runtime"}, []string{"--set clok: unknown key: did you mean clock?"}},
+		{"option without value", "", []string{"clock"}, []string{"--set clock: has no value"}},
+		{"wrong types", "http: 3\nsignaling: {heartbeat: soon, open_rooms: perhaps}\n", nil, []string{
+			"c.yaml:1 http: is a single value: give it keys: listen",
+			`c.yaml:2 signaling.heartbeat: "soon" does not fit: give a duration`,
+			`c.yaml:2 signaling.open_rooms: "perhaps" does not fit: give true or false`}},
+		{"not YAML", "a: [", nil, []string{"c.yaml:1: is not YAML"}},
+		{"bad CIDR", "", []string{"turn.deny_peers=[10.0.0.0/99]", "turn.allow_peers=[here]"}, []string{
+			`turn.deny_peers: "10.0.0.0/99" is no CIDR prefix: write ADDRESS/BITS`,
+			`turn.allow_peers: "here" is no CIDR prefix`}},
+		{"bad listeners", "", []string{"http.listen=8080", "turn.udp=[example.org:3478]"}, []string{
+			`http.listen: "8080" is no listen address: write IP:PORT`,
+			`turn.udp: "example.org:3478" is no listen address`}},
+		{"limits off in public", "", []string{"limits=off", "http.listen=0.0.0.0:80"}, []string{"limits: off while a listener is not on loopback"}},
+		{"relay of one machine", "", []string{"turn.udp=[0.0.0.0:3478]"}, []string{"turn.relay_address: 127.0.0.1 reaches nobody while TURN listens on 0.0.0.0:3478"}},
+		{"half a certificate", "", []string{"tls.cert=a.pem"}, []string{"tls: only one of tls.cert and tls.key is set"}},
+		{"turns without certificate", "", []string{"turn.tls=[127.0.0.1:5349]"}, []string{"turn.tls: needs a certificate"}},
+		{"enumerations", "", []string{"clock=sundial", "limits=some", "log.level=loud", "log.format=xml"}, []string{
+			`clock: "sundial" is unknown: choose hrtimer or runtime`, `limits: "some"`, `log.level: "loud"`, `log.format: "xml"`}},
+		{"bounds", "", []string{"signaling.heartbeat=6s", "turn.realm=a-very-long-realm", "turn.relay_ports=9-1", "turn.credential_ttl=1s"}, []string{
+			"signaling.heartbeat: 6s is out of bounds", "turn.realm:", "turn.relay_ports:", "turn.credential_ttl:"}},
+		{"web origins", "", []string{"http.public_url=call.example.org", "http.origins=[https://a.example/path]"}, []string{"http.public_url:", "http.origins:"}},
+		{"no such file", "-", nil, []string{"cannot be read: no such file"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			file := ""
+			if c.file == "-" {
+				file = filepath.Join(t.TempDir(), "missing.yaml")
+			} else if c.file != "" {
+				file = write(t, c.file)
+			}
+			_, err := config.Load(file, c.options)
+			var problems *config.Error
+			if !errors.As(err, &problems) {
+				t.Fatalf("error %v, want a config.Error", err)
+			}
+			if len(problems.Problems) != len(c.want) {
+				t.Errorf("%d problems, want %d:\n%v", len(problems.Problems), len(c.want), err)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("nothing says %q:\n%v", want, err)
+				}
+			}
+			for _, p := range problems.Problems {
+				if p.Remedy == "" {
+					t.Errorf("%v has no remedy", p)
+				}
+			}
+		})
+	}
+}
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// FuzzLoad feeds arbitrary files: whatever comes, Load returns a value or a config.Error and does not panic.
+func FuzzLoad(f *testing.F) {
+	f.Add("http: {listen: 127.0.0.1:1}\n")
+	f.Add("? [a]\n: b\n&x x: *x\n")
+	f.Add("<<: {http: 1}\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		file := filepath.Join(t.TempDir(), "c.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var problems *config.Error
+		if _, err := config.Load(file, nil); err != nil && !errors.As(err, &problems) {
+			t.Errorf("error %v is no config.Error", err)
+		}
+	})
+}

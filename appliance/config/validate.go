@@ -1,0 +1,201 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Bounds of single settings.
+const (
+	// maxRealm keeps the 401 answer small: the realm is in each (reference: amplification).
+	maxRealm = 12
+	// minHeartbeat and maxHeartbeat bound signaling.heartbeat.
+	minHeartbeat, maxHeartbeat = time.Millisecond, 5 * time.Second
+	// turnsPort is the default port of TURN over TLS (RFC 8656 section 5).
+	turnsPort = "5349"
+)
+
+// Loopback reports whether every listener is on loopback.
+func (c *Config) Loopback() bool {
+	return !slices.ContainsFunc(c.listeners(), func(l listener) bool { return !isLoopback(l.address) })
+}
+
+// OpenRooms reports whether rooms need no token: said explicitly, or by default while HTTP listens on loopback.
+func (c *Config) OpenRooms() bool {
+	if c.Signaling.OpenRooms != nil {
+		return *c.Signaling.OpenRooms
+	}
+	return isLoopback(c.HTTP.Listen)
+}
+
+// HTTPLoopback reports whether HTTP listens on loopback.
+func (c *Config) HTTPLoopback() bool { return isLoopback(c.HTTP.Listen) }
+
+// LimitsOff reports whether limits are lifted.
+func (c *Config) LimitsOff() bool { return c.Limits == "off" }
+
+// TURNTLS lists the turns: listen addresses, derived from turn.tcp where only the certificate is given.
+func (c *Config) TURNTLS() []string {
+	if len(c.TURN.TLS) > 0 || c.TLS.Cert == "" {
+		return c.TURN.TLS
+	}
+	var derived []string
+	for _, address := range c.TURN.TCP {
+		if host, _, err := net.SplitHostPort(address); err == nil {
+			derived = append(derived, net.JoinHostPort(host, turnsPort))
+		}
+	}
+	return derived
+}
+
+// RelayPortRange is turn.relay_ports as numbers. It is valid after Load.
+func (c *Config) RelayPortRange() (first, last uint16) {
+	first, last, _ = portRange(c.TURN.RelayPorts)
+	return first, last
+}
+
+// Level is log.level. It is valid after Load.
+func (c *Config) Level() slog.Level {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.Log.Level))
+	return level
+}
+
+type listener struct{ key, address string }
+
+func (c *Config) listeners() []listener {
+	all := []listener{{"http.listen", c.HTTP.Listen}, {"admin.listen", c.Admin.Listen}}
+	for key, addresses := range map[string][]string{"turn.udp": c.TURN.UDP, "turn.tcp": c.TURN.TCP, "turn.tls": c.TURN.TLS} {
+		for _, address := range addresses {
+			all = append(all, listener{key, address})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b listener) int { return strings.Compare(a.key, b.key) })
+	return all
+}
+
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
+}
+
+// validate returns everything that is wrong with the values.
+func (c *Config) validate() []Problem {
+	v := validation{}
+	for _, l := range c.listeners() {
+		v.listenAddress(l.key, l.address)
+	}
+	v.webURLs(c)
+	v.tls(c)
+	v.turn(&c.TURN)
+	v.relayReachable(c)
+	v.oneOf("clock", c.Clock, "hrtimer", "runtime")
+	v.oneOf("limits", c.Limits, "on", "off")
+	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	v.oneOf("log.format", c.Log.Format, "text", "json")
+	v.check(c.Signaling.Heartbeat >= minHeartbeat && c.Signaling.Heartbeat <= maxHeartbeat, "signaling.heartbeat",
+		fmt.Sprintf("%v is out of bounds", c.Signaling.Heartbeat), fmt.Sprintf("choose %v to %v", minHeartbeat, maxHeartbeat))
+	v.check(!c.LimitsOff() || c.Loopback(), "limits",
+		"off while a listener is not on loopback", "listen on 127.0.0.1 everywhere, or leave the limits on")
+	return v.problems
+}
+
+type validation struct{ problems []Problem }
+
+func (v *validation) check(ok bool, key, wrong, remedy string) {
+	if !ok {
+		v.problems = append(v.problems, Problem{Where: key, Wrong: wrong, Remedy: remedy})
+	}
+}
+
+func (v *validation) oneOf(key, value string, allowed ...string) {
+	v.check(slices.Contains(allowed, value), key, fmt.Sprintf("%q is unknown", shortened(value)), "choose "+strings.Join(allowed, " or "))
+}
+
+func (v *validation) listenAddress(key, address string) {
+	host, port, err := net.SplitHostPort(address)
+	_, portErr := strconv.ParseUint(port, 10, 16)
+	_, ipErr := netip.ParseAddr(host)
+	hostFits := ipErr == nil || host == "localhost" && !strings.HasPrefix(key, "turn.")
+	v.check(err == nil && portErr == nil && hostFits, key, fmt.Sprintf("%q is no listen address", shortened(address)),
+		"write IP:PORT, for example 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080")
+}
+
+func (v *validation) webURLs(c *Config) {
+	urls := []listener{}
+	if c.HTTP.PublicURL != "" {
+		urls = append(urls, listener{"http.public_url", c.HTTP.PublicURL})
+	}
+	for _, origin := range c.HTTP.Origins {
+		urls = append(urls, listener{"http.origins", origin})
+	}
+	for _, u := range urls {
+		parsed, err := url.Parse(u.address)
+		ok := err == nil && (parsed.Scheme == "https" || parsed.Scheme == "http") && parsed.Host != "" && strings.Trim(parsed.Path, "/") == ""
+		v.check(ok, u.key, fmt.Sprintf("%q is no web origin", shortened(u.address)), "write https://HOST or https://HOST:PORT")
+	}
+}
+
+func (v *validation) tls(c *Config) {
+	v.check((c.TLS.Cert == "") == (c.TLS.Key == ""), "tls", "only one of tls.cert and tls.key is set", "set both PEM files or neither")
+	v.check(len(c.TURN.TLS) == 0 || c.TLS.Cert != "", "turn.tls", "needs a certificate", "set tls.cert and tls.key")
+}
+
+func (v *validation) turn(t *TURN) {
+	v.check(len(t.UDP)+len(t.TCP) > 0, "turn", "no listener", "give turn.udp or turn.tcp at least one address")
+	v.address("turn.relay_address", t.RelayAddress)
+	if t.RelayBind != "" {
+		v.address("turn.relay_bind", t.RelayBind)
+	}
+	_, _, err := portRange(t.RelayPorts)
+	v.check(err == nil, "turn.relay_ports", fmt.Sprintf("%q is no port range", shortened(t.RelayPorts)), "write FIRST-LAST between 1024 and 65535, for example 49152-65535")
+	v.check(t.Realm != "" && len(t.Realm) <= maxRealm, "turn.realm", fmt.Sprintf("%q has %d bytes", shortened(t.Realm), len(t.Realm)), fmt.Sprintf("use 1 to %d bytes", maxRealm))
+	v.check(t.CredentialTTL >= time.Minute && t.CredentialTTL <= 48*time.Hour, "turn.credential_ttl", fmt.Sprintf("%v is out of bounds", t.CredentialTTL), "choose 1m to 48h")
+	for key, prefixes := range map[string][]string{"turn.allow_peers": t.AllowPeers, "turn.deny_peers": t.DenyPeers} {
+		for _, prefix := range prefixes {
+			_, err := netip.ParsePrefix(prefix)
+			v.check(err == nil, key, fmt.Sprintf("%q is no CIDR prefix", shortened(prefix)), "write ADDRESS/BITS, for example 192.168.0.0/16 or fd00::/8")
+		}
+	}
+}
+
+func (v *validation) address(key, value string) {
+	ip, err := netip.ParseAddr(value)
+	v.check(err == nil && !ip.IsUnspecified(), key, fmt.Sprintf("%q is no usable IP address", shortened(value)), "write the address that peers see, for example 203.0.113.7")
+}
+
+// relayReachable catches the likeliest slip of an operator who opens the server: a relay address of one machine only.
+func (v *validation) relayReachable(c *Config) {
+	relay, err := netip.ParseAddr(c.TURN.RelayAddress)
+	if err != nil || !relay.IsLoopback() {
+		return
+	}
+	for _, address := range slices.Concat(c.TURN.UDP, c.TURN.TCP, c.TURN.TLS) {
+		if _, err := netip.ParseAddrPort(address); err == nil && !isLoopback(address) {
+			v.check(false, "turn.relay_address", fmt.Sprintf("%s reaches nobody while TURN listens on %s", relay, shortened(address)),
+				"set it to this host's address as clients see it")
+			return
+		}
+	}
+}
+
+func portRange(s string) (first, last uint16, err error) {
+	a, b, _ := strings.Cut(s, "-")
+	low, errLow := strconv.ParseUint(a, 10, 16)
+	high, errHigh := strconv.ParseUint(b, 10, 16)
+	if errLow != nil || errHigh != nil || low < 1024 || high < low {
+		return 0, 0, fmt.Errorf("%q is no port range", s)
+	}
+	return uint16(low), uint16(high), nil
+}

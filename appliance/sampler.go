@@ -1,0 +1,89 @@
+package appliance
+
+import (
+	"context"
+	"time"
+
+	"tourbillon/signaling"
+	"tourbillon/timing"
+	"tourbillon/turn"
+	"tourbillon/web"
+)
+
+// samplePeriod is the time between two points of the lateness chart.
+const samplePeriod = 500 * time.Millisecond
+
+// sampler gathers the state of the whole twice a second and publishes it to the admin pages.
+type sampler struct {
+	a         *appliance
+	reference *timing.Reference
+	periodic  *timing.Periodic
+}
+
+func (a *appliance) openSampler() error {
+	s := &sampler{a: a, reference: timing.NewReference(a.clock, timing.Runtime{})}
+	s.periodic = timing.Every(a.clock, a.clock.Now().Add(samplePeriod), samplePeriod, func(timing.Tick) { a.admin.Publish(s.state()) })
+	a.sampler = s
+	a.onClose(func(context.Context) error {
+		s.periodic.Stop()
+		s.reference.Stop()
+		return nil
+	})
+	return nil
+}
+
+func (s *sampler) state() web.State {
+	injected, control := s.reference.Take()
+	self := s.a.selfCall.Status()
+	return web.State{
+		Sample:      web.Sample{AtMS: time.Now().UnixMilli(), Injected: lateness(injected), Control: lateness(control)},
+		Labels:      labels(s.a.meter.Labels()),
+		Rooms:       rooms(s.a.signaling.Rooms()),
+		Allocations: allocations(s.a.turn.Allocations()),
+		SelfCall:    web.SelfCall{Status: self.State, Reason: self.Reason, RTTUS: micros(self.RTT.Smoothed)},
+	}
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+func lateness(s timing.Summary) web.Lateness {
+	return web.Lateness{Fires: s.Fires, P50US: micros(s.P50), P99US: micros(s.P99), MaxUS: micros(s.Max)}
+}
+
+func labels(summaries []timing.LabelSummary) []web.Label {
+	shown := make([]web.Label, len(summaries))
+	for i, l := range summaries {
+		shown[i] = web.Label{Label: l.Name, Lateness: lateness(l.Recent), Total: l.Total, Early: l.Early}
+	}
+	return shown
+}
+
+func rooms(infos []signaling.RoomInfo) []web.Room {
+	shown := make([]web.Room, len(infos))
+	for i, r := range infos {
+		shown[i] = web.Room{Room: r.Name, Peers: make([]web.Peer, len(r.Peers))}
+		for j, p := range r.Peers {
+			shown[i].Peers[j] = web.Peer{
+				ID: p.ID, Name: p.Name, Address: p.Address, SinceMS: p.JoinedAt.UnixMilli(),
+				RTTUS: micros(p.RTT), JitterUS: micros(p.Jitter),
+			}
+		}
+	}
+	return shown
+}
+
+func allocations(live []turn.Allocation) []web.Allocation {
+	shown := make([]web.Allocation, len(live))
+	for i, l := range live {
+		shown[i] = web.Allocation{
+			Client: l.Client.String(), Relay: l.Relay.String(), Transport: string(l.Transport), User: l.User,
+			SinceMS: l.Since.UnixMilli(), Channels: l.Channels,
+			ToPeers: traffic(l.ToPeers), FromPeers: traffic(l.FromPeers), Denied: int64(l.Denied),
+		}
+	}
+	return shown
+}
+
+func traffic(t turn.Traffic) web.Traffic {
+	return web.Traffic{Packets: int64(t.Packets), Bytes: int64(t.Bytes)}
+}

@@ -1,0 +1,128 @@
+package appliance
+
+import (
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"tourbillon/signaling"
+	"tourbillon/signaling/agent"
+	"tourbillon/turn"
+)
+
+// inviteLifetime is how long the printed invite link can be used.
+const inviteLifetime = 24 * time.Hour
+
+// demoRoom is the room of the printed link.
+const demoRoom = "demo"
+
+// turnConfig is the relay's configuration. The prefixes and addresses were validated when the configuration was read.
+func (a *appliance) turnConfig(certificate *tls.Config) turn.Config {
+	c := a.config.TURN
+	first, last := a.config.RelayPortRange()
+	limits := turn.Limits{}
+	if a.config.LimitsOff() {
+		limits = turn.LimitsOff()
+	}
+	relay, _ := netip.ParseAddr(c.RelayAddress)
+	bind, _ := netip.ParseAddr(c.RelayBind)
+	return turn.Config{
+		UDP: c.UDP, TCP: c.TCP, TLS: a.config.TURNTLS(), TLSConfig: certificate,
+		Realm: c.Realm, Secrets: [][]byte{a.secrets.TURN}, CredentialTTL: c.CredentialTTL,
+		RelayAddress: relay, RelayBind: bind, PortMin: first, PortMax: last,
+		AllowPeers: prefixes(c.AllowPeers), DenyPeers: prefixes(c.DenyPeers),
+		Limits: limits, Clock: a.meter.Clock("turn.server", a.clock), Log: a.log,
+	}
+}
+
+func prefixes(texts []string) []netip.Prefix {
+	parsed := make([]netip.Prefix, 0, len(texts))
+	for _, text := range texts {
+		if p, err := netip.ParsePrefix(text); err == nil {
+			parsed = append(parsed, p)
+		}
+	}
+	return parsed
+}
+
+func (a *appliance) signalingConfig(verifier *signaling.Verifier) signaling.Config {
+	return signaling.Config{
+		Clock:       a.meter.Clock("signaling", a.clock),
+		Heartbeats:  a.meter.Clock("signaling.heartbeat", a.clock),
+		Credentials: iceServers{a}, Tokens: verifier, OpenRooms: a.config.OpenRooms(),
+		Origins: a.config.HTTP.Origins, LoopbackOnly: a.config.HTTPLoopback(),
+		Heartbeat:  a.config.Signaling.Heartbeat,
+		Limits:     signaling.Limits{Off: a.config.LimitsOff()},
+		SessionKey: a.secrets.Session, ServerID: a.id, Log: a.log,
+	}
+}
+
+// iceServers is what signaling asks of the relay: servers with credentials for one peer.
+type iceServers struct{ a *appliance }
+
+func (i iceServers) ICEServers(peer, host string) (servers []signaling.ICEServer, ttl time.Duration) {
+	urls, username, credential, ttl := i.a.turn.ICEServers(peer, time.Now(), i.a.turnHost(host))
+	return []signaling.ICEServer{{URLs: urls, Username: username, Credential: credential}}, ttl
+}
+
+// turnHost is the host in the ICE URLs of a client that reached the HTTP listener by the given host: turn.host where
+// it is set, the bound addresses on one machine, since "localhost" may mean ::1 there, else the client's own word.
+func (a *appliance) turnHost(host string) string {
+	switch {
+	case a.config.TURN.Host != "":
+		return a.config.TURN.Host
+	case a.config.Loopback():
+		return ""
+	}
+	return host
+}
+
+// selfRelay is our own relay for the self-call, over the first transport that is bound.
+func (a *appliance) selfRelay() agent.Relay {
+	urls, username, credential, _ := a.turn.ICEServers("self-call", time.Now(), "")
+	for _, u := range urls {
+		if strings.HasPrefix(u, "turn:") {
+			return agent.Relay{URL: u, Username: username, Credential: credential}
+		}
+	}
+	return agent.Relay{}
+}
+
+// scheme of the public listener.
+func (a *appliance) scheme() string {
+	if a.config.TLS.Cert != "" {
+		return "https"
+	}
+	return "http"
+}
+
+// publicURL is how clients reach the public listener.
+func (a *appliance) publicURL() string {
+	if a.config.HTTP.PublicURL != "" {
+		return strings.TrimSuffix(a.config.HTTP.PublicURL, "/")
+	}
+	address := a.public.address()
+	host, port, _ := net.SplitHostPort(address)
+	if a.config.HTTPLoopback() {
+		host = "localhost" // A secure context in every browser, and kinder to read.
+	}
+	return a.scheme() + "://" + net.JoinHostPort(host, port)
+}
+
+// inviteLink opens the call page in the demo room; with a token where rooms want one, in the fragment, which browsers
+// do not send and logs do not hold.
+func (a *appliance) inviteLink() string {
+	link := a.publicURL() + "/call/?room=" + demoRoom
+	if a.config.OpenRooms() {
+		return link
+	}
+	token, err := signaling.IssueToken(a.secrets.Token, demoRoom, inviteLifetime, time.Now())
+	if err != nil {
+		a.log.Error("no invite token", "error", err)
+		return link
+	}
+	return link + "#token=" + url.QueryEscape(token)
+}
