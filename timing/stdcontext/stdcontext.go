@@ -39,7 +39,9 @@ func Cause(c Context) error { return context.Cause(c) }
 func WithCancel(parent Context) (Context, CancelFunc) { return context.WithCancel(parent) }
 
 // WithCancelCause is [context.WithCancelCause].
-func WithCancelCause(parent Context) (Context, CancelCauseFunc) { return context.WithCancelCause(parent) }
+func WithCancelCause(parent Context) (Context, CancelCauseFunc) {
+	return context.WithCancelCause(parent)
+}
 
 // WithValue is [context.WithValue].
 func WithValue(parent Context, key, value any) Context { return context.WithValue(parent, key, value) }
@@ -58,7 +60,9 @@ func WithTimeoutCause(parent Context, timeout time.Duration, cause error) (Conte
 }
 
 // WithDeadline is [context.WithDeadline] on the process clock.
-func WithDeadline(parent Context, d time.Time) (Context, CancelFunc) { return withDeadline(parent, d, nil) }
+func WithDeadline(parent Context, d time.Time) (Context, CancelFunc) {
+	return withDeadline(parent, d, nil)
+}
 
 // WithDeadlineCause is [context.WithDeadlineCause] on the process clock.
 func WithDeadlineCause(parent Context, d time.Time, cause error) (Context, CancelFunc) {
@@ -133,4 +137,6 @@ func (c *deadlineContext) Err() error {
 }
 
 // AfterFunc lets package context attach children without a goroutine each.
-func (c *deadlineContext) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(c.Context, f) }
+func (c *deadlineContext) AfterFunc(f func()) (stop func() bool) {
+	return context.AfterFunc(c.Context, f)
+}
