@@ -144,13 +144,33 @@ func (o *options) load(args []string) (config.Config, error) {
 	return config.Load(o.file, o.set)
 }
 
-// openSecrets reads the secrets of the configuration's state folder.
-func openSecrets(c config.Config) (dir string, secrets appliance.Secrets, err error) {
+// serviceStateDir is the state folder of the systemd unit (StateDirectory=tourbillon).
+const serviceStateDir = "/var/lib/tourbillon"
+
+// loadRunning parses the arguments, reads the configuration and opens the state folder of the server that they mean:
+// the configuration's own, or the service's where only that has a running server.
+func (o *options) loadRunning(args []string) (c config.Config, dir string, secrets appliance.Secrets, err error) {
+	if c, err = o.load(args); err != nil {
+		return c, "", secrets, err
+	}
 	if dir, err = appliance.StateDir(c.StateDir); err != nil {
-		return "", appliance.Secrets{}, err
+		return c, "", secrets, err
+	}
+	if c.StateDir == "" {
+		dir = firstRunning(dir, serviceStateDir)
 	}
 	secrets, err = appliance.OpenSecrets(dir)
-	return dir, secrets, err
+	return c, dir, secrets, err
+}
+
+// firstRunning returns the first folder in which a server is running, or else the first.
+func firstRunning(dirs ...string) string {
+	for _, dir := range dirs {
+		if _, err := appliance.ReadAdminURL(dir); err == nil {
+			return dir
+		}
+	}
+	return dirs[0]
 }
 
 func writeJSON(w io.Writer, value any) error {

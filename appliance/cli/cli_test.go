@@ -3,9 +3,16 @@ package cli_test
 import (
 	"bufio"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -17,6 +24,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"tourbillon/appliance/cli"
 )
@@ -70,7 +79,7 @@ type server struct {
 	call, admin string
 }
 
-// onePort asks for free ports on loopback; state goes to dir.
+// freePorts asks for free ports on loopback; state goes to dir.
 func freePorts(dir string) []string {
 	return []string{
 		"--set", "state_dir=" + dir, "--set", "http.listen=127.0.0.1:0", "--set", "admin.listen=127.0.0.1:0",
@@ -326,4 +335,61 @@ func TestTokensWhereRoomsAreClosed(t *testing.T) {
 	if _, token, found := strings.Cut(s.call, "#token="); !found || strings.Count(token, ".") != 2 {
 		t.Errorf("the invite link %q has no token in its fragment", s.call)
 	}
+}
+
+// TestTLS starts a server with a certificate: HTTPS, WSS and turns: have to be there.
+func TestTLS(t *testing.T) {
+	dir := t.TempDir()
+	pool := makeCertificate(t, dir)
+	s := start(t, nil, append(freePorts(dir), "--set", "tls.cert="+filepath.Join(dir, "cert.pem"), "--set", "tls.key="+filepath.Join(dir, "key.pem"),
+		"--set", "turn.tls=[127.0.0.1:0]")...)
+	defer s.stop(t, syscall.SIGTERM)
+	base, isHTTPS := strings.CutSuffix(s.call, "/call/?room=demo")
+	if !isHTTPS || !strings.HasPrefix(base, "https://localhost:") {
+		t.Fatalf("the call link is %q, want https", s.call)
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, DisableKeepAlives: true}}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	ws, _, err := websocket.Dial(ctx, strings.Replace(base, "https", "wss", 1)+"/ws", &websocket.DialOptions{
+		HTTPClient: client, Subprotocols: []string{"tourbillon.v1"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.CloseNow()
+	if err := ws.Write(ctx, websocket.MessageText, []byte(`{"type":"join","room":"demo"}`)); err != nil {
+		t.Fatal(err)
+	}
+	_, joined, err := ws.Read(ctx)
+	if err != nil || !strings.Contains(string(joined), `"turns:127.0.0.1:`) {
+		t.Errorf("joined is %s (%v), want a turns: URL in it", joined, err)
+	}
+}
+
+// makeCertificate writes a fresh certificate for localhost and its key as PEM files, and returns what trusts it.
+func makeCertificate(t *testing.T, dir string) *x509.CertPool {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, NotAfter: time.Now().Add(time.Hour)}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: certificate}, "key.pem": {Type: "PRIVATE KEY", Bytes: private}} {
+		data := pem.EncodeToMemory(block)
+		pool.AppendCertsFromPEM(data)
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return pool
 }

@@ -31,11 +31,7 @@ func serve(ctx context.Context, args []string, out IO) error {
 }
 
 func adminLink(_ context.Context, args []string, out IO) error {
-	c, err := newOptions("admin-link").load(args)
-	if err != nil {
-		return err
-	}
-	dir, secrets, err := openSecrets(c)
+	_, dir, secrets, err := newOptions("admin-link").loadRunning(args)
 	if err != nil {
 		return err
 	}
@@ -89,11 +85,7 @@ func joinToken(args []string, out IO) error {
 	o := newOptions("credentials token")
 	room := o.flags.String("room", "*", "")
 	ttl := o.flags.Duration("ttl", time.Hour, "")
-	c, err := o.load(args)
-	if err != nil {
-		return err
-	}
-	_, secrets, err := openSecrets(c)
+	_, _, secrets, err := o.loadRunning(args)
 	if err != nil {
 		return err
 	}
@@ -110,11 +102,7 @@ func turnCredentials(args []string, out IO) error {
 	user := o.flags.String("user", "", "")
 	ttl := o.flags.Duration("ttl", 0, "")
 	asJSON := o.flags.Bool("json", false, "")
-	c, err := o.load(args)
-	if err != nil {
-		return err
-	}
-	_, secrets, err := openSecrets(c)
+	c, _, secrets, err := o.loadRunning(args)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ const (
 
 // Loopback reports whether every listener is on loopback.
 func (c *Config) Loopback() bool {
-	return !slices.ContainsFunc(c.listeners(), func(l listener) bool { return !isLoopback(l.address) })
+	return !slices.ContainsFunc(c.listeners(), func(s setting) bool { return !isLoopback(s.value) })
 }
 
 // OpenRooms reports whether rooms need no token: said explicitly, or by default while HTTP listens on loopback.
@@ -68,16 +68,21 @@ func (c *Config) Level() slog.Level {
 	return level
 }
 
-type listener struct{ key, address string }
+// setting is one value under its key.
+type setting struct{ key, value string }
 
-func (c *Config) listeners() []listener {
-	all := []listener{{"http.listen", c.HTTP.Listen}, {"admin.listen", c.Admin.Listen}}
-	for key, addresses := range map[string][]string{"turn.udp": c.TURN.UDP, "turn.tcp": c.TURN.TCP, "turn.tls": c.TURN.TLS} {
-		for _, address := range addresses {
-			all = append(all, listener{key, address})
-		}
+func (c *Config) listeners() []setting {
+	all := []setting{{"http.listen", c.HTTP.Listen}, {"admin.listen", c.Admin.Listen}}
+	all = append(all, keyed("turn.udp", c.TURN.UDP)...)
+	all = append(all, keyed("turn.tcp", c.TURN.TCP)...)
+	return append(all, keyed("turn.tls", c.TURN.TLS)...)
+}
+
+func keyed(key string, values []string) []setting {
+	all := make([]setting, len(values))
+	for i, value := range values {
+		all[i] = setting{key, value}
 	}
-	slices.SortStableFunc(all, func(a, b listener) int { return strings.Compare(a.key, b.key) })
 	return all
 }
 
@@ -94,7 +99,7 @@ func isLoopback(address string) bool {
 func (c *Config) validate() []Problem {
 	v := validation{}
 	for _, l := range c.listeners() {
-		v.listenAddress(l.key, l.address)
+		v.listenAddress(l.key, l.value)
 	}
 	v.webURLs(c)
 	v.tls(c)
@@ -133,17 +138,14 @@ func (v *validation) listenAddress(key, address string) {
 }
 
 func (v *validation) webURLs(c *Config) {
-	urls := []listener{}
+	urls := keyed("http.origins", c.HTTP.Origins)
 	if c.HTTP.PublicURL != "" {
-		urls = append(urls, listener{"http.public_url", c.HTTP.PublicURL})
-	}
-	for _, origin := range c.HTTP.Origins {
-		urls = append(urls, listener{"http.origins", origin})
+		urls = append(urls, setting{"http.public_url", c.HTTP.PublicURL})
 	}
 	for _, u := range urls {
-		parsed, err := url.Parse(u.address)
+		parsed, err := url.Parse(u.value)
 		ok := err == nil && (parsed.Scheme == "https" || parsed.Scheme == "http") && parsed.Host != "" && strings.Trim(parsed.Path, "/") == ""
-		v.check(ok, u.key, fmt.Sprintf("%q is no web origin", shortened(u.address)), "write https://HOST or https://HOST:PORT")
+		v.check(ok, u.key, fmt.Sprintf("%q is no web origin", shortened(u.value)), "write https://HOST or https://HOST:PORT")
 	}
 }
 
@@ -162,11 +164,9 @@ func (v *validation) turn(t *TURN) {
 	v.check(err == nil, "turn.relay_ports", fmt.Sprintf("%q is no port range", shortened(t.RelayPorts)), "write FIRST-LAST between 1024 and 65535, for example 49152-65535")
 	v.check(t.Realm != "" && len(t.Realm) <= maxRealm, "turn.realm", fmt.Sprintf("%q has %d bytes", shortened(t.Realm), len(t.Realm)), fmt.Sprintf("use 1 to %d bytes", maxRealm))
 	v.check(t.CredentialTTL >= time.Minute && t.CredentialTTL <= 48*time.Hour, "turn.credential_ttl", fmt.Sprintf("%v is out of bounds", t.CredentialTTL), "choose 1m to 48h")
-	for key, prefixes := range map[string][]string{"turn.allow_peers": t.AllowPeers, "turn.deny_peers": t.DenyPeers} {
-		for _, prefix := range prefixes {
-			_, err := netip.ParsePrefix(prefix)
-			v.check(err == nil, key, fmt.Sprintf("%q is no CIDR prefix", shortened(prefix)), "write ADDRESS/BITS, for example 192.168.0.0/16 or fd00::/8")
-		}
+	for _, p := range append(keyed("turn.allow_peers", t.AllowPeers), keyed("turn.deny_peers", t.DenyPeers)...) {
+		_, err := netip.ParsePrefix(p.value)
+		v.check(err == nil, p.key, fmt.Sprintf("%q is no CIDR prefix", shortened(p.value)), "write ADDRESS/BITS, for example 192.168.0.0/16 or fd00::/8")
 	}
 }
 
