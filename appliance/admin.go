@@ -5,12 +5,10 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
-	"runtime"
 	"time"
 
 	"tourbillon/appliance/observe"
+	"tourbillon/timing"
 	"tourbillon/web"
 )
 
@@ -38,9 +36,9 @@ func (a *appliance) openAdmin() error {
 		return a.adminHTTP.close(ctx)
 	})
 	if err := writeAdminURL(a.dir, a.adminURL()); err != nil {
-		return fmt.Errorf("tell `tourbillon admin-link` where the admin page is: %w", err)
+		return err
 	}
-	a.onClose(func(context.Context) error { return os.Remove(filepath.Join(a.dir, adminURLFile)) })
+	a.onClose(func(context.Context) error { return removeAdminURL(a.dir, a.adminURL()) })
 	return nil
 }
 
@@ -55,7 +53,7 @@ func (a *appliance) adminURL() string {
 	if !a.adminLoopback() && a.config.TLS.Cert != "" {
 		scheme = "https"
 	}
-	return scheme + "://" + a.adminHTTP.address()
+	return scheme + "://" + a.named(a.adminHTTP.address())
 }
 
 // hello is what the admin page is told first.
@@ -63,17 +61,25 @@ func (a *appliance) hello() web.Hello {
 	return web.Hello{
 		Version: observe.Version, Server: a.id,
 		Clock: a.clock.Name, ClockNote: a.clock.Note, Retimed: a.build.Timers.Retimed(),
-		Host: []web.Fact{
-			{Name: "Go", Value: a.build.Go},
-			{Name: "Processors", Value: fmt.Sprintf("%d, GOMAXPROCS %d", runtime.NumCPU(), runtime.GOMAXPROCS(0))},
-			{Name: "Engine thread", Value: a.clock.Note},
-			{Name: "Pion timers", Value: a.pionFact()},
-			{Name: "Limits", Value: a.config.Limits},
-			{Name: "Running since", Value: a.started.UTC().Format(time.RFC3339)},
-		},
+		Host:     a.facts(),
 		PeriodMS: int(samplePeriod / time.Millisecond),
 		History:  []web.Sample{},
 	}
+}
+
+// facts are what bears on jitter: of the program, then of the host.
+func (a *appliance) facts() []web.Fact {
+	facts := []web.Fact{
+		{Name: "Running since", Value: a.started.UTC().Format(time.RFC3339)},
+		{Name: "Clock", Value: a.clock.Name + ", " + a.clock.Note},
+		{Name: "Pion timers", Value: a.pionFact()},
+		{Name: "Limits", Value: a.config.Limits},
+		{Name: "Go", Value: a.build.Go},
+	}
+	for _, line := range timing.ReadHost().Lines() {
+		facts = append(facts, web.Fact{Name: line[0], Value: line[1]})
+	}
+	return facts
 }
 
 func (a *appliance) pionFact() string {

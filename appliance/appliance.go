@@ -33,8 +33,8 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// appliance is the running whole. Everything here is opened by open, in the order of the fields, and closed by close
-// in reverse.
+// appliance is the running whole: open opens it step by step, close closes it in reverse. Clients are told first; the
+// admin page, which may have slow readers, ends after them.
 type appliance struct {
 	config  config.Config
 	log     *slog.Logger
@@ -69,6 +69,9 @@ type appliance struct {
 func Run(ctx context.Context, o Options) error {
 	a := &appliance{config: o.Config, log: o.Log, started: time.Now(), id: newServerID(), failed: make(chan error, 2)}
 	if err := a.open(ctx); err != nil {
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			err = nil // Told to stop while starting.
+		}
 		return errors.Join(err, a.close())
 	}
 	a.announce(o.Out)
@@ -91,11 +94,11 @@ func newServerID() string {
 
 func (a *appliance) open(ctx context.Context) error {
 	steps := []func() error{
-		a.openState, a.openClock, a.openTURN, a.openSignaling, a.openPublic, a.openAdmin, a.openSelfCall, a.openSampler, a.openWatchdog,
+		a.openState, a.openClock, a.openTURN, a.openAdmin, a.openSignaling, a.openPublic, a.openSelfCall, a.openSampler, a.openWatchdog,
 	}
 	for _, step := range steps {
-		if ctx.Err() != nil {
-			return nil // Stopped while starting.
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 		if err := step(); err != nil {
 			return err
@@ -162,7 +165,7 @@ func (a *appliance) openSignaling() error {
 		return err
 	}
 	a.signaling = signaling.New(a.signalingConfig(verifier)) // Starts nothing; closed with the public listener.
-	if a.config.OpenRooms() && !a.config.HTTPLoopback() {
+	if a.config.OpenRooms() && !a.config.HTTPPrivate() {
 		a.log.Warn("rooms are open: anybody who reaches this server can join any room", "listen", a.config.HTTP.Listen)
 	}
 	return nil

@@ -33,7 +33,7 @@ func (a *appliance) openWatchdog() error {
 	clock := a.meter.Clock("systemd.watchdog", a.clock)
 	a.watchdog = &watchdog{timing.Every(clock, clock.Now().Add(period/2), period/2, func(timing.Tick) { a.beat(period / 2) })}
 	a.onClose(func(context.Context) error {
-		a.watchdog.periodic.Stop()
+		a.watchdog.periodic.StopAndWait()
 		return nil
 	})
 	return nil

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"syscall"
 	"time"
@@ -51,7 +52,7 @@ type httpServer struct {
 // listenHTTP serves handler on address until closed, over TLS where a certificate is given. What ends it early goes to
 // failed.
 func listenHTTP(key, address string, certificate *tls.Config, handler http.Handler, log *slog.Logger, failed chan<- error) (*httpServer, error) {
-	listener, err := net.Listen("tcp", address)
+	listener, err := net.Listen(network(address), address)
 	if err != nil {
 		return nil, &ListenError{Key: key, Address: address, Err: err}
 	}
@@ -73,6 +74,14 @@ func listenHTTP(key, address string, certificate *tls.Config, handler http.Handl
 		}
 	})
 	return h, nil
+}
+
+// network keeps an IPv4 wildcard from listening on IPv6 as well.
+func network(address string) string {
+	if bound, err := netip.ParseAddrPort(address); err == nil && bound.Addr().Is4() {
+		return "tcp4"
+	}
+	return "tcp"
 }
 
 func (h *httpServer) address() string { return h.listener.Addr().String() }
@@ -119,18 +128,35 @@ func (a *appliance) openPublic() error {
 	if !web.Built() {
 		a.log.Warn("the pages are not part of this binary: build it with make build")
 	}
-	if !a.config.HTTPLoopback() && a.config.TLS.Cert == "" {
+	if !a.config.HTTPLoopback() && a.config.TLS.Cert == "" && a.config.HTTP.PublicURL == "" {
 		a.log.Warn("HTTP without TLS: browsers give no camera to pages from another host; set tls.cert and tls.key, or put a TLS proxy in front")
 	}
 	return nil
+}
+
+// trusting takes a client's address from X-Forwarded-For only behind these proxies.
+func trusting(proxies []netip.Prefix) []echo.TrustOption {
+	options := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, p := range proxies {
+		options = append(options, echo.TrustIPRange(ipNet(p)))
+	}
+	return options
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	address := p.Addr()
+	return &net.IPNet{IP: address.AsSlice(), Mask: net.CIDRMask(p.Bits(), address.BitLen())}
 }
 
 // publicHandler routes the public listener.
 func (a *appliance) publicHandler() http.Handler {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
+	if proxies := prefixes(a.config.HTTP.TrustedProxies); len(proxies) > 0 {
+		e.IPExtractor = echo.ExtractIPFromXFFHeader(trusting(proxies)...)
+	}
 	e.Use(echo.WrapMiddleware(web.SecureHeaders))
-	if a.config.HTTPLoopback() {
+	if a.config.HTTPPrivate() {
 		e.Use(echo.WrapMiddleware(web.LoopbackHosts))
 	}
 	e.GET("/", func(c echo.Context) error { return c.Redirect(http.StatusFound, "/call/") })

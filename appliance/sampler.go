@@ -25,7 +25,7 @@ func (a *appliance) openSampler() error {
 	s.periodic = timing.Every(a.clock, a.clock.Now().Add(samplePeriod), samplePeriod, func(timing.Tick) { a.admin.Publish(s.state()) })
 	a.sampler = s
 	a.onClose(func(context.Context) error {
-		s.periodic.Stop()
+		s.periodic.StopAndWait()
 		s.reference.Stop()
 		return nil
 	})

@@ -41,45 +41,73 @@ func StateDir(configured string) (string, error) {
 	return filepath.Join(home, ".local", "state", "tourbillon"), nil
 }
 
-// OpenSecrets reads the secrets in the state folder and makes those that are missing.
+// OpenSecrets reads the secrets in the state folder and makes those that are missing. It is for the server, whose
+// folder it is.
 func OpenSecrets(dir string) (Secrets, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return Secrets{}, fmt.Errorf("make the state folder: %w: set state_dir to a folder that this user can write", err)
+		return Secrets{}, unwritable("make the state folder", err)
 	}
-	var s Secrets
-	for name, into := range map[string]*[]byte{
-		"turn-secret": &s.TURN, "session-key": &s.Session, "token-key": &s.Token, "admin-key": &s.Admin,
-	} {
-		secret, err := openSecret(dir, name)
-		if err != nil {
-			return Secrets{}, fmt.Errorf("secret %s: %w", name, err)
+	return eachSecret(func(name string) ([]byte, error) {
+		file := filepath.Join(dir, name)
+		secret, err := findSecret(dir, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return makeSecret(file)
 		}
-		*into = secret
+		return secret, err
+	})
+}
+
+// ReadSecrets reads the secrets that the server with this state folder made. It is for other commands, which may run
+// as another user: they make none.
+func ReadSecrets(dir string) (Secrets, error) {
+	return eachSecret(func(name string) ([]byte, error) {
+		secret, err := findSecret(dir, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, notRun(dir)
+		}
+		return secret, err
+	})
+}
+
+func eachSecret(open func(name string) ([]byte, error)) (s Secrets, err error) {
+	for _, wanted := range []struct {
+		name string
+		into *[]byte
+	}{{"turn-secret", &s.TURN}, {"session-key", &s.Session}, {"token-key", &s.Token}, {"admin-key", &s.Admin}} {
+		if *wanted.into, err = open(wanted.name); err != nil {
+			return Secrets{}, fmt.Errorf("secret %s: %w", wanted.name, err)
+		}
 	}
 	return s, nil
 }
 
-func openSecret(dir, name string) ([]byte, error) {
+func unwritable(attempt string, err error) error {
+	return fmt.Errorf("%s: %w: set state_dir to a folder that this user can write", attempt, err)
+}
+
+func notRun(dir string) error {
+	return fmt.Errorf("no tourbillon has run with the state folder %s: start it, or give its --config or --set state_dir", dir)
+}
+
+// findSecret reads a secret from systemd's credentials or from the state folder.
+func findSecret(dir, name string) ([]byte, error) {
+	// With DynamicUser= systemd opens credentials by an access list, whose mask shows as the group's bits.
+	const others, othersAndGroup = 0o007, 0o077
 	if credentials := os.Getenv("CREDENTIALS_DIRECTORY"); credentials != "" {
-		secret, err := readSecret(filepath.Join(credentials, name))
+		secret, err := readSecret(filepath.Join(credentials, name), others)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return secret, err
 		}
 	}
-	file := filepath.Join(dir, name)
-	secret, err := readSecret(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return makeSecret(file)
-	}
-	return secret, err
+	return readSecret(filepath.Join(dir, name), othersAndGroup)
 }
 
-func readSecret(file string) ([]byte, error) {
+func readSecret(file string, forbidden fs.FileMode) ([]byte, error) {
 	info, err := os.Stat(file)
 	if err != nil {
 		return nil, err
 	}
-	if open := info.Mode().Perm() & 0o077; open != 0 {
+	if info.Mode().Perm()&forbidden != 0 {
 		return nil, fmt.Errorf("%s can be read by others (mode %04o): run chmod 600 on it, or delete it to have a new one made", file, info.Mode().Perm())
 	}
 	text, err := os.ReadFile(file)
@@ -101,18 +129,18 @@ func makeSecret(file string) ([]byte, error) {
 	secret := hex.AppendEncode(nil, random)
 	fresh, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-")
 	if err != nil {
-		return nil, err
+		return nil, unwritable("make the file", err)
 	}
 	defer os.Remove(fresh.Name())
 	_, err = fresh.Write(append(secret, '\n'))
 	err = errors.Join(err, fresh.Sync(), fresh.Close())
 	if err != nil {
-		return nil, err
+		return nil, unwritable("write the file", err)
 	}
 	if err := os.Link(fresh.Name(), file); errors.Is(err, fs.ErrExist) {
-		return readSecret(file)
+		return findSecret(filepath.Dir(file), filepath.Base(file))
 	} else if err != nil {
-		return nil, err
+		return nil, unwritable("put the file in its place", err)
 	}
 	return secret, nil
 }
@@ -121,14 +149,25 @@ func makeSecret(file string) ([]byte, error) {
 const adminURLFile = "admin-url"
 
 func writeAdminURL(dir, url string) error {
-	return os.WriteFile(filepath.Join(dir, adminURLFile), []byte(url+"\n"), 0o600)
+	if err := os.WriteFile(filepath.Join(dir, adminURLFile), []byte(url+"\n"), 0o600); err != nil {
+		return unwritable("tell other commands where the admin page is", err)
+	}
+	return nil
+}
+
+// removeAdminURL takes back what writeAdminURL told, unless another process has told its own since.
+func removeAdminURL(dir, url string) error {
+	if told, err := ReadAdminURL(dir); err != nil || told != url {
+		return nil
+	}
+	return os.Remove(filepath.Join(dir, adminURLFile))
 }
 
 // ReadAdminURL returns where the process with this state folder has its admin page.
 func ReadAdminURL(dir string) (string, error) {
 	text, err := os.ReadFile(filepath.Join(dir, adminURLFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("no tourbillon has run with the state folder %s: start it, or give its --config or --set state_dir", dir)
+		return "", notRun(dir)
 	}
 	return strings.TrimSpace(string(text)), err
 }

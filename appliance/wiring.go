@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -53,11 +54,19 @@ func (a *appliance) signalingConfig(verifier *signaling.Verifier) signaling.Conf
 		Clock:       a.meter.Clock("signaling", a.clock),
 		Heartbeats:  a.meter.Clock("signaling.heartbeat", a.clock),
 		Credentials: iceServers{a}, Tokens: verifier, OpenRooms: a.config.OpenRooms(),
-		Origins: a.config.HTTP.Origins, LoopbackOnly: a.config.HTTPLoopback(),
+		Origins: a.origins(), LoopbackOnly: a.config.HTTPPrivate(),
 		Heartbeat:  a.config.Signaling.Heartbeat,
 		Limits:     signaling.Limits{Off: a.config.LimitsOff()},
 		SessionKey: a.secrets.Session, ServerID: a.id, Log: a.log,
 	}
+}
+
+// origins are the web origins whose pages may connect: the configured ones, and our own as a proxy shows it.
+func (a *appliance) origins() []string {
+	if a.config.HTTP.PublicURL == "" {
+		return a.config.HTTP.Origins
+	}
+	return append([]string{strings.TrimSuffix(a.config.HTTP.PublicURL, "/")}, a.config.HTTP.Origins...)
 }
 
 // iceServers is what signaling asks of the relay: servers with credentials for one peer.
@@ -104,12 +113,21 @@ func (a *appliance) publicURL() string {
 	if a.config.HTTP.PublicURL != "" {
 		return strings.TrimSuffix(a.config.HTTP.PublicURL, "/")
 	}
-	address := a.public.address()
-	host, port, _ := net.SplitHostPort(address)
+	address := a.named(a.public.address())
 	if a.config.HTTPLoopback() {
-		host = "localhost" // A secure context in every browser, and kinder to read.
+		_, port, _ := net.SplitHostPort(address)
+		address = net.JoinHostPort("localhost", port) // A secure context in every browser, and kinder to read.
 	}
-	return a.scheme() + "://" + net.JoinHostPort(host, port)
+	return a.scheme() + "://" + address
+}
+
+// named turns a wildcard listen address into one that can be opened: that of the relay, which peers can reach.
+func (a *appliance) named(address string) string {
+	bound, err := netip.ParseAddrPort(address)
+	if err != nil || !bound.Addr().IsUnspecified() {
+		return address
+	}
+	return net.JoinHostPort(a.config.TURN.RelayAddress, strconv.Itoa(int(bound.Port())))
 }
 
 // inviteLink opens the call page in the demo room; with a token where rooms want one, in the fragment, which browsers

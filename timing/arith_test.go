@@ -1,6 +1,7 @@
 package timing_test
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -137,5 +138,62 @@ func TestMeterDoesNotAllocate(t *testing.T) {
 	label := timing.NewMeter(clock).Label("test")
 	if n := testing.AllocsPerRun(1000, func() { label.Record(time.Microsecond, clock.Now()) }); n != 0 {
 		t.Errorf("recording allocates %v times, want 0", n)
+	}
+}
+
+// TestPeriodicSurvivesAShrinkingLead is what a path that gets faster does to a heartbeat.
+func TestPeriodicSurvivesAShrinkingLead(t *testing.T) {
+	clock := timingtest.NewManual()
+	start := clock.Now()
+	ticks := 0
+	p := timing.Every(clock, start.Add(time.Second), time.Second, func(timing.Tick) { ticks++ })
+	defer p.Stop()
+	p.SetLead(200 * time.Microsecond)
+	clock.Advance(1500 * time.Millisecond) // The next is armed 200 µs early.
+	p.SetLead(150 * time.Microsecond)
+	clock.AdvanceTo(start.Add(10 * time.Second))
+	if ticks != 10 {
+		t.Errorf("%d ticks in ten seconds, want 10", ticks)
+	}
+}
+
+// TestMeterCountsNoFalseEarly re-arms one timer from several goroutines while it fires.
+func TestMeterCountsNoFalseEarly(t *testing.T) {
+	engine := openEngine(t)
+	meter := timing.NewMeter(engine)
+	timer := meter.Clock("test", engine).AfterFunc(0, func() {})
+	var racing sync.WaitGroup
+	for range 4 {
+		racing.Go(func() {
+			for i := range 5000 {
+				timer.Reset(time.Duration(i%40) * time.Microsecond)
+			}
+		})
+	}
+	racing.Wait()
+	timer.Stop()
+	if l := meter.Labels()[0]; l.Early != 0 || l.Total == 0 {
+		t.Errorf("%d of %d firings count as early, want none of some", l.Early, l.Total)
+	}
+}
+
+func TestSlackSharesWakes(t *testing.T) {
+	engine := openEngine(t)
+	coarse := timing.Coarse(engine)
+	start := engine.Now()
+	fired := make(chan timing.Instant, 20)
+	for i := range 20 {
+		coarse.At(start.Add(time.Duration(i)*time.Millisecond), func() { fired <- engine.Now() })
+	}
+	wakes := map[timing.Instant]bool{}
+	for range 20 {
+		at := <-fired
+		if at < start {
+			t.Error("a timer with slack fired early")
+		}
+		wakes[at/timing.Instant(timing.CoarseSlack)] = true
+	}
+	if len(wakes) > 3 { // Two spans, and one more for a stall of this machine.
+		t.Errorf("20 deadlines within 20 ms fired in %d spans of 50 ms", len(wakes))
 	}
 }

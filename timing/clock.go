@@ -29,8 +29,9 @@ type Timer interface {
 
 // Inliner is implemented by clocks that can run a callback on the very thread that saw the deadline pass.
 type Inliner interface {
-	// Inline returns a view of the same clock whose callbacks run on the waker's thread. Such a callback must be
-	// bounded (well under a millisecond) and must not block: every other timer waits for it.
+	// Inline returns a view of the same clock whose callbacks run on whatever goroutine saw the deadline pass. Such a
+	// callback must be bounded (well under a millisecond) and must not block: other timers may wait for it. Callbacks
+	// of different timers may run at the same time.
 	Inline() Clock
 }
 
@@ -43,20 +44,24 @@ func Inline(c Clock) Clock {
 	return c
 }
 
-// Coarser is implemented by clocks that can fire timers with wide slack so that they share wakes.
-type Coarser interface {
-	// Coarse returns a view of the same clock for deadlines that may fire up to [CoarseSlack] late.
-	Coarse() Clock
+// Slacker is implemented by clocks that can fire timers late on purpose, so that several share one wake.
+type Slacker interface {
+	// WithSlack returns a view of the same clock whose timers may fire up to slack after their deadline, never before.
+	WithSlack(slack time.Duration) Clock
 }
 
-// CoarseSlack is how late a coarse timer may fire so that several share one wake. It suits lifetimes of seconds and
-// more (allocations, permissions, tokens), never a protocol's retransmissions.
-const CoarseSlack = 50 * time.Millisecond
-
-// Coarse returns c's view for lifetimes, or c itself where it has none.
-func Coarse(c Clock) Clock {
-	if v, ok := c.(Coarser); ok {
-		return v.Coarse()
+// WithSlack returns c's view for timers that may fire up to slack late, or c itself where it has none. Timers whose
+// deadlines fall into one such span fire in one wake: precision is paid for in wakes.
+func WithSlack(c Clock, slack time.Duration) Clock {
+	if v, ok := c.(Slacker); ok && slack > 0 {
+		return v.WithSlack(slack)
 	}
 	return c
 }
+
+// CoarseSlack is the slack of lifetimes of seconds and more (allocations, permissions, tokens); never of a protocol's
+// retransmissions.
+const CoarseSlack = 50 * time.Millisecond
+
+// Coarse returns c's view for lifetimes.
+func Coarse(c Clock) Clock { return WithSlack(c, CoarseSlack) }

@@ -7,36 +7,61 @@ import (
 	"time"
 )
 
-// Engine is the precise tier: a [Clock] whose timers are woken by a kernel hrtimer on a thread of their own, with a
-// package-time backstop for the moments when that thread cannot get a Go processor. Make one with [NewEngine].
+// Engine is the precise tier: a [Clock] whose timers are woken by kernel hrtimers. Make one with [NewEngine].
+//
+// # Design
+//
+// A timer fires by whichever of several wakers sees its deadline pass first, and claims it by one compare-and-swap on
+// the timer itself, so that a waker which loses its processor in the middle delays nobody else:
+//
+//   - The kernel's waker (waker_linux.go): a timerfd armed at the queue's earliest deadline. It is the precise one while
+//     a processor is idle.
+//   - The timer's own backstop: a package-time timer at the same deadline, for deadlines nearby. Package time looks at its
+//     timers at every switch between goroutines, so it is the quick one while all processors are busy. It shares no lock
+//     with any other timer: under no load is a timer later than package time's by more than its claim.
+//   - The shared backstop: one package-time timer at the queue's earliest deadline, while the timer of that deadline has
+//     none of its own.
+//   - The chain: a package-time timer armed at once when a goroutine that fires one timer sees another due. Package time
+//     itself starts all due timers' goroutines in one go, and all but the last wait behind the program's; the chain
+//     brings each to the front of the queue.
+//
+// Producers never wait for the queue: they put the timer into a lock-free inbox and sweep it if nobody else is at it.
 type Engine struct {
-	waker    waker
-	backstop *time.Timer
-	report   EngineReport
+	waker  waker
+	report EngineReport
+	// nearby is how close a deadline must be for its timer to get a backstop of its own at once.
+	nearby time.Duration
+	// shared and chain are package-time timers that run fireDue on a goroutine of their own.
+	shared, chain *time.Timer
+	closed        atomic.Bool
 
-	// mu guards queue, closed and each timer's fields. Nothing blocks, calls back or enters the kernel under it.
-	mu     sync.Mutex
-	queue  queue
-	closed bool
-
-	// wanted is the deadline that the wakers should be armed at: the queue's earliest, written under mu.
-	wanted atomic.Int64
-
-	thread sync.WaitGroup
+	// inbox holds timers whose place in the queue is to be looked at again.
+	inbox atomic.Pointer[engineTimer]
+	// mu guards the queue. It is only ever tried: who does not get it leaves the work to its holder, who looks again
+	// after letting go. Nothing blocks, calls back or enters the kernel under it.
+	mu    sync.Mutex
+	queue queue
+	// next is the queue's smallest key, lonely whether the timer there has no backstop of its own, and armed the deadline
+	// that the waker was last told.
+	next   atomic.Int64
+	lonely atomic.Bool
+	armed  atomic.Int64
 }
 
-// waker is the kernel's side of the engine: it runs expire on its own thread at the armed instant.
+// waker is the kernel's side of the engine.
 type waker interface {
 	// arm sets the instant of the next wake; Never disarms. It does not block and may be called from any thread.
 	arm(at Instant)
-	// loop calls expire after each wake until close. It reports what the kernel granted before its first sleep.
-	loop(expire func(), started func(EngineReport))
+	// start begins to call wake at each armed instant, on a goroutine that wake may block after calling handOver: the
+	// waker then goes on with another one.
+	start(wake func(handOver func())) EngineReport
+	// close ends the waker and waits for what it started.
 	close()
 }
 
 // EngineReport says how the engine runs on this machine.
 type EngineReport struct {
-	// Policy is the scheduling policy of the engine's thread: "SCHED_FIFO 10" or "SCHED_OTHER".
+	// Policy is how the kernel schedules the waker, in words.
 	Policy string
 	// Notes are what was asked for and not granted, in words.
 	Notes []string
@@ -58,40 +83,39 @@ func (e *EngineError) Error() string {
 
 func (e *EngineError) Unwrap() error { return e.Err }
 
-// NewEngine starts an engine. It fails with an [EngineError] where the kernel gives no timerfd or epoll instance (not
-// Linux, descriptors used up, a system-call filter). Close it after use.
+// NewEngine starts an engine. It fails with an [EngineError] where the kernel gives no timerfd (not Linux, descriptors
+// used up, a system-call filter). Close it after use.
 func NewEngine() (*Engine, error) {
 	w, err := newWaker()
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{waker: w}
-	e.wanted.Store(int64(Never))
-	e.backstop = time.AfterFunc(time.Duration(Never), e.expire)
-	started := make(chan EngineReport, 1)
-	e.thread.Go(func() { w.loop(e.expire, func(r EngineReport) { started <- r }) })
-	e.report = <-started
-	return e, nil
+	return startEngine(w, nearby), nil
+}
+
+func startEngine(w waker, nearby time.Duration) *Engine {
+	e := &Engine{waker: w, nearby: nearby}
+	e.next.Store(int64(Never))
+	e.armed.Store(int64(Never))
+	onItsOwn := func() { e.fireDue(func() {}) }
+	e.shared = time.AfterFunc(time.Duration(Never), onItsOwn)
+	e.chain = time.AfterFunc(time.Duration(Never), onItsOwn)
+	e.report = w.start(e.fireDue)
+	return e
 }
 
 // Report says how the engine runs. It does not change after NewEngine.
 func (e *Engine) Report() EngineReport { return e.report }
 
-// Close ends the engine's thread and waits for it. Timers that are still armed never fire; Stop on one still reports
-// true. Arming after Close is allowed and fires nothing. Close must not be called from an inline callback.
+// Close ends the engine's wakers. Timers that are still armed never fire; Stop on one still reports true. Arming after
+// Close is allowed and fires nothing. Callbacks that have begun are not waited for.
 func (e *Engine) Close() error {
-	e.mu.Lock()
-	already := e.closed
-	e.closed = true
-	e.wanted.Store(int64(Never))
-	e.mu.Unlock()
-	if already {
+	if e.closed.Swap(true) {
 		return nil
 	}
-	e.armWakers()
-	e.backstop.Stop()
+	e.shared.Stop()
+	e.chain.Stop()
 	e.waker.close()
-	e.thread.Wait()
 	return nil
 }
 
@@ -102,133 +126,181 @@ func (e *Engine) Now() Instant { return monotonicNow() }
 func (e *Engine) AfterFunc(d time.Duration, f func()) Timer { return e.At(e.Now().Add(d), f) }
 
 // At arms a timer at an absolute instant whose callback gets a goroutine of its own.
-func (e *Engine) At(at Instant, f func()) Timer { return e.start(at, f, false) }
+func (e *Engine) At(at Instant, f func()) Timer { return engineView{Engine: e}.At(at, f) }
 
-// Inline returns the view of the engine whose callbacks run on the waker's thread.
-func (e *Engine) Inline() Clock { return inlineEngine{e} }
+// Inline returns the view of the engine whose callbacks run on the goroutine of a waker.
+func (e *Engine) Inline() Clock { return engineView{Engine: e, inline: true} }
 
-type inlineEngine struct{ *Engine }
+// WithSlack returns the view of the engine whose deadlines are rounded up to multiples of slack.
+func (e *Engine) WithSlack(slack time.Duration) Clock { return engineView{Engine: e, slack: slack} }
 
-func (v inlineEngine) AfterFunc(d time.Duration, f func()) Timer { return v.At(v.Now().Add(d), f) }
-func (v inlineEngine) At(at Instant, f func()) Timer             { return v.start(at, f, true) }
-
-// Pending counts the armed timers.
-func (e *Engine) Pending() int {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.queue.len()
+// engineView is the engine with a class of timers.
+type engineView struct {
+	*Engine
+	inline bool
+	slack  time.Duration
 }
 
-func (e *Engine) start(at Instant, f func(), inline bool) *engineTimer {
-	t := &engineTimer{engine: e, f: f, inline: inline, index: notQueued}
+func (v engineView) Inline() Clock { v.inline = true; return v }
+
+func (v engineView) WithSlack(slack time.Duration) Clock { v.slack = slack; return v }
+
+func (v engineView) AfterFunc(d time.Duration, f func()) Timer { return v.At(v.Now().Add(d), f) }
+
+func (v engineView) At(at Instant, f func()) Timer {
+	t := &engineTimer{engine: v.Engine, f: f, inline: v.inline, slack: Instant(v.slack), index: notQueued}
+	t.due.Store(int64(disarmed))
+	t.key.Store(int64(Never))
 	t.ResetAt(at)
 	return t
 }
 
-// notQueued is the index of a timer that is not armed.
-const notQueued = -1
-
-// engineTimer is one timer of an Engine; all its changing fields are guarded by engine.mu.
-type engineTimer struct {
-	engine *Engine
-	f      func()
-	inline bool
-
-	at    Instant
-	order uint64
-	index int
-}
-
-func (t *engineTimer) before(other *engineTimer) bool {
-	if t.at != other.at {
-		return t.at < other.at
+// reconsider has the timer's place in the queue looked at again, by this goroutine or by the one that is at it.
+func (e *Engine) reconsider(t *engineTimer) {
+	if t.listed.Swap(true) {
+		return // Still listed: whoever takes it out will see its present deadline.
 	}
-	return t.order < other.order
-}
-
-func (t *engineTimer) Stop() bool {
-	e := t.engine
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	// The wakers stay armed at the old deadline: one spurious wake costs less than a system call for each cancel.
-	return e.dequeueLocked(t)
-}
-
-func (t *engineTimer) Reset(d time.Duration) bool { return t.ResetAt(t.engine.Now().Add(d)) }
-
-func (t *engineTimer) ResetAt(at Instant) bool {
-	e := t.engine
-	e.mu.Lock()
-	wasArmed := e.dequeueLocked(t)
-	t.at = at
-	e.queue.push(t)
-	earlier := e.queue.next() < Instant(e.wanted.Load()) && !e.closed
-	if earlier {
-		e.wanted.Store(int64(e.queue.next()))
-	}
-	e.mu.Unlock()
-	if earlier {
-		e.armWakers()
-	}
-	return wasArmed
-}
-
-func (e *Engine) dequeueLocked(t *engineTimer) bool {
-	if t.index == notQueued {
-		return false
-	}
-	e.queue.remove(t)
-	return true
-}
-
-// expireBatch bounds how many timers are popped under the lock at once.
-const expireBatch = 64
-
-// expire runs every timer that is due and arms the wakers for the next one. Any thread may call it at any time: each
-// timer is claimed under mu by exactly one caller.
-func (e *Engine) expire() {
-	var batch [expireBatch]*engineTimer
 	for {
-		due := e.claim(batch[:])
-		for i, t := range due {
-			batch[i] = nil
-			if t.inline {
-				t.f()
-			} else {
-				go t.f()
-			}
-		}
-		if len(due) < expireBatch {
+		top := e.inbox.Load()
+		t.below = top
+		if e.inbox.CompareAndSwap(top, t) {
 			break
 		}
 	}
-	e.armWakers()
+	e.sweep()
+	e.armWaker()
 }
 
-func (e *Engine) claim(batch []*engineTimer) []*engineTimer {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closed {
+// sweep brings the queue up to date, if nobody else is at it.
+func (e *Engine) sweep() {
+	for e.inbox.Load() != nil && e.mu.TryLock() {
+		e.emptyInboxLocked()
+		e.publishLocked()
+		e.mu.Unlock() // What was listed meanwhile is this goroutine's to see: hence the loop.
+	}
+}
+
+func (e *Engine) emptyInboxLocked() {
+	t := e.inbox.Swap(nil)
+	for t != nil {
+		below := t.below
+		t.below = nil
+		t.listed.Store(false) // From here on a new deadline lists it again; one set before is seen below.
+		e.placeLocked(t)
+		t = below
+	}
+}
+
+// publishLocked tells those who do not hold mu what the queue's head is.
+func (e *Engine) publishLocked() {
+	head := e.queue.first()
+	e.lonely.Store(head != nil && !head.backed())
+	e.next.Store(int64(e.queue.next()))
+}
+
+// placeLocked puts the timer where its deadline belongs.
+func (e *Engine) placeLocked(t *engineTimer) {
+	if due := Instant(t.due.Load()); due != disarmed {
+		e.queue.put(t, due)
+	} else {
+		e.queue.remove(t)
+		e.placeIfArmed(t)
+	}
+}
+
+// placeIfArmed looks at the deadline once more after the key became Never: a producer that set the deadline before
+// seeing that would otherwise believe the timer queued.
+func (e *Engine) placeIfArmed(t *engineTimer) {
+	if due := Instant(t.due.Load()); due != disarmed {
+		e.queue.put(t, due)
+	}
+}
+
+// claimDue claims the earliest timer that is due, nil when none is or somebody else is at the queue.
+func (e *Engine) claimDue() *engineTimer {
+	if !e.mu.TryLock() {
 		return nil
 	}
-	n := 0
+	e.emptyInboxLocked()
 	now := e.Now()
-	for n < len(batch) && e.queue.next() <= now {
-		batch[n] = e.queue.pop()
-		n++
+	var claimed *engineTimer
+	for claimed == nil && e.queue.next() <= now {
+		t := e.queue.first()
+		if t.claim(now) {
+			claimed = t
+		}
+		e.placeLocked(t) // Fired, stopped, or moved on to a later deadline.
 	}
-	e.wanted.Store(int64(e.queue.next()))
-	return batch[:n]
+	e.publishLocked()
+	e.mu.Unlock()
+	e.sweep()
+	return claimed
 }
 
-// armWakers sets both wakers to the wanted deadline. Callers race without a lock, so a late one may set an old
-// deadline over a newer: each looks again after setting, and the last to look leaves the wanted one.
-func (e *Engine) armWakers() {
-	for {
-		at := e.wanted.Load()
-		e.waker.arm(Instant(at))
-		e.backstop.Reset(untilInstant(Instant(at)))
-		if e.wanted.Load() == at {
+// fireDue runs the callbacks of all due timers: inline ones in turn, and when it comes to one that may block it leaves
+// the rest to others first.
+func (e *Engine) fireDue(handOver func()) {
+	for !e.closed.Load() {
+		t := e.claimDue()
+		if t == nil {
+			e.armWaker()
+			return
+		}
+		if !t.inline {
+			handOver()
+			e.follow(e.Now())
+		}
+		t.f()
+		if !t.inline {
+			return
+		}
+	}
+}
+
+// follow leaves what is due besides the timer that the caller is about to run to the chain, or arms the waker.
+func (e *Engine) follow(now Instant) {
+	if e.inbox.Load() == nil && Instant(e.next.Load()) > now {
+		e.armWaker()
+		return
+	}
+	e.tidy(now)
+	if Instant(e.next.Load()) <= now {
+		e.chain.Reset(0)
+		return
+	}
+	e.armWaker()
+}
+
+// tidy takes timers off the head of the queue whose place has been overtaken by their deadline.
+func (e *Engine) tidy(now Instant) {
+	if !e.mu.TryLock() {
+		return
+	}
+	e.emptyInboxLocked()
+	for t := e.queue.first(); t != nil && t.keyLocked() <= now; t = e.queue.first() {
+		if due := Instant(t.due.Load()); due != disarmed && due <= now {
+			break
+		}
+		e.placeLocked(t)
+	}
+	e.publishLocked()
+	e.mu.Unlock()
+	e.sweep()
+}
+
+// armWaker tells the waker the queue's earliest deadline. Callers race without a lock: each looks again after telling,
+// and the last to look leaves the present one.
+func (e *Engine) armWaker() {
+	for first := true; !e.closed.Load(); first = false {
+		next := e.next.Load()
+		if e.armed.Swap(next) == next && first {
+			return // Told before; whoever is just telling an older deadline looks again, too.
+		}
+		e.waker.arm(Instant(next))
+		if e.lonely.Load() {
+			e.shared.Reset(untilInstant(Instant(next)))
+		}
+		if e.next.Load() == next {
 			return
 		}
 	}

@@ -37,7 +37,7 @@ func (l *Lateness) Record(late time.Duration) {
 	_ = l.histogram.RecordValue(int64(min(late, latenessCeiling))) // Within the range by construction.
 }
 
-// Summary tells what has been recorded since the last Reset.
+// Summary tells what has been recorded since the last Take.
 func (l *Lateness) Summary() Summary {
 	l.mu.Lock()
 	defer l.mu.Unlock()

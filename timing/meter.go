@@ -40,7 +40,7 @@ func (m *Meter) Label(name string) *Label {
 // Clock returns a clock that arms its timers on c and records the lateness of each under the label: the time from
 // deadline to the first instruction of the callback.
 func (m *Meter) Clock(label string, c Clock) Clock {
-	return &meteredClock{Clock: c, label: m.Label(label)}
+	return &meteredClock{Clock: c, meter: m, label: m.Label(label)}
 }
 
 // Labels returns the figures of every label, by name, also of those that have not fired yet.
@@ -108,18 +108,24 @@ func (l *Label) summary(now Instant) LabelSummary {
 	current, previous := l.current, l.previous
 	l.mu.Unlock()
 	both := NewLateness()
-	current.mergeInto(both.histogram)
-	previous.mergeInto(both.histogram)
+	both.early = current.mergeInto(both.histogram) + previous.mergeInto(both.histogram)
 	return LabelSummary{Name: l.name, Recent: both.Summary(), Total: l.total.Load(), Early: l.early.Load()}
 }
 
 type meteredClock struct {
 	Clock
+	meter *Meter
 	label *Label
 }
 
-func (c *meteredClock) Inline() Clock { return &meteredClock{Clock: Inline(c.Clock), label: c.label} }
-func (c *meteredClock) Coarse() Clock { return &meteredClock{Clock: Coarse(c.Clock), label: c.label} }
+func (c *meteredClock) Inline() Clock {
+	return &meteredClock{Clock: Inline(c.Clock), meter: c.meter, label: c.label}
+}
+
+// WithSlack records under a label of its own, since those timers are late on purpose.
+func (c *meteredClock) WithSlack(slack time.Duration) Clock {
+	return c.meter.Clock(c.label.name+".slack", WithSlack(c.Clock, slack))
+}
 
 func (c *meteredClock) AfterFunc(d time.Duration, f func()) Timer {
 	return c.At(c.Now().Add(d), f)
@@ -151,8 +157,9 @@ type meteredTimer struct {
 }
 
 func (t *meteredTimer) fire() {
+	due := t.firedDeadline() // Before the clock is read: of two firings under way each then gets one that has passed.
 	now := t.clock.Now()
-	t.clock.label.Record(now.Sub(t.firedDeadline()), now)
+	t.clock.label.Record(now.Sub(due), now)
 	t.f()
 }
 

@@ -27,6 +27,8 @@ type Periodic struct {
 	period  time.Duration
 	lead    time.Duration
 	stopped bool
+
+	running sync.WaitGroup
 }
 
 // Every calls f at first and then every period (more than 0) on the grid that first begins, until Stop.
@@ -70,18 +72,31 @@ func (p *Periodic) Stop() {
 	p.timer.Stop()
 }
 
+// StopAndWait ends the work and waits for a callback that is already running; it must not be called from one.
+func (p *Periodic) StopAndWait() {
+	p.Stop()
+	p.running.Wait()
+}
+
 func (p *Periodic) fire() {
 	p.mu.Lock()
 	now := p.clock.Now()
-	// A firing that SetPeriod overtook finds its deadline in the future: the re-armed timer will come.
-	if p.stopped || now < p.due.Add(-p.lead) {
+	if p.stopped {
+		p.mu.Unlock()
+		return
+	}
+	if now < p.due.Add(-p.lead) {
+		// SetPeriod moved the deadline while this firing was on its way, or SetLead shortened the lead after arming.
+		p.armLocked()
 		p.mu.Unlock()
 		return
 	}
 	tick := Tick{Due: p.due}
 	p.due, tick.Overrun = NextOnGrid(p.due, p.period, now)
 	p.armLocked()
+	p.running.Add(1)
 	p.mu.Unlock()
+	defer p.running.Done()
 	p.f(tick)
 }
 

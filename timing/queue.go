@@ -1,44 +1,57 @@
 package timing
 
-// queue is an intrusive 4-ary min-heap of timers by deadline, then by order of arming. Each timer knows its index, so
-// that cancelling one costs no search. It is not safe for concurrent use; the engine's mutex guards it.
+// queue is an intrusive 4-ary min-heap of timers by key, then by order of insertion. Each timer knows its place, so
+// that removing one costs no search. It is not safe for concurrent use; the engine's mutex guards it.
 type queue struct {
-	timers []*engineTimer
-	armed  uint64
+	timers   []*engineTimer
+	inserted uint64
 }
 
 const heapArity = 4
 
 func (q *queue) len() int { return len(q.timers) }
 
-// next returns the earliest deadline, Never when the queue is empty.
-func (q *queue) next() Instant {
+// first returns the timer with the smallest key, nil when the queue is empty.
+func (q *queue) first() *engineTimer {
 	if len(q.timers) == 0 {
-		return Never
+		return nil
 	}
-	return q.timers[0].at
+	return q.timers[0]
 }
 
-func (q *queue) push(t *engineTimer) {
-	q.armed++
-	t.order = q.armed
-	t.index = len(q.timers)
-	q.timers = append(q.timers, t)
-	q.up(t.index)
+// next returns the smallest key, Never when the queue is empty.
+func (q *queue) next() Instant {
+	if t := q.first(); t != nil {
+		return t.keyLocked()
+	}
+	return Never
 }
 
-func (q *queue) pop() *engineTimer {
-	t := q.timers[0]
-	q.remove(t)
-	return t
+// put inserts the timer under a key, or moves it there.
+func (q *queue) put(t *engineTimer, key Instant) {
+	if t.index == notQueued {
+		t.index = len(q.timers)
+		q.timers = append(q.timers, t)
+	}
+	q.inserted++
+	t.order = q.inserted
+	t.key.Store(int64(key))
+	if i := t.index; q.up(i) == i {
+		q.down(i)
+	}
 }
 
+// remove takes the timer out, if it is in.
 func (q *queue) remove(t *engineTimer) {
 	i, last := t.index, len(q.timers)-1
+	if i == notQueued {
+		return
+	}
 	moved := q.timers[last]
 	q.timers[last] = nil
 	q.timers = q.timers[:last]
 	t.index = notQueued
+	t.key.Store(int64(Never))
 	if i == last {
 		return
 	}

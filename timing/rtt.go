@@ -12,8 +12,10 @@ type RTT struct {
 	last    time.Duration
 }
 
-// Observe adds one measured round trip. Samples from retransmitted requests must not be given (Karn's rule).
+// Observe adds one measured round trip; a negative one counts as 0. Samples from retransmitted requests must not be
+// given (Karn's rule).
 func (r *RTT) Observe(sample time.Duration) {
+	sample = max(sample, 0)
 	if r.Samples == 0 {
 		r.Smoothed, r.Variation = sample, sample/2
 	} else {
@@ -28,7 +30,7 @@ func (r *RTT) Observe(sample time.Duration) {
 // Lead returns how much early a beat is sent so that it arrives on its grid instant: half the smoothed round trip,
 // at most limit.
 func (r *RTT) Lead(limit time.Duration) time.Duration {
-	return min(r.Smoothed/2, limit)
+	return max(0, min(r.Smoothed/2, limit))
 }
 
 func absolute(d time.Duration) time.Duration {

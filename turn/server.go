@@ -87,14 +87,14 @@ func (s *Server) bind(cfg Config) error {
 func (s *Server) bindOne(at listenAddress, config *tls.Config) (*listener, error) {
 	l := &listener{transport: at.transport}
 	if at.transport == UDP {
-		socket, err := net.ListenPacket("udp", at.address)
+		socket, err := net.ListenPacket(familyOf("udp", at.address), at.address)
 		if err != nil {
 			return nil, err
 		}
 		l.packets, l.addr = newUDPListener(s.core, socket), addrPort(socket.LocalAddr())
 		return l, nil
 	}
-	socket, err := net.Listen("tcp", at.address)
+	socket, err := net.Listen(familyOf("tcp", at.address), at.address)
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +103,14 @@ func (s *Server) bindOne(at listenAddress, config *tls.Config) (*listener, error
 	}
 	l.conns, l.addr = newStreamListener(s.core, socket, config), addrPort(socket.Addr())
 	return l, nil
+}
+
+// familyOf keeps an IPv4 wildcard from listening on IPv6 as well.
+func familyOf(network, address string) string {
+	if at, err := netip.ParseAddrPort(address); err == nil && at.Addr().Is4() {
+		return network + "4"
+	}
+	return network
 }
 
 // serve gives every listener its pion server.

@@ -1,22 +1,39 @@
 package web
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
+	"regexp"
 )
 
 const (
-	// pagePolicy lets a page load its own files only and talk to its own server.
+	// pagePolicy lets a page load its own files only and talk to its own server. Its %s is that server's WebSocket,
+	// which older browsers do not count as 'self'.
 	pagePolicy = "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' data: blob:; " +
-		"media-src 'self' blob: mediastream:; connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+		"media-src 'self' blob: mediastream:; connect-src 'self'%s; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 	// adminPolicy is narrower and has scripts write no HTML from text.
 	adminPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 		"frame-ancestors 'none'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
 )
 
 // SecureHeaders adds the headers that every answer of the public listener carries.
-func SecureHeaders(next http.Handler) http.Handler { return withHeaders(pagePolicy, next) }
+func SecureHeaders(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		withHeaders(fmt.Sprintf(pagePolicy, ownWebSocket(r)), next).ServeHTTP(w, r)
+	})
+}
+
+// hostSource is what may stand as a host in a policy; anything else a client sends as Host stays out of it.
+var hostSource = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]+)?$`)
+
+func ownWebSocket(r *http.Request) string {
+	if !hostSource.MatchString(r.Host) {
+		return ""
+	}
+	return " ws://" + r.Host + " wss://" + r.Host
+}
 
 func withHeaders(policy string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -55,7 +55,7 @@ type State struct {
 // Label is the lateness of all timers that carry one label ("pion.ice", "signaling.heartbeat").
 type Label struct {
 	Label string `json:"label"`
-	// Lateness is over the last minute or since start, whichever is shorter.
+	// Lateness is over the last 30 to 60 seconds.
 	Lateness
 	// Total counts all fires since start, Early those before their deadline (always 0 unless the clock is broken).
 	Total int64 `json:"total"`

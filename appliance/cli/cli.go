@@ -159,11 +159,11 @@ func (o *options) loadRunning(args []string) (c config.Config, dir string, secre
 	if c.StateDir == "" {
 		dir = firstRunning(dir, serviceStateDir)
 	}
-	secrets, err = appliance.OpenSecrets(dir)
+	secrets, err = appliance.ReadSecrets(dir)
 	return c, dir, secrets, err
 }
 
-// firstRunning returns the first folder in which a server is running, or else the first.
+// firstRunning returns the first folder whose server was not stopped in order since it started, or else the first.
 func firstRunning(dirs ...string) string {
 	for _, dir := range dirs {
 		if _, err := appliance.ReadAdminURL(dir); err == nil {

@@ -28,6 +28,8 @@ import (
 	"github.com/coder/websocket"
 
 	"tourbillon/appliance/cli"
+	"tourbillon/timing"
+	"tourbillon/timing/timingtest"
 )
 
 // asProgram makes the test binary the program: each test starts real processes of it.
@@ -273,7 +275,7 @@ func TestBadCommandLines(t *testing.T) {
 		{"unknown key", []string{"--set", "turn.updp=[]"}, 78, "did you mean turn.udp?"},
 		{"bad CIDR", []string{"--set", "turn.deny_peers=[10/8]"}, 78, "is no CIDR prefix"},
 		{"missing certificate", append(freePorts(dir), "--set", "tls.cert=none.pem", "--set", "tls.key=none.pem"), 78, "none.pem: no such file"},
-		{"port in use", append(freePorts(dir), "--set", "http.listen="+taken.Addr().String()), 1, "http.listen: listen tcp " + taken.Addr().String() + ": bind: address already in use: stop the other program"},
+		{"port in use", append(freePorts(dir), "--set", "http.listen="+taken.Addr().String()), 1, "http.listen: listen tcp4 " + taken.Addr().String() + ": bind: address already in use: stop the other program"},
 		{"TURN port in use", append(freePorts(dir), "--set", "turn.tcp=["+taken.Addr().String()+"]"), 1, "address already in use: stop the other TURN server"},
 		{"readable secret", append(freePorts(open), "--check=false"), 1, "can be read by others (mode 0644): run chmod 600"},
 		{"state folder", []string{"--set", "state_dir=/proc/nowhere"}, 1, "set state_dir to a folder that this user can write"},
@@ -310,6 +312,11 @@ func TestVersionJSON(t *testing.T) {
 
 func TestCredentials(t *testing.T) {
 	dir := t.TempDir()
+	if code, _, stderr := run(t, "credentials", "turn", "--set", "state_dir="+dir); code != 1 || !strings.Contains(stderr, "no tourbillon has run") {
+		t.Errorf("without a server: exit %d %q", code, stderr)
+	}
+	s := start(t, nil, freePorts(dir)...)
+	defer s.stop(t, syscall.SIGTERM)
 	code, stdout, stderr := run(t, "credentials", "turn", "--user", "alice", "--ttl", "10m", "--json", "--set", "state_dir="+dir)
 	var issued struct {
 		Username, Password string
@@ -392,4 +399,74 @@ func makeCertificate(t *testing.T, dir string) *x509.CertPool {
 		}
 	}
 	return pool
+}
+
+// TestStopWhileStarting signals at moments all over the start.
+func TestStopWhileStarting(t *testing.T) {
+	clock := timingtest.Real(timing.Runtime{})
+	for i := range 20 {
+		dir := t.TempDir()
+		cmd := command(t, freePorts(dir)...)
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		clock.Pass(time.Duration(8+2*i) * time.Millisecond)
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		var exit *exec.ExitError
+		err := cmd.Wait()
+		// Before the program has asked for the signal, the signal's default ends it.
+		defaultEnd := errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signaled()
+		if err != nil && !defaultEnd {
+			t.Errorf("told to stop after %d ms: %v\n%s", 8+2*i, err, stderr.String())
+		}
+		if _, err := os.Stat(filepath.Join(dir, "admin-url")); err == nil {
+			t.Errorf("told to stop after %d ms: admin-url was left behind", 8+2*i)
+		}
+	}
+}
+
+// TestIdleConnectionsDelayNoGoodbye keeps silent TCP connections to both HTTP listeners, as browsers do in advance.
+func TestIdleConnectionsDelayNoGoodbye(t *testing.T) {
+	s := start(t, nil, freePorts(t.TempDir())...)
+	for _, at := range []string{s.call, s.admin} {
+		address := strings.Replace(strings.Split(at, "/")[2], "localhost", "127.0.0.1", 1)
+		idle, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer idle.Close()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	ws, _, err := websocket.Dial(ctx, strings.Replace(strings.TrimSuffix(s.call, "/call/?room=demo"), "http", "ws", 1)+"/ws",
+		&websocket.DialOptions{Subprotocols: []string{"tourbillon.v1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.CloseNow()
+	if err := ws.Write(ctx, websocket.MessageText, []byte(`{"type":"join","room":"demo"}`)); err != nil {
+		t.Fatal(err)
+	}
+	var told time.Time
+	for {
+		if _, message, err := ws.Read(ctx); err != nil {
+			t.Fatal(err)
+		} else if strings.Contains(string(message), `"joined"`) {
+			told = time.Now()
+			if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+		} else if strings.Contains(string(message), `"bye"`) {
+			// The HTTP servers give idle connections seconds; the clients' farewell must not wait for them.
+			if took := time.Since(told); took > 2*time.Second {
+				t.Errorf("the farewell came after %v", took)
+			}
+			break
+		}
+	}
+	_ = s.cmd.Wait()
 }

@@ -36,9 +36,12 @@ type Config struct {
 type HTTP struct {
 	// Listen is HOST:PORT. On another host than loopback, rooms need tokens unless signaling.open_rooms says otherwise.
 	Listen string `yaml:"listen"`
-	// PublicURL is how clients reach the listener ("https://call.example.org"), for the printed links. Empty means
-	// that the listener's own address serves.
+	// PublicURL is how clients reach the listener ("https://call.example.org"), through a proxy perhaps, for the
+	// printed links. Empty means that the listener's own address serves.
 	PublicURL string `yaml:"public_url"`
+	// TrustedProxies are the networks of reverse proxies whose X-Forwarded-For is believed (["127.0.0.1/32"]); without
+	// them all clients behind a proxy share one address's limits.
+	TrustedProxies []string `yaml:"trusted_proxies"`
 	// Origins are further web origins whose pages may open a signaling connection ("https://app.example.org").
 	Origins []string `yaml:"origins"`
 }
@@ -84,7 +87,8 @@ type TURN struct {
 
 // Signaling configures rooms.
 type Signaling struct {
-	// OpenRooms lets anybody join any room without a token. Left out, rooms are open while http.listen is loopback.
+	// OpenRooms lets anybody join any room without a token. Left out, rooms are open while http.listen is loopback and
+	// http.public_url names no other host.
 	OpenRooms *bool `yaml:"open_rooms"`
 	// Heartbeat is the interval of the server's pings, 1ms to 5s; a client that misses three is gone.
 	Heartbeat time.Duration `yaml:"heartbeat"`

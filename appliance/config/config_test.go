@@ -70,6 +70,15 @@ func TestRoomsNeedTokensElsewhere(t *testing.T) {
 	if c.OpenRooms() {
 		t.Error("rooms are open on another host than loopback though nobody said so")
 	}
+	for url, private := range map[string]bool{"https://call.example.org": false, "http://localhost:9000": true} {
+		c, err := config.Load("", []string{"http.public_url=" + url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.OpenRooms() != private || c.HTTPPrivate() != private {
+			t.Errorf("behind a proxy as %s: open rooms %v, private %v, want %v", url, c.OpenRooms(), c.HTTPPrivate(), private)
+		}
+	}
 }
 
 func TestProblemsComeAllAtOnceWithARemedy(t *testing.T) {

@@ -27,12 +27,18 @@ func (c *Config) Loopback() bool {
 	return !slices.ContainsFunc(c.listeners(), func(s setting) bool { return !isLoopback(s.value) })
 }
 
-// OpenRooms reports whether rooms need no token: said explicitly, or by default while HTTP listens on loopback.
+// OpenRooms reports whether rooms need no token: said explicitly, or by default while only this machine reaches HTTP.
 func (c *Config) OpenRooms() bool {
 	if c.Signaling.OpenRooms != nil {
 		return *c.Signaling.OpenRooms
 	}
-	return isLoopback(c.HTTP.Listen)
+	return c.HTTPPrivate()
+}
+
+// HTTPPrivate reports whether only this machine reaches HTTP: it listens on loopback, and no proxy makes it public.
+func (c *Config) HTTPPrivate() bool {
+	public, err := url.Parse(c.HTTP.PublicURL)
+	return c.HTTPLoopback() && (c.HTTP.PublicURL == "" || err == nil && isLoopback(net.JoinHostPort(public.Hostname(), "0")))
 }
 
 // HTTPLoopback reports whether HTTP listens on loopback.
@@ -137,7 +143,15 @@ func (v *validation) listenAddress(key, address string) {
 		"write IP:PORT, for example 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080")
 }
 
+func (v *validation) prefixes(values []setting) {
+	for _, p := range values {
+		_, err := netip.ParsePrefix(p.value)
+		v.check(err == nil, p.key, fmt.Sprintf("%q is no CIDR prefix", shortened(p.value)), "write ADDRESS/BITS, for example 192.168.0.0/16 or fd00::/8")
+	}
+}
+
 func (v *validation) webURLs(c *Config) {
+	v.prefixes(keyed("http.trusted_proxies", c.HTTP.TrustedProxies))
 	urls := keyed("http.origins", c.HTTP.Origins)
 	if c.HTTP.PublicURL != "" {
 		urls = append(urls, setting{"http.public_url", c.HTTP.PublicURL})
@@ -164,10 +178,7 @@ func (v *validation) turn(t *TURN) {
 	v.check(err == nil, "turn.relay_ports", fmt.Sprintf("%q is no port range", shortened(t.RelayPorts)), "write FIRST-LAST between 1024 and 65535, for example 49152-65535")
 	v.check(t.Realm != "" && len(t.Realm) <= maxRealm, "turn.realm", fmt.Sprintf("%q has %d bytes", shortened(t.Realm), len(t.Realm)), fmt.Sprintf("use 1 to %d bytes", maxRealm))
 	v.check(t.CredentialTTL >= time.Minute && t.CredentialTTL <= 48*time.Hour, "turn.credential_ttl", fmt.Sprintf("%v is out of bounds", t.CredentialTTL), "choose 1m to 48h")
-	for _, p := range append(keyed("turn.allow_peers", t.AllowPeers), keyed("turn.deny_peers", t.DenyPeers)...) {
-		_, err := netip.ParsePrefix(p.value)
-		v.check(err == nil, p.key, fmt.Sprintf("%q is no CIDR prefix", shortened(p.value)), "write ADDRESS/BITS, for example 192.168.0.0/16 or fd00::/8")
-	}
+	v.prefixes(append(keyed("turn.allow_peers", t.AllowPeers), keyed("turn.deny_peers", t.DenyPeers)...))
 }
 
 func (v *validation) address(key, value string) {

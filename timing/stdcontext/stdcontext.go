@@ -75,6 +75,7 @@ type deadlineContext struct {
 	// hidden: they would say Canceled where a deadline passed.
 	Context
 	cancel   context.CancelCauseFunc
+	parent   Context
 	deadline time.Time
 	done     chan struct{}
 
@@ -88,12 +89,16 @@ func withDeadline(parent Context, d time.Time, cause error) (Context, CancelFunc
 		return context.WithCancel(parent)
 	}
 	inner, cancel := context.WithCancelCause(context.WithoutCancel(parent))
-	c := &deadlineContext{Context: inner, cancel: cancel, deadline: d, done: make(chan struct{})}
+	c := &deadlineContext{Context: inner, cancel: cancel, parent: parent, deadline: d, done: make(chan struct{})}
 	if cause == nil {
 		cause = context.DeadlineExceeded
 	}
 	left := stdtime.Until(d)
-	if left <= 0 {
+	switch {
+	case parent.Err() != nil:
+		c.end(parent.Err(), context.Cause(parent))
+		return c, func() {}
+	case left <= 0:
 		c.end(context.DeadlineExceeded, cause)
 		return c, func() {}
 	}
@@ -118,8 +123,8 @@ func (c *deadlineContext) end(err, cause error) {
 	}
 	c.mu.Unlock()
 	if first {
-		c.cancel(cause)
 		close(c.done)
+		c.cancel(cause)
 	}
 }
 
@@ -129,8 +134,12 @@ func (c *deadlineContext) Deadline() (time.Time, bool) { return c.deadline, true
 // Done is closed when the context has ended.
 func (c *deadlineContext) Done() <-chan struct{} { return c.done }
 
-// Err returns why the context ended, nil while it has not.
+// Err returns why the context ended, nil while it has not. The parent's end counts from the moment on that the parent
+// tells of it, though it travels here on a goroutine.
 func (c *deadlineContext) Err() error {
+	if err := c.parent.Err(); err != nil {
+		c.end(err, context.Cause(c.parent))
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.err

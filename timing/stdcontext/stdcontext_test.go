@@ -64,6 +64,9 @@ func TestParentEndsContext(t *testing.T) {
 		t.Error("the parent's value is lost")
 	}
 	cancelParent(reason)
+	if ctx.Err() == nil {
+		t.Error("the parent has ended and the context has not")
+	}
 	<-ctx.Done()
 	if !errors.Is(ctx.Err(), context.Canceled) || !errors.Is(context.Cause(ctx), reason) {
 		t.Errorf("error %v, cause %v, want canceled and the parent's cause", ctx.Err(), context.Cause(ctx))
@@ -76,6 +79,17 @@ func TestDeadlineInThePastIsOverAtOnce(t *testing.T) {
 	defer cancel()
 	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		t.Errorf("error %v, want deadline exceeded", ctx.Err())
+	}
+}
+
+func TestEndedParentIsSeenAtOnce(t *testing.T) {
+	clock := manualClock(t)
+	parent, cancelParent := context.WithCancel(context.Background())
+	cancelParent()
+	ctx, cancel := stdcontext.WithTimeout(parent, time.Minute)
+	defer cancel()
+	if !errors.Is(ctx.Err(), context.Canceled) || clock.Pending() != 0 {
+		t.Errorf("error %v and %d timers, want canceled and none", ctx.Err(), clock.Pending())
 	}
 }
 

@@ -51,8 +51,11 @@ func SwapForTest(clock timing.Clock, meter *timing.Meter) (restore func()) {
 	if n := armed.Load(); n != 0 {
 		panic("stdtime: SwapForTest while timers are armed")
 	}
-	before := current.Swap(newProcess(clock, meter))
-	return func() { current.Store(before) }
+	before, used := current.Swap(newProcess(clock, meter)), inUse.Load()
+	return func() {
+		current.Store(before)
+		inUse.Store(used)
+	}
 }
 
 func newProcess(clock timing.Clock, meter *timing.Meter) *process {

@@ -14,9 +14,10 @@ export function startMetronome(period: number, beat: () => void): () => void {
   let due = performance.now() + period;
   const fire = (): void => {
     const now = performance.now();
-    const drift = now - due;
-    due = drift > REBASE_PERIODS * period ? now + period : due + period;
-    timer = setTimeout(fire, nextDelay(period, drift));
+    const behind = now - due;
+    const rebased = behind > REBASE_PERIODS * period;
+    due = rebased ? now + period : due + period;
+    timer = setTimeout(fire, nextDelay(period, rebased ? 0 : behind)); // A new grid has no drift yet.
     beat();
   };
   let timer = setTimeout(fire, period);

@@ -1,0 +1,41 @@
+package timing
+
+import (
+	"fmt"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// Scheduling of a thread of our own.
+const (
+	// fifoPriority is the SCHED_FIFO priority asked for: above every ordinary thread, below the kernel's own (50).
+	fifoPriority = 10
+	// timerSlackNS replaces the default 50 µs slack of the thread's sleeps (prctl(2), PR_SET_TIMERSLACK).
+	timerSlackNS = 1
+)
+
+// configureThread asks for real-time scheduling of the calling thread; a refusal is a note, never an error.
+func configureThread() EngineReport {
+	report := EngineReport{Policy: "SCHED_OTHER"}
+	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, timerSlackNS, 0, 0, 0); err != nil {
+		report.Notes = append(report.Notes, fmt.Sprintf("timer slack stays at the default: %v", err))
+	}
+	if runtime.NumCPU() < 2 {
+		// On one CPU a FIFO thread would keep every other from running.
+		report.Notes = append(report.Notes, "SCHED_FIFO not asked for: a single CPU")
+		return report
+	}
+	attr := unix.SchedAttr{
+		Size:     unix.SizeofSchedAttr,
+		Policy:   unix.SCHED_FIFO,
+		Flags:    unix.SCHED_FLAG_RESET_ON_FORK,
+		Priority: fifoPriority,
+	}
+	if err := unix.SchedSetAttr(0, &attr, 0); err != nil {
+		report.Notes = append(report.Notes, fmt.Sprintf("SCHED_FIFO not granted (%v): set LimitRTPRIO=%d in the unit", err, fifoPriority))
+		return report
+	}
+	report.Policy = fmt.Sprintf("SCHED_FIFO %d", fifoPriority)
+	return report
+}
