@@ -135,7 +135,9 @@ func (a *appliance) openState() (err error) {
 func (a *appliance) openClock() error {
 	a.clock = OpenClock(a.config.Clock)
 	a.onClose(func(context.Context) error { return a.clock.Close() })
-	a.meter = timing.NewMeter(a.clock)
+	a.meter = timing.NewMeter(a.clock, func(label string, took time.Duration) {
+		a.log.Warn("an inline timer callback is over its budget", "label", label, "took", took, "budget", timing.InlineBudget)
+	})
 	if err := stdtime.Use(a.clock, a.meter); err != nil {
 		return err
 	}

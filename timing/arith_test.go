@@ -1,6 +1,7 @@
 package timing_test
 
 import (
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -110,7 +111,7 @@ func TestRTT(t *testing.T) {
 
 func TestMeterRecordsLateness(t *testing.T) {
 	clock := timingtest.NewManual()
-	meter := timing.NewMeter(clock)
+	meter := timing.NewMeter(clock, nil)
 	metered := meter.Clock("test", clock)
 	timer := metered.AfterFunc(10*time.Millisecond, func() {})
 	clock.Advance(10 * time.Millisecond)
@@ -135,7 +136,7 @@ func TestMeterRecordsLateness(t *testing.T) {
 
 func TestMeterDoesNotAllocate(t *testing.T) {
 	clock := timingtest.NewManual()
-	label := timing.NewMeter(clock).Label("test")
+	label := timing.NewMeter(clock, nil).Label("test")
 	if n := testing.AllocsPerRun(1000, func() { label.Record(time.Microsecond, clock.Now()) }); n != 0 {
 		t.Errorf("recording allocates %v times, want 0", n)
 	}
@@ -160,7 +161,7 @@ func TestPeriodicSurvivesAShrinkingLead(t *testing.T) {
 // TestMeterCountsNoFalseEarly re-arms one timer from several goroutines while it fires.
 func TestMeterCountsNoFalseEarly(t *testing.T) {
 	engine := openEngine(t)
-	meter := timing.NewMeter(engine)
+	meter := timing.NewMeter(engine, nil)
 	timer := meter.Clock("test", engine).AfterFunc(0, func() {})
 	var racing sync.WaitGroup
 	for range 4 {
@@ -195,5 +196,27 @@ func TestSlackSharesWakes(t *testing.T) {
 	}
 	if len(wakes) > 3 { // Two spans, and one more for a stall of this machine.
 		t.Errorf("20 deadlines within 20 ms fired in %d spans of 50 ms", len(wakes))
+	}
+}
+
+func TestInlineOverrunIsReportedOncePerLabel(t *testing.T) {
+	clock := timingtest.NewManual()
+	var told []string
+	meter := timing.NewMeter(clock, func(label string, took time.Duration) {
+		told = append(told, fmt.Sprint(label, " ", took))
+	})
+	slow := func() { clock.AdvanceTo(clock.Now().Add(3 * time.Millisecond)) }
+	for range 2 {
+		timing.Inline(meter.Clock("inline", clock)).AfterFunc(0, slow)
+		meter.Clock("spawned", clock).AfterFunc(0, slow)
+		clock.Advance(0)
+	}
+	if fmt.Sprint(told) != "[inline 3ms]" {
+		t.Errorf("told %v, want the inline label once", told)
+	}
+	for _, l := range meter.Labels() {
+		if want := map[string]int64{"inline": 2}[l.Name]; l.Overruns != want {
+			t.Errorf("%s: %d overruns, want %d", l.Name, l.Overruns, want)
+		}
 	}
 }

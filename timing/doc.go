@@ -9,11 +9,10 @@
 //
 // # Where a timer fires
 //
-// [Engine.At] puts a timer in the queue (queue.go). The engine's own thread (engine_linux.go, func loop) sleeps in
-// epoll_wait over a timerfd armed at the earliest deadline; when it wakes, [Engine] pops what is due (func expire)
-// and runs each callback: on the thread for inline timers, on a goroutine of its own otherwise. A package-time
-// backstop armed at the same deadline runs the same expire, because an idle program is served best by the thread
-// and a busy one by package time, whose timers are looked at whenever a goroutine yields.
+// [Engine.At] makes a timer (engine_timer.go) and puts it into the queue (queue.go). The kernel's waker
+// (waker_linux.go) is a timerfd at the earliest deadline, read through Go's poller; it calls fireFromKernel (engine.go).
+// Each near timer also has a package-time backstop, which calls backstopFired. Whoever comes first claims the timer by
+// one compare-and-swap and runs the callback. The reasons are in the documentation of [Engine].
 //
 // # Rules that hold for every Clock
 //

@@ -41,18 +41,18 @@ type Engine struct {
 	// after letting go. Nothing blocks, calls back or enters the kernel under it.
 	mu    sync.Mutex
 	queue queue
-	// next is the queue's smallest key, lonely whether the timer there has no backstop of its own, and armed the deadline
-	// that the waker was last told.
+	// next is the queue's smallest key, lonely whether the timer there has no backstop of its own.
 	next   atomic.Int64
 	lonely atomic.Bool
-	armed  atomic.Int64
+	// kernel and sharedAlarm remember what the waker and the shared backstop were told.
+	kernel, sharedAlarm *alarm
 }
 
 // waker is the kernel's side of the engine.
 type waker interface {
 	// arm sets the instant of the next wake; Never disarms. It does not block and may be called from any thread.
 	arm(at Instant)
-	// start begins to call wake at each armed instant, on a goroutine that wake may block after calling handOver: the
+	// start begins to call wake at each armed instant, on a goroutine that wake may keep after calling handOver: the
 	// waker then goes on with another one.
 	start(wake func(handOver func())) EngineReport
 	// close ends the waker and waits for what it started.
@@ -96,11 +96,11 @@ func NewEngine() (*Engine, error) {
 func startEngine(w waker, nearby time.Duration) *Engine {
 	e := &Engine{waker: w, nearby: nearby}
 	e.next.Store(int64(Never))
-	e.armed.Store(int64(Never))
-	onItsOwn := func() { e.fireDue(func() {}) }
-	e.shared = time.AfterFunc(time.Duration(Never), onItsOwn)
-	e.chain = time.AfterFunc(time.Duration(Never), onItsOwn)
-	e.report = w.start(e.fireDue)
+	e.kernel = newAlarm(w.arm)
+	e.shared = time.AfterFunc(time.Duration(Never), e.sharedFired)
+	e.sharedAlarm = newAlarm(func(at Instant) { e.shared.Reset(untilInstant(at)) })
+	e.chain = time.AfterFunc(time.Duration(Never), e.fireDue)
+	e.report = w.start(e.fireFromKernel)
 	return e
 }
 
@@ -168,7 +168,7 @@ func (e *Engine) reconsider(t *engineTimer) {
 		}
 	}
 	e.sweep()
-	e.armWaker()
+	e.armWakers()
 }
 
 // sweep brings the queue up to date, if nobody else is at it.
@@ -216,51 +216,83 @@ func (e *Engine) placeIfArmed(t *engineTimer) {
 	}
 }
 
-// claimDue claims the earliest timer that is due, nil when none is or somebody else is at the queue.
-func (e *Engine) claimDue() *engineTimer {
+// claimDue claims the earliest timer that is due, and tells how late it is; nil when none is or somebody else is at the
+// queue.
+func (e *Engine) claimDue() (claimed *engineTimer, late time.Duration) {
 	if !e.mu.TryLock() {
-		return nil
+		return nil, 0
 	}
 	e.emptyInboxLocked()
 	now := e.Now()
-	var claimed *engineTimer
 	for claimed == nil && e.queue.next() <= now {
 		t := e.queue.first()
 		if t.claim(now) {
-			claimed = t
+			claimed, late = t, now.Sub(t.keyLocked())
+			t.stopBackstop() // Or it would start a goroutine only to find the timer claimed.
 		}
 		e.placeLocked(t) // Fired, stopped, or moved on to a later deadline.
 	}
 	e.publishLocked()
 	e.mu.Unlock()
 	e.sweep()
-	return claimed
+	return claimed, late
 }
 
-// fireDue runs the callbacks of all due timers: inline ones in turn, and when it comes to one that may block it leaves
-// the rest to others first.
-func (e *Engine) fireDue(handOver func()) {
+// fireDue runs the callbacks of all due timers on the caller's goroutine: inline ones in turn, and when it comes to one
+// that may block it leaves the rest to the chain first.
+func (e *Engine) fireDue() {
 	for !e.closed.Load() {
-		t := e.claimDue()
+		t, _ := e.claimDue()
 		if t == nil {
-			e.armWaker()
+			e.armWakers()
 			return
 		}
 		if !t.inline {
-			handOver()
 			e.follow(e.Now())
+			t.f()
+			return
 		}
 		t.f()
-		if !t.inline {
+	}
+}
+
+// sharedFired runs on a goroutine of package time.
+func (e *Engine) sharedFired() {
+	e.sharedAlarm.fired()
+	e.fireDue()
+}
+
+// promptly is how soon after a deadline the kernel's waker is still taken to have found a processor idle.
+const promptly = 200 * time.Microsecond
+
+// fireFromKernel is what the kernel's waker calls. While it finds a processor at once, callbacks that may block are
+// started as goroutines, all that are due. When it comes late the program is busy: what is started side by side then
+// waits behind the program's goroutines, so handOver lets this one go on as fireDue does.
+func (e *Engine) fireFromKernel(handOver func()) {
+	e.kernel.fired()
+	for !e.closed.Load() {
+		t, late := e.claimDue()
+		switch {
+		case t == nil:
+			e.armWakers()
+			return
+		case t.inline:
+			t.f()
+		case late < promptly:
+			go t.f()
+		default:
+			handOver()
+			e.follow(e.Now())
+			t.f()
 			return
 		}
 	}
 }
 
-// follow leaves what is due besides the timer that the caller is about to run to the chain, or arms the waker.
+// follow leaves what is due besides the timer that the caller is about to run to the chain, or arms the wakers.
 func (e *Engine) follow(now Instant) {
 	if e.inbox.Load() == nil && Instant(e.next.Load()) > now {
-		e.armWaker()
+		e.armWakers()
 		return
 	}
 	e.tidy(now)
@@ -268,7 +300,7 @@ func (e *Engine) follow(now Instant) {
 		e.chain.Reset(0)
 		return
 	}
-	e.armWaker()
+	e.armWakers()
 }
 
 // tidy takes timers off the head of the queue whose place has been overtaken by their deadline.
@@ -288,20 +320,13 @@ func (e *Engine) tidy(now Instant) {
 	e.sweep()
 }
 
-// armWaker tells the waker the queue's earliest deadline. Callers race without a lock: each looks again after telling,
-// and the last to look leaves the present one.
-func (e *Engine) armWaker() {
-	for first := true; !e.closed.Load(); first = false {
-		next := e.next.Load()
-		if e.armed.Swap(next) == next && first {
-			return // Told before; whoever is just telling an older deadline looks again, too.
-		}
-		e.waker.arm(Instant(next))
-		if e.lonely.Load() {
-			e.shared.Reset(untilInstant(Instant(next)))
-		}
-		if e.next.Load() == next {
-			return
-		}
+// armWakers has the kernel's waker and the shared backstop come in time for the queue's earliest deadline.
+func (e *Engine) armWakers() {
+	if e.closed.Load() {
+		return
+	}
+	e.kernel.ensure(func() Instant { return Instant(e.next.Load()) })
+	if e.lonely.Load() {
+		e.sharedAlarm.ensure(func() Instant { return Instant(e.next.Load()) })
 	}
 }

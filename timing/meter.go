@@ -12,6 +12,8 @@ import (
 // are never made from what a client sends. It is safe for concurrent use.
 type Meter struct {
 	clock Clock
+	// overrun is told the first time that an inline callback of a label takes longer than InlineBudget.
+	overrun func(label string, took time.Duration)
 
 	mu     sync.Mutex
 	labels map[string]*Label
@@ -20,9 +22,13 @@ type Meter struct {
 // labelWindow is how long a label's recent figures reach back at the least, while it fires.
 const labelWindow = 30 * time.Second
 
-// NewMeter returns an empty meter that reads the given clock.
-func NewMeter(clock Clock) *Meter {
-	return &Meter{clock: clock, labels: make(map[string]*Label)}
+// InlineBudget is how long an inline callback may take. One that takes longer is counted, and reported once per label.
+const InlineBudget = time.Millisecond
+
+// NewMeter returns an empty meter that reads the given clock. overrun, unless nil, is called once for each label whose
+// inline callbacks exceed InlineBudget, on the goroutine that ran the callback.
+func NewMeter(clock Clock, overrun func(label string, took time.Duration)) *Meter {
+	return &Meter{clock: clock, overrun: overrun, labels: make(map[string]*Label)}
 }
 
 // Label returns the label's record, making it at the first call.
@@ -60,17 +66,19 @@ func (m *Meter) Labels() []LabelSummary {
 	return summaries
 }
 
-// LabelSummary is one label's figures: Recent over the last 30 to 60 seconds, Total and Early since the start.
+// LabelSummary is one label's figures: Recent over the last 30 to 60 seconds, the rest since the start. Overruns counts
+// the inline callbacks that took longer than InlineBudget.
 type LabelSummary struct {
-	Name         string
-	Recent       Summary
-	Total, Early int64
+	Name                   string
+	Recent                 Summary
+	Total, Early, Overruns int64
 }
 
 // Label is the record of one kind of timer.
 type Label struct {
 	name         string
 	total, early atomic.Int64
+	overruns     atomic.Int64
 
 	// mu guards the two halves of the recent window and when the current one began.
 	mu                sync.Mutex
@@ -109,17 +117,21 @@ func (l *Label) summary(now Instant) LabelSummary {
 	l.mu.Unlock()
 	both := NewLateness()
 	both.early = current.mergeInto(both.histogram) + previous.mergeInto(both.histogram)
-	return LabelSummary{Name: l.name, Recent: both.Summary(), Total: l.total.Load(), Early: l.early.Load()}
+	return LabelSummary{
+		Name: l.name, Recent: both.Summary(),
+		Total: l.total.Load(), Early: l.early.Load(), Overruns: l.overruns.Load(),
+	}
 }
 
 type meteredClock struct {
 	Clock
-	meter *Meter
-	label *Label
+	meter  *Meter
+	label  *Label
+	inline bool
 }
 
 func (c *meteredClock) Inline() Clock {
-	return &meteredClock{Clock: Inline(c.Clock), meter: c.meter, label: c.label}
+	return &meteredClock{Clock: Inline(c.Clock), meter: c.meter, label: c.label, inline: true}
 }
 
 // WithSlack records under a label of its own, since those timers are late on purpose.
@@ -161,6 +173,16 @@ func (t *meteredTimer) fire() {
 	now := t.clock.Now()
 	t.clock.label.Record(now.Sub(due), now)
 	t.f()
+	if t.clock.inline {
+		t.clock.judge(t.clock.Now().Sub(now))
+	}
+}
+
+// judge holds an inline callback to its budget.
+func (c *meteredClock) judge(took time.Duration) {
+	if took > InlineBudget && c.label.overruns.Add(1) == 1 && c.meter.overrun != nil {
+		c.meter.overrun(c.label.name, took)
+	}
 }
 
 func (t *meteredTimer) firedDeadline() Instant {

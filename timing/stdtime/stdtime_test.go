@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func manualClock(t *testing.T) (*timingtest.Manual, *timing.Meter) {
 	t.Helper()
 	clock := timingtest.NewManual()
-	meter := timing.NewMeter(clock)
+	meter := timing.NewMeter(clock, nil)
 	t.Cleanup(stdtime.SwapForTest(clock, meter))
 	return clock, meter
 }
