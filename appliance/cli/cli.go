@@ -8,10 +8,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
 	"tourbillon/appliance"
+	"tourbillon/appliance/bench"
 	"tourbillon/appliance/config"
 )
 
@@ -39,6 +41,7 @@ func commands() []command {
 		{"serve", "run the server (the default)", serve},
 		{"admin-link", "print a link that opens the admin page of the running server", adminLink},
 		{"credentials", "print a join token or TURN credentials", credentials},
+		{"bench", "measure timers: bench timers [OPTIONS]", measure},
 		{"version", "tell what this binary is and what its timers run on", version},
 	}
 }
@@ -48,6 +51,9 @@ func Run(ctx context.Context, args []string, out IO) int {
 	name := "serve"
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		name, args = args[0], args[1:]
+	}
+	if name == bench.ChildCommand {
+		return exitCode(bench.Child(args, os.Stdin, out.Out), out.Err)
 	}
 	if name == "help" || slices.Contains(args, "-h") || slices.Contains(args, "--help") {
 		usage(out.Out)
@@ -72,9 +78,10 @@ func exitCode(err error, stderr io.Writer) int {
 	}
 	fmt.Fprintln(stderr, "tourbillon:", err)
 	var usage *usageError
+	var benchUsage *bench.UsageError
 	var configuration *config.Error
 	switch {
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.As(err, &benchUsage):
 		return exitUsage
 	case errors.As(err, &configuration):
 		return exitConfig
@@ -96,6 +103,13 @@ serve:
   --check            judge the configuration and end: exit code 78 with every problem, or 0
 version:
   --json             for machines
+bench timers: how late timers fire, each arm in a process of its own
+  --arm A,B          runtime, netpoll, hrtimer, hrtimer-inline, runtime-send, wire
+  --load A,B         idle, server-2, server-50 (server: both), busy, gc, quota
+  --timers N --interval D --duration D --runs N --rt on|off --json
+  --suite            the rows that the clock is judged by, each ratio beside its bound
+  --table NAME       afterfunc, requests, create, heartbeat, poller or quota
+  --plot FILE.html   draw the distributions
 credentials token [--room NAME] [--ttl DURATION]
                      print a token that joins the room ("*" for all)
 credentials turn [--user NAME] [--ttl DURATION] [--json]

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tourbillon/appliance"
+	"tourbillon/appliance/bench"
 	"tourbillon/appliance/config"
 	"tourbillon/appliance/observe"
 	"tourbillon/signaling"
@@ -66,6 +67,13 @@ func version(_ context.Context, args []string, out IO) error {
 		fmt.Fprintf(out.Out, "  %-32s %s\n", path, build.Timers.Modules[path])
 	}
 	return nil
+}
+
+func measure(ctx context.Context, args []string, out IO) error {
+	if len(args) == 0 || args[0] != "timers" {
+		return &usageError{"bench wants timers"}
+	}
+	return bench.Timers(ctx, args[1:], out.Out, out.Err)
 }
 
 func credentials(_ context.Context, args []string, out IO) error {
