@@ -16,7 +16,7 @@ import (
 //
 //   - The kernel's waker (waker_linux.go): a timerfd armed at the queue's earliest deadline. It is the precise one while
 //     a processor is idle.
-//   - The timer's own backstop: a package-time timer at the same deadline, for deadlines nearby. Package time looks at its
+//   - The timer's own backstop: a package-time timer at the same deadline, for exact deadlines nearby. Package time looks at its
 //     timers at every switch between goroutines, so it is the quick one while all processors are busy. It shares no lock
 //     with any other timer: under no load is a timer later than package time's by more than its claim.
 //   - The shared backstop: one package-time timer at the queue's earliest deadline, while the timer of that deadline has

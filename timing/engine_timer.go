@@ -79,7 +79,9 @@ func (t *engineTimer) Reset(d time.Duration) bool { return t.ResetAt(t.engine.No
 func (t *engineTimer) ResetAt(at Instant) bool {
 	at = roundedUp(max(at, disarmed+1), t.slack)
 	wasArmed := Instant(t.due.Swap(int64(at))) != disarmed
-	t.armBackstop(at)
+	if t.slack == 0 { // Timers that share a deadline share a backstop as well.
+		t.armBackstop(at)
+	}
 	// A key that is no later than the deadline brings the timer back in time: the sweep then moves it on.
 	if t.key.Load() > int64(at) {
 		t.engine.reconsider(t)

@@ -2,6 +2,20 @@ package timing
 
 // queue is an intrusive 4-ary min-heap of timers by key, then by order of insertion. Each timer knows its place, so
 // that removing one costs no search. It is not safe for concurrent use; the engine's mutex guards it.
+//
+// Its rival in the benchmark (queue_slots_test.go) is a ring of slots of a millisecond with a bitmap. Nanoseconds an
+// operation, `go test -run '^$' -bench Queue ./timing`, two virtual CPUs, Go 1.26.8:
+//
+//	pending   operation         heap   4096 slots   65536 slots
+//	1,000     arm, cancel         69           49            56
+//	1,000     expire, arm        389          257           197
+//	1,000     near among far     181       11,772        20,121
+//	100,000   arm, cancel         93           42           102
+//	100,000   expire, arm      1,471        1,473           448
+//	100,000   near among far     326   15,266,441     7,294,463
+//
+// Near among far arms and cancels one timer of a second beside lifetimes of 5 to 10 minutes, more than a turn of the ring
+// away: the slots must then look through them for the next one. A relay's timers are like that, so the heap stays.
 type queue struct {
 	timers   []*engineTimer
 	inserted uint64

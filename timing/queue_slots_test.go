@@ -170,6 +170,21 @@ func benchmarkHeap(b *testing.B, pending int) {
 			q.put(t, benchmarkDeadline(random, now))
 		}
 	})
+	for _, t := range timers[1:] {
+		q.put(t, lifetime(random))
+	}
+	b.Run("near among far", func(b *testing.B) {
+		for b.Loop() {
+			q.put(timers[0], Instant(time.Second))
+			q.remove(timers[0])
+			q.first()
+		}
+	})
+}
+
+// lifetime spreads deadlines over the lifetimes of TURN, 5 to 10 minutes: more than a turn of the ring away.
+func lifetime(random *rand.Rand) Instant {
+	return Instant(5*time.Minute) + Instant(random.Int64N(int64(5*time.Minute)))
 }
 
 func benchmarkSlots(b *testing.B, pending, slots int) {
@@ -191,6 +206,17 @@ func benchmarkSlots(b *testing.B, pending, slots int) {
 			q.now = t.key
 			q.remove(t)
 			q.put(t, benchmarkDeadline(random, q.now))
+		}
+	})
+	q.now = 0
+	for i := range timers[1:] {
+		q.put(&timers[i+1], lifetime(random))
+	}
+	b.Run("near among far", func(b *testing.B) {
+		for b.Loop() {
+			q.put(&timers[0], Instant(time.Second))
+			q.remove(&timers[0])
+			q.first()
 		}
 	})
 }
