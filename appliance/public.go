@@ -159,11 +159,12 @@ func (a *appliance) publicHandler() http.Handler {
 	if a.config.HTTPPrivate() {
 		e.Use(echo.WrapMiddleware(web.LoopbackHosts))
 	}
-	e.GET("/", func(c echo.Context) error { return c.Redirect(http.StatusFound, "/call/") })
-	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
+	reads := []string{http.MethodGet, http.MethodHead}
+	e.Match(reads, "/", func(c echo.Context) error { return c.Redirect(http.StatusFound, "/call/") })
+	e.Match(reads, "/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	for prefix, pages := range map[string]http.Handler{"/call": web.Call(), "/sdk": web.SDK()} {
-		e.GET(prefix, func(c echo.Context) error { return c.Redirect(http.StatusFound, prefix+"/") })
-		e.GET(prefix+"/*", echo.WrapHandler(http.StripPrefix(prefix, pages)))
+		e.Match(reads, prefix, func(c echo.Context) error { return c.Redirect(http.StatusFound, prefix+"/") })
+		e.Match(reads, prefix+"/*", echo.WrapHandler(http.StripPrefix(prefix, pages)))
 	}
 	a.signaling.Register(e)
 	return e

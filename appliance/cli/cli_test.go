@@ -153,6 +153,9 @@ func TestServeAndStop(t *testing.T) {
 		if status, _ := get(t, base+"/call/"); status != http.StatusOK {
 			t.Errorf("the call page answers %d", status)
 		}
+		if head, err := http.Head(base + "/call/"); err != nil || head.StatusCode != http.StatusOK || head.ContentLength <= 0 {
+			t.Errorf("HEAD of the call page: %+v, %v", head, err)
+		}
 		if status, _ := get(t, s.admin); status == http.StatusForbidden {
 			t.Error("the printed admin link does not open")
 		}
