@@ -1,6 +1,7 @@
 package turn
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/netip"
@@ -14,6 +15,8 @@ type udpListener struct {
 	core   *core
 	socket net.PacketConn
 	ended  *latch
+	// draining is told by quiesce, quiet by pion's reading goroutine in answer.
+	draining, quiet *latch
 
 	// request is the note on the packet that pion handles now. pion's reading goroutine owns it.
 	request   request
@@ -22,7 +25,7 @@ type udpListener struct {
 
 // newUDPListener wraps a socket. Whoever starts to read it adds a task to the core, which the end of reading takes off.
 func newUDPListener(c *core, socket net.PacketConn) *udpListener {
-	return &udpListener{core: c, socket: socket, ended: newLatch()}
+	return &udpListener{core: c, socket: socket, ended: newLatch(), draining: newLatch(), quiet: newLatch()}
 }
 
 // ReadFrom returns the next packet that is STUN or ChannelData. Its error is net.ErrClosed and nothing else: pion ends
@@ -30,7 +33,18 @@ func newUDPListener(c *core, socket net.PacketConn) *udpListener {
 func (l *udpListener) ReadFrom(p []byte) (int, net.Addr, error) {
 	retry := backoff{clock: l.core.clock}
 	for {
+		draining := l.draining.closed()
+		if draining {
+			l.quiet.close() // pion has come back for more: it serves no request now and gets none any more.
+		}
 		n, from, err := l.socket.ReadFrom(p)
+		if draining && err == nil {
+			continue
+		}
+		if isTimeout(err) { // Set by quiesce alone.
+			_ = l.socket.SetReadDeadline(time.Time{})
+			continue
+		}
 		if err == nil {
 			retry.reset()
 			if udp, ok := from.(*net.UDPAddr); ok && l.inspect(p[:n]) {
@@ -75,6 +89,18 @@ func (l *udpListener) note(netip.AddrPort) request { return l.request }
 
 // authenticated has nothing to do: a datagram socket holds nothing for strangers.
 func (l *udpListener) authenticated(netip.AddrPort) {}
+
+// quiesce withholds all further packets from pion and waits until it serves none, or ctx ends. pion does not lock the
+// end of an allocation against a request for it that is still being served.
+func (l *udpListener) quiesce(ctx context.Context) {
+	l.draining.close()
+	_ = l.socket.SetReadDeadline(time.Unix(1, 0)) // The past wakes a read that waits.
+	select {
+	case <-l.quiet.done:
+	case <-l.ended.done:
+	case <-ctx.Done():
+	}
+}
 
 // Close ends the listener; pion's reading goroutine follows.
 func (l *udpListener) Close() error {

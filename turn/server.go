@@ -149,6 +149,11 @@ func (l *listener) close() error {
 // first it returns its error and the rest goes on without being waited for. Later calls wait likewise.
 func (s *Server) Close(ctx context.Context) error {
 	if s.closing.close() {
+		for _, l := range s.listeners {
+			if l.packets != nil {
+				l.packets.quiesce(ctx)
+			}
+		}
 		s.core.relays.close()
 		for _, l := range s.listeners {
 			// What closing reports is of no use to anyone: the socket is gone either way.
