@@ -30,7 +30,7 @@ type outgoing struct {
 }
 
 // conn is one connection: a bounded queue towards the client, the timers of its channel, its heartbeat. Its timers
-// are armed by open and joined and released by finish and release; their callbacks run on the waker's thread and start
+// are armed by open and joined and released by finish and release; their callbacks run on the waker's goroutine and start
 // a goroutine (spawnLocked) for all that might block.
 type conn struct {
 	id   connID
@@ -92,7 +92,7 @@ func (c *conn) joined(ttl time.Duration) {
 	c.planRefreshLocked(ttl)
 }
 
-// beat queues the next ping, or gives up a connection that is silent. It runs on the waker's thread.
+// beat queues the next ping, or gives up a connection that is silent. It runs on the waker's goroutine.
 func (c *conn) beat(timing.Tick) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 // Server is the signaling service: rooms, and the connections of their peers. Its methods are safe for concurrent use.
 type Server struct {
 	config Config
-	// clock runs short callbacks on the waker's thread; heartbeats is the same for pings, coarse for lifetimes.
+	// clock runs short callbacks on the waker's goroutine; heartbeats is the same for pings, coarse for lifetimes.
 	clock, heartbeats, coarse timing.Clock
 	upgrader                  gwsUpgrader
 	gate                      *admission

@@ -5,7 +5,7 @@ import "time"
 // Clock tells monotonic time and arms timers on it. Methods are safe for concurrent use and do not block.
 //
 // A callback given to AfterFunc or At runs on a goroutine of its own, as with [time.AfterFunc], and may block.
-// [Inline] gives a view of a clock whose callbacks run on the waker's thread instead.
+// [Inline] gives a view of a clock whose callbacks run on the waker's goroutine instead.
 type Clock interface {
 	// Now returns the present instant. It does not allocate and costs tens of nanoseconds.
 	Now() Instant
@@ -27,7 +27,7 @@ type Timer interface {
 	ResetAt(at Instant) bool
 }
 
-// Inliner is implemented by clocks that can run a callback on the very thread that saw the deadline pass.
+// Inliner is implemented by clocks that can run a callback on the very goroutine that saw the deadline pass.
 type Inliner interface {
 	// Inline returns a view of the same clock whose callbacks run on whatever goroutine saw the deadline pass. Such a
 	// callback must be bounded (well under a millisecond) and must not block: other timers may wait for it. Callbacks
@@ -36,7 +36,7 @@ type Inliner interface {
 }
 
 // Inline returns c's view for short, non-blocking callbacks, or c itself where it has none. It saves the hand-over to
-// a goroutine, which is the largest part of a callback's lateness once the thread has woken.
+// a goroutine, which is the largest part of a callback's lateness once the waker runs.
 func Inline(c Clock) Clock {
 	if v, ok := c.(Inliner); ok {
 		return v.Inline()

@@ -36,11 +36,11 @@
 // each. Under a busy collector both wait for its workers; a processor more (GOMAXPROCS) helps there and costs more under
 // the server loads than it gains.
 //
-// What did not help: a thread of our own with SCHED_FIFO that sleeps in epoll_wait. It has a CPU at once but waits up to
-// 400 ms for a Go processor, and keeps one from the program, with all that is queued there, each time it goes back to
-// sleep (p50 41 ms under server-2). One package-time backstop for all timers: a goroutine that lost its processor between
-// taking it and setting it again stopped the clock for up to 450 ms (server-50). Starting all due callbacks side by side
-// while busy: each new goroutine pushes the one before behind the program's.
+// What did not help, in throw-away sketches: a thread of our own with SCHED_FIFO that sleeps in epoll_wait. It has a CPU
+// at once but waits for a Go processor, and keeps one from the program, with all that is queued there, each time it goes
+// back to sleep. One package-time backstop for all timers: a goroutine that loses its processor between taking it and
+// setting it again stops the clock until it runs again. Starting all due callbacks side by side while busy: each new
+// goroutine pushes the one before behind the program's.
 //
 // # Rules that hold for every Clock
 //
