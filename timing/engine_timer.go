@@ -11,9 +11,6 @@ const (
 	disarmed Instant = math.MinInt64
 	// notQueued is the index of a timer that is not in the queue.
 	notQueued = -1
-	// nearby is the engine's default for how close a deadline must be for its timer to get a package-time backstop of its
-	// own. Further ones share one, since most of them are cancelled long before.
-	nearby = time.Second
 )
 
 // engineTimer is one timer of an Engine.
@@ -21,6 +18,8 @@ type engineTimer struct {
 	engine *Engine
 	f      func()
 	inline bool
+	// lengthy counts down the firings for which the callback gets a goroutine of its own, since it took long.
+	lengthy atomic.Int32
 	// slack is the grid of the deadlines, 0 for exact ones.
 	slack Instant
 
@@ -39,10 +38,7 @@ type engineTimer struct {
 	index int
 	order uint64
 
-	// backstop is the timer's own package-time timer, made at the first deadline nearby.
-	backstop atomic.Pointer[time.Timer]
-	// stopped is true while the backstop is known not to be armed.
-	stopped atomic.Bool
+	backstop backstop
 }
 
 func (t *engineTimer) keyLocked() Instant { return Instant(t.key.Load()) }
@@ -62,26 +58,24 @@ func (t *engineTimer) claim(now Instant) bool {
 	return Instant(due) != disarmed && Instant(due) <= now && t.due.CompareAndSwap(due, int64(disarmed))
 }
 
+func (t *engineTimer) armed() bool { return Instant(t.due.Load()) != disarmed }
+
+// Stop leaves queue and backstop as they are: both look at due when their time comes.
 func (t *engineTimer) Stop() bool {
-	wasArmed := Instant(t.due.Swap(int64(disarmed))) != disarmed
-	if !wasArmed {
-		return false
-	}
-	t.stopBackstop()
-	if t.key.Load() != int64(Never) {
-		t.engine.reconsider(t)
-	}
-	return true
+	return Instant(t.due.Swap(int64(disarmed))) != disarmed
 }
 
-func (t *engineTimer) Reset(d time.Duration) bool { return t.ResetAt(t.engine.Now().Add(d)) }
+func (t *engineTimer) Reset(d time.Duration) bool {
+	now := monotonicNow()
+	return t.arm(now.Add(d), now)
+}
 
-func (t *engineTimer) ResetAt(at Instant) bool {
+func (t *engineTimer) ResetAt(at Instant) bool { return t.arm(at, monotonicNow()) }
+
+func (t *engineTimer) arm(at, now Instant) (wasArmed bool) {
 	at = roundedUp(max(at, disarmed+1), t.slack)
-	wasArmed := Instant(t.due.Swap(int64(at))) != disarmed
-	if t.slack == 0 { // Timers that share a deadline share a backstop as well.
-		t.armBackstop(at)
-	}
+	wasArmed = Instant(t.due.Swap(int64(at))) != disarmed
+	t.armBackstop(at, now)
 	// A key that is no later than the deadline brings the timer back in time: the sweep then moves it on.
 	if t.key.Load() > int64(at) {
 		t.engine.reconsider(t)
@@ -95,56 +89,4 @@ func roundedUp(at, grid Instant) Instant {
 		return at
 	}
 	return (at + grid - 1) / grid * grid
-}
-
-// armBackstop sets the timer's own package-time timer, if the deadline is nearby. Concurrent calls race without a
-// lock: each looks again after setting, and the last to look leaves the present deadline.
-func (t *engineTimer) armBackstop(at Instant) {
-	for {
-		left := untilInstant(at)
-		if left > t.engine.nearby {
-			t.stopBackstop()
-		} else {
-			t.ownBackstop(left)
-		}
-		again := Instant(t.due.Load())
-		if again == at || again == disarmed {
-			return
-		}
-		at = again
-	}
-}
-
-func (t *engineTimer) ownBackstop(left time.Duration) {
-	t.stopped.Store(false)
-	if b := t.backstop.Load(); b != nil {
-		b.Reset(left)
-		return
-	}
-	b := time.AfterFunc(left, t.backstopFired)
-	if !t.backstop.CompareAndSwap(nil, b) {
-		b.Stop()
-		t.backstop.Load().Reset(left)
-	}
-}
-
-// backed reports whether the timer's own backstop is armed.
-func (t *engineTimer) backed() bool { return t.backstop.Load() != nil && !t.stopped.Load() }
-
-func (t *engineTimer) stopBackstop() {
-	if b := t.backstop.Load(); b != nil && !t.stopped.Swap(true) {
-		b.Stop()
-	}
-}
-
-// backstopFired runs on a goroutine of package time. It is the way to fire while the program is busy.
-func (t *engineTimer) backstopFired() {
-	e := t.engine
-	now := e.Now()
-	if e.closed.Load() || !t.claim(now) {
-		// Not due: it was fired, stopped or re-armed meanwhile; whoever re-armed it has set this backstop again.
-		return
-	}
-	e.follow(now)
-	t.f()
 }

@@ -1,5 +1,7 @@
 package timing
 
+import "slices"
+
 // queue is an intrusive 4-ary min-heap of timers by key, then by order of insertion. Each timer knows its place, so
 // that removing one costs no search. It is not safe for concurrent use; the engine's mutex guards it.
 //
@@ -39,6 +41,35 @@ func (q *queue) next() Instant {
 		return t.keyLocked()
 	}
 	return Never
+}
+
+// full reports whether one more timer would make the slice grow.
+func (q *queue) full() bool { return len(q.timers) == cap(q.timers) }
+
+// dropStopped takes out the timers that are not armed, and doubles the slice if few were. It costs a look at each timer,
+// and so a constant for each that was put in since the last time.
+func (q *queue) dropStopped() {
+	all := q.timers
+	q.timers = all[:0]
+	for _, t := range all {
+		t.index = notQueued
+		if !t.armed() {
+			t.key.Store(int64(Never))
+		}
+		// Armed after all, by a producer that saw the key before it became Never and believes the timer queued.
+		if due := Instant(t.due.Load()); due != disarmed {
+			t.key.Store(min(t.key.Load(), int64(due)))
+			t.index = len(q.timers)
+			q.timers = append(q.timers, t)
+		}
+	}
+	clear(all[len(q.timers):])
+	for i := min(len(q.timers)/heapArity, len(q.timers)-1); i >= 0; i-- {
+		q.down(i)
+	}
+	if len(q.timers) > len(all)/2 {
+		q.timers = slices.Grow(q.timers, len(all))
+	}
 }
 
 // put inserts the timer under a key, or moves it there.

@@ -107,6 +107,9 @@ bench timers: how late timers fire, each arm in a process of its own
   --arm A,B          runtime, netpoll, hrtimer, hrtimer-inline, runtime-send, wire
   --load A,B         idle, server-2, server-50 (server: both), busy, gc, quota
   --timers N --interval D --duration D --runs N --rt on|off --json
+  --slack D          coalescing slack of the hrtimer arms
+  --cpu N            the CPU that the wire's thread is to stay on
+  --soak D           arm, stop and re-arm at random for so long, and count the timers lost
   --suite            the rows that the clock is judged by, each ratio beside its bound
   --table NAME       afterfunc, requests, create, heartbeat, poller or quota
   --plot FILE.html   draw the distributions

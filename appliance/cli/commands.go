@@ -12,6 +12,7 @@ import (
 	"tourbillon/appliance/config"
 	"tourbillon/appliance/observe"
 	"tourbillon/signaling"
+	"tourbillon/timing"
 	"tourbillon/turn"
 	"tourbillon/web"
 )
@@ -27,6 +28,7 @@ func serve(ctx context.Context, args []string, out IO) error {
 		fmt.Fprintln(out.Out, "the configuration is good")
 		return nil
 	}
+	timing.AddProcessor()
 	log := observe.NewLog(out.Err, c.Level(), c.Log.Format)
 	return appliance.Run(ctx, appliance.Options{Config: c, Out: out.Out, Log: log})
 }
