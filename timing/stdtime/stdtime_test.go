@@ -1,9 +1,6 @@
 package stdtime_test
 
 import (
-	"go/importer"
-	"go/token"
-	"go/types"
 	"runtime"
 	"testing"
 	"time"
@@ -23,35 +20,6 @@ func manualClock(t *testing.T) (*timingtest.Manual, *timing.Meter) {
 	meter := timing.NewMeter(clock, nil)
 	t.Cleanup(stdtime.SwapForTest(clock, meter))
 	return clock, meter
-}
-
-// TestSurface checks that every exported name of package time, and every method of its timers, exists here too.
-func TestSurface(t *testing.T) {
-	source := importer.ForCompiler(token.NewFileSet(), "source", nil)
-	theirs, err := source.Import("time")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ours, err := source.Import("tourbillon/timing/stdtime")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range theirs.Scope().Names() {
-		object := theirs.Scope().Lookup(name)
-		if object.Exported() && ours.Scope().Lookup(name) == nil {
-			t.Errorf("package time's %s is missing", name)
-		}
-	}
-	for _, name := range []string{"Timer", "Ticker"} {
-		methods := types.NewMethodSet(types.NewPointer(theirs.Scope().Lookup(name).Type()))
-		for i := range methods.Len() {
-			method := methods.At(i).Obj().Name()
-			got, _, _ := types.LookupFieldOrMethod(types.NewPointer(ours.Scope().Lookup(name).Type()), true, ours, method)
-			if got == nil {
-				t.Errorf("(*%s).%s is missing", name, method)
-			}
-		}
-	}
 }
 
 func unread(c <-chan time.Time) bool {
