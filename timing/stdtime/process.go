@@ -2,6 +2,7 @@ package stdtime
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,8 @@ type process struct {
 	sites   atomic.Pointer[map[uintptr]*site]
 	addSite sync.Mutex
 	calls   map[string]int
+	// armed counts the timers that SwapForTest must not leave behind.
+	armed atomic.Int64
 }
 
 // lanes are a tier's two views of the clock.
@@ -30,8 +33,6 @@ type lanes struct{ spawned, inline *lane }
 var (
 	current = startWith(timing.Runtime{})
 	inUse   atomic.Bool
-	// armed counts the timers that SwapForTest must not strand.
-	armed atomic.Int64
 )
 
 func startWith(clock timing.Clock) *atomic.Pointer[process] {
@@ -54,13 +55,15 @@ func Use(clock timing.Clock, meter *timing.Meter) error {
 	return nil
 }
 
-// SwapForTest sets the process clock for one test and returns what restores the one before. It panics while a timer
-// of the present clock is armed, which would then never fire or fire on the wrong clock.
+// SwapForTest sets the process clock for one test and returns what restores the one before. It panics while a timer of
+// the present clock is armed: whatever armed it would go on living on two clocks. A timer stays on the clock that it was
+// made on, also one that is armed when the clock before is restored.
 func SwapForTest(clock timing.Clock, meter *timing.Meter) (restore func()) {
-	if n := armed.Load(); n != 0 {
-		panic("stdtime: SwapForTest while timers are armed")
+	before, used := current.Load(), inUse.Load()
+	if n := before.armed.Load(); n != 0 {
+		panic(fmt.Sprintf("stdtime: SwapForTest while %d timers are armed", n))
 	}
-	before, used := current.Swap(newProcess(clock, meter)), inUse.Load()
+	current.Store(newProcess(clock, meter))
 	return func() {
 		current.Store(before)
 		inUse.Store(used)

@@ -47,7 +47,7 @@ func newTicker(s *site, d Duration) *Ticker {
 }
 
 func (t *Ticker) startLocked(d Duration) {
-	armed.Add(1)
+	t.site.process.armed.Add(1)
 	t.period = d
 	l := t.site.inline
 	l.armLocked(&t.held, t, l.clock.Now().Add(d))
@@ -77,7 +77,7 @@ func (t *Ticker) Stop() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.site.inline.stopLocked(&t.held) {
-		armed.Add(-1)
+		t.site.process.armed.Add(-1)
 	}
 	t.drainLocked()
 }
@@ -93,7 +93,7 @@ func (t *Ticker) Reset(d Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.held != nil && t.held.armed {
-		armed.Add(-1)
+		t.site.process.armed.Add(-1)
 	}
 	t.startLocked(d)
 	t.drainLocked()

@@ -65,7 +65,7 @@ func (t *Timer) lane() *lane {
 }
 
 func (t *Timer) armLocked(d Duration) {
-	armed.Add(1)
+	t.site.process.armed.Add(1)
 	l := t.lane()
 	l.armLocked(&t.held, t, l.clock.Now().Add(d))
 }
@@ -94,7 +94,7 @@ func (t *Timer) firedLocked() (due timing.Instant, counts bool) {
 	if !l.firedLocked(&t.held) {
 		return 0, false
 	}
-	armed.Add(-1)
+	t.site.process.armed.Add(-1)
 	l.settleLocked(&t.held)
 	return due, true
 }
@@ -108,7 +108,7 @@ func (t *Timer) Stop() bool {
 	defer t.mu.Unlock()
 	wasArmed := t.lane().stopLocked(&t.held)
 	if wasArmed {
-		armed.Add(-1)
+		t.site.process.armed.Add(-1)
 	}
 	return t.drainLocked() || wasArmed
 }
@@ -122,7 +122,7 @@ func (t *Timer) Reset(d Duration) bool {
 	defer t.mu.Unlock()
 	wasArmed := t.held != nil && t.held.armed
 	if wasArmed {
-		armed.Add(-1)
+		t.site.process.armed.Add(-1)
 	}
 	t.armLocked(d)
 	return t.drainLocked() || wasArmed
