@@ -1,0 +1,6 @@
+//go:build race
+
+package stdtime_test
+
+// budget is wider under the race detector, which has pools forget one object in four.
+const budget = 6.0
