@@ -71,6 +71,7 @@ var rows = []row{
 	{"pkg/gcc.(*LeakyBucketPacer).Run", "pion.interceptor.pace", Precise, "paces media packets"},
 
 	{"deadline.afterFunc", "pion.transport.deadline", Precise, "read and write deadlines of DTLS, SCTP and packet buffers"},
+	{"deadline.(*jsTimer).Reset", "pion.transport.deadline", Precise, "the same, in browsers"},
 	{"udp.(*pingPong).EnqueueMessage", "pion.transport.batch", Precise, "waits for room in a batch of datagrams"},
 	{"udp.(*pingPong).flusher", "pion.transport.batch", Precise, "sends a batch that does not fill"},
 }
