@@ -19,21 +19,18 @@ type site struct {
 	constructor *row
 }
 
-// siteOf returns the site of the function skip calls above its caller.
+// siteOf returns the site of the function skip calls above its caller. Finding the caller is a third of what arming
+// costs, so the second look, for functions of several kinds, is left to those.
 func siteOf(skip int) *site {
 	p := current.Load()
-	s := p.site(pcAbove(skip+1), nil)
+	var pcs [1]uintptr
+	runtime.Callers(skip+2, pcs[:])
+	s := p.site(pcs[0], nil)
 	if s.constructor == nil {
 		return s
 	}
-	return p.site(pcAbove(skip+2), s.constructor)
-}
-
-// pcAbove is the program counter in the function skip calls above its caller.
-func pcAbove(skip int) uintptr {
-	var pcs [1]uintptr
-	runtime.Callers(skip+2, pcs[:])
-	return pcs[0]
+	runtime.Callers(skip+3, pcs[:])
+	return p.site(pcs[0], s.constructor)
 }
 
 // site finds the site of a call, or makes it at the first; constructor is the row of the function called, if that one

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"tourbillon/timing"
 )
 
 // unlinked are folders of the carried modules that no program of ours links: commands, and networks for tests. Their
@@ -157,6 +159,31 @@ func TestSiteOf(t *testing.T) {
 	}
 	if got := LabelsOf("github.com/pion/sctp.newAckTimer"); !slices.Equal(got, []string{"pion.sctp.ack"}) {
 		t.Errorf("labels %v of newAckTimer", got)
+	}
+}
+
+// TestCoarseSitesUseTheCoarseClass arms the two tiers on the engine: a coarse timer fires on the grid of the slack.
+func TestCoarseSitesUseTheCoarseClass(t *testing.T) {
+	engine, err := timing.NewEngine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = engine.Close() }) // It cannot fail.
+	p := newProcess(engine, timing.NewMeter(engine, nil))
+	fired := make(chan timing.Instant)
+	s := p.newSiteLocked("github.com/pion/turn/v5/internal/allocation.(*Permission).start", nil)
+	due := engine.Now().Add(Millisecond)
+	newFuncTimer(s, Millisecond, func() { fired <- engine.Now() })
+	const slack = timing.Instant(timing.CoarseSlack)
+	if at, grid := <-fired, (due+slack-1)/slack*slack; at < grid {
+		t.Errorf("a coarse timer fired %v before the grid of its class", grid.Sub(at))
+	}
+	if s.inline == p.lanes[Precise].inline || s.spawned == p.lanes[Precise].spawned {
+		t.Error("a coarse site has the precise clock")
+	}
+	s = p.newSiteLocked("github.com/pion/turn/v5/internal/client.(*Transaction).StartRtxTimer", nil)
+	if s.inline != p.lanes[Precise].inline || s.spawned != p.lanes[Precise].spawned {
+		t.Error("a precise site has another clock")
 	}
 }
 

@@ -67,7 +67,7 @@ func (t *Timer) lane() *lane {
 func (t *Timer) armLocked(d Duration) {
 	t.site.process.armed.Add(1)
 	l := t.lane()
-	l.armLocked(&t.held, t, l.clock.Now().Add(d))
+	l.armLocked(&t.held, t, l.clock.Now().Add(max(d, 0)))
 }
 
 // fired delivers one firing, unless Stop or Reset came before it.

@@ -111,7 +111,8 @@ func funcRearmsItself(t *testing.T, s Std) {
 
 func timerExtremes(t *testing.T, s Std) {
 	for _, d := range []time.Duration{0, -1, math.MinInt64} {
-		s.receive(t, s.NewTimer(d).C)
+		due := s.Now() // A deadline in the past is taken for the present.
+		s.judge(t, s.receive(t, s.NewTimer(d).C), due)
 	}
 	parked := s.NewTimer(math.MaxInt64)
 	s.silent(t, parked.C, "a parked timer")
