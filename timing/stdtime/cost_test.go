@@ -71,7 +71,6 @@ func TestCost(t *testing.T) {
 	for _, o := range operations() {
 		for length, d := range map[string]time.Duration{"near": near, "far": far} {
 			theirs, ours := measured(2000, func() { o.theirs(d) }), measured(2000, func() { o.ours(d) })
-			const stray = 0.1 // The runtime's own, now and then.
 			if ours.objects > budget*theirs.objects+stray || ours.bytes > budget*theirs.bytes+stray*100 {
 				t.Errorf("%s %s: %.2f allocations of %.0f bytes, package time %.2f of %.0f: want %g times that at most",
 					o.name, length, ours.objects, ours.bytes, theirs.objects, theirs.bytes, budget)
