@@ -7,11 +7,8 @@ import (
 
 const (
 	// nearby is the engine's default for how close a deadline must be for its timer to get a package-time backstop of its
-	// own. Further ones share one, since most of them are cancelled long before.
+	// own. Further ones get theirs when they have come so close, since most of them are cancelled long before.
 	nearby = time.Second
-	// soon is how far ahead a backstop that is armed too early must be to be left there: setting it costs less than a
-	// firing for nothing.
-	soon = 10 * time.Millisecond
 )
 
 // backstop is a timer's own package-time timer, made at the timer's first deadline nearby and kept from then on. It is
@@ -23,10 +20,10 @@ type backstop struct {
 	at atomic.Int64
 }
 
-// backs reports whether the backstop comes no later than the deadline.
-func (b *backstop) backs(due Instant) bool {
+// backs reports whether the backstop is still to come at now, and no later than the deadline.
+func (b *backstop) backs(due, now Instant) bool {
 	at := Instant(b.at.Load())
-	return at != Never && at <= due
+	return at != Never && at <= due && at > now
 }
 
 // armBackstop has the timer's backstop come in time for a deadline, if the timer is to have one.
@@ -37,9 +34,14 @@ func (t *engineTimer) armBackstop(at, now Instant) {
 	if t.backstop.timer.Load() == nil && at.Sub(now) > t.engine.nearby {
 		return
 	}
-	if t.backstop.backs(at) && Instant(t.backstop.at.Load()).Sub(now) > soon {
+	if t.backstop.backs(at, now) {
 		return // backstopFired looks at due after clearing at, and so sees this deadline.
 	}
+	t.ownBackstop(at, now)
+}
+
+// ownBackstop sets the backstop, making it if the timer has none.
+func (t *engineTimer) ownBackstop(at, now Instant) {
 	for {
 		t.setBackstop(at, now)
 		due := Instant(t.due.Load())
@@ -85,16 +87,15 @@ func (t *engineTimer) settleBackstop() {
 func (t *engineTimer) backstopFired() {
 	t.backstop.at.Store(int64(Never))
 	now := monotonicNow()
-	if t.engine.closed.Load() {
-		return
+	e := t.engine
+	_, claimed := t.claim(now)
+	if due := Instant(t.due.Load()); !claimed && due != disarmed && !e.closed.Load() {
+		t.armBackstop(due, now)
 	}
-	if !t.claim(now) {
-		if due := Instant(t.due.Load()); due != disarmed {
-			t.armBackstop(due, now)
-		}
-		return
+	// Also without a claim: the timer's old place may have hidden others from those who look only at the earliest.
+	e.relieve(now)
+	e.follow(now)
+	if claimed {
+		t.f()
 	}
-	t.engine.relieve(now)
-	t.engine.follow(now)
-	t.f()
 }

@@ -17,11 +17,10 @@ import (
 //   - The watcher (watcher.go): a goroutine that waits for a timerfd armed at the queue's earliest deadline. It is the
 //     precise one while a processor is idle, and runs the callbacks itself: to start a goroutine for each would wake
 //     another processor each time, which costs several times the callback. A callback that stays too long loses it the post.
-//   - The timer's own backstop (backstop.go): a package-time timer, for deadlines nearby. Package time looks at its timers at
-//     every switch between goroutines, so it is the quick one while all processors are busy. It shares no lock
-//     with any other timer: under no load is a timer later than package time's by more than its claim.
-//   - The shared backstop: one package-time timer at the queue's earliest deadline, while the timer of that deadline has
-//     none of its own.
+//   - The timer's own backstop (backstop.go): a package-time timer, which a timer gets when its deadline is nearby (a second).
+//     Package time looks at its timers at every switch between goroutines, so it is the quick one while all processors
+//     are busy. It shares no lock with any other timer: under no load is a timer later than package time's by more than its
+//     claim. Timers further off have none yet; the promoter, one package-time timer for all, comes when they have come near.
 //   - The chain: a package-time timer armed at once when a goroutine that fires one timer sees another due while the
 //     program is busy. Package time itself starts all due timers' goroutines in one go, and all but the last wait behind
 //     the program's; the chain brings each to the front of the queue.
@@ -33,22 +32,23 @@ type Engine struct {
 	waker waker
 	// nearby is how close a deadline must be for its timer to get a backstop of its own at once.
 	nearby time.Duration
-	// shared and chain are package-time timers that fire what is due on a goroutine of their own.
-	shared, chain *time.Timer
-	closed        atomic.Bool
-	post          post
+	// promoter and chain are package-time timers; they run promote and fireNext on a goroutine of their own.
+	promoter, chain *time.Timer
+	closed          atomic.Bool
+	post            post
 
 	// inbox holds timers whose place in the queue is to be looked at again.
 	inbox atomic.Pointer[engineTimer]
-	// mu guards the queue. It is only ever tried: who does not get it leaves the work to its holder, who looks again
-	// after letting go. Nothing blocks, calls back or enters the kernel under it, and what is done there is bounded by batch.
-	mu    sync.Mutex
-	queue queue
-	// next is the queue's smallest key, lonely whether the timer there has no backstop of its own.
-	next   atomic.Int64
-	lonely atomic.Bool
-	// kernel and sharedAlarm remember what the waker and the shared backstop were told.
-	kernel, sharedAlarm *alarm
+	// mu guards the queues. It is only ever tried: who does not get it leaves the work to its holder, who looks again
+	// after letting go. Nothing blocks, calls back or enters the kernel under it, and what is done there is bounded: by batch,
+	// and by how many timers were armed while another held it.
+	mu sync.Mutex
+	// near holds the timers that have a backstop of their own, far those that do not yet.
+	near, far queue
+	// next is the smallest key of both, nextFar that of far.
+	next, nextFar atomic.Int64
+	// kernel and promotion remember what the waker and the promoter were told.
+	kernel, promotion *alarm
 }
 
 // waker is the kernel's side of the engine.
@@ -100,10 +100,11 @@ func NewEngine() (*Engine, error) {
 func startEngine(w waker, nearby time.Duration) *Engine {
 	e := &Engine{waker: w, nearby: nearby, post: post{ended: make(chan struct{})}}
 	e.next.Store(int64(Never))
+	e.nextFar.Store(int64(Never))
 	e.kernel = newAlarm(w.arm)
-	e.shared = time.AfterFunc(time.Duration(Never), e.sharedFired)
-	e.sharedAlarm = newAlarm(func(at Instant) { e.shared.Reset(untilInstant(at)) })
-	e.chain = time.AfterFunc(time.Duration(Never), e.chainFired)
+	e.promoter = time.AfterFunc(time.Duration(Never), e.promote)
+	e.promotion = newAlarm(func(at Instant) { e.promoter.Reset(untilInstant(at)) })
+	e.chain = time.AfterFunc(time.Duration(Never), e.fireNext)
 	go e.watch()
 	return e
 }
@@ -117,7 +118,7 @@ func (e *Engine) Close() error {
 	if e.closed.Swap(true) {
 		return nil
 	}
-	e.shared.Stop()
+	e.promoter.Stop()
 	e.chain.Stop()
 	e.waker.close()
 	e.awaitWatcher()

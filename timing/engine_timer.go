@@ -17,9 +17,6 @@ const (
 type engineTimer struct {
 	engine *Engine
 	f      func()
-	inline bool
-	// lengthy counts down the firings for which the callback gets a goroutine of its own, since it took long.
-	lengthy atomic.Int32
 	// slack is the grid of the deadlines, 0 for exact ones.
 	slack Instant
 
@@ -30,15 +27,19 @@ type engineTimer struct {
 	// for longer than the timer waits in the inbox: an early key costs one look, a late one would cost the deadline.
 	key atomic.Int64
 
-	// listed is true while the timer is in the inbox, below links it there.
-	listed atomic.Bool
-	below  *engineTimer
-
-	// index and order belong to the queue and are guarded by engine.mu.
-	index int
-	order uint64
-
 	backstop backstop
+
+	// listed is true while the timer is in the inbox, below links it there.
+	below  *engineTimer
+	listed atomic.Bool
+	// lengthy counts down the firings for which the callback gets a goroutine of its own, since it took long.
+	lengthy atomic.Int32
+	inline  bool
+
+	// far tells which of the queues holds the timer, index and order belong to that one. All are guarded by engine.mu.
+	far   bool
+	index int32
+	order uint64
 }
 
 func (t *engineTimer) keyLocked() Instant { return Instant(t.key.Load()) }
@@ -52,10 +53,17 @@ func (t *engineTimer) before(other *engineTimer) bool {
 }
 
 // claim takes the firing, if the timer is due at now. Exactly one caller gets true for each arming that is not
-// stopped.
-func (t *engineTimer) claim(now Instant) bool {
-	due := t.due.Load()
-	return Instant(due) != disarmed && Instant(due) <= now && t.due.CompareAndSwap(due, int64(disarmed))
+// stopped, and none once the engine is closed. due is the deadline that was claimed.
+func (t *engineTimer) claim(now Instant) (due Instant, ok bool) {
+	due = Instant(t.due.Load())
+	if due == disarmed || due > now || !t.due.CompareAndSwap(int64(due), int64(disarmed)) {
+		return 0, false
+	}
+	if t.engine.closed.Load() { // Asked after the claim, so that Close comes before or after it.
+		t.due.CompareAndSwap(int64(disarmed), int64(due))
+		return 0, false
+	}
+	return due, true
 }
 
 func (t *engineTimer) armed() bool { return Instant(t.due.Load()) != disarmed }

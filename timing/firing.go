@@ -2,12 +2,26 @@ package timing
 
 import "time"
 
-// batch bounds how many stale places are looked at under one hold of the queue.
-const batch = 64
+const (
+	// batch bounds how many stale places are looked at under one hold of the queues.
+	batch = 64
+	// looks is how many timers are looked at, in turn, for each that is put into a queue: those that were stopped are taken
+	// out, and so never outnumber the others for long.
+	looks = 2
+)
 
 func (e *Engine) upcoming() Instant { return Instant(e.next.Load()) }
 
-// reconsider has the timer's place in the queue looked at again, by this goroutine or by the one that is at it.
+// promotionDue is when the first of the far timers comes near.
+func (e *Engine) promotionDue() Instant {
+	next := Instant(e.nextFar.Load())
+	if next == Never {
+		return Never
+	}
+	return next.Add(-e.nearby)
+}
+
+// reconsider has the timer's place in the queues looked at again, by this goroutine or by the one that is at it.
 func (e *Engine) reconsider(t *engineTimer) {
 	if t.listed.Swap(true) {
 		return // Still listed: whoever takes it out will see its present deadline.
@@ -23,7 +37,7 @@ func (e *Engine) reconsider(t *engineTimer) {
 	e.armWakers()
 }
 
-// sweep brings the queue up to date, if nobody else is at it.
+// sweep brings the queues up to date, if nobody else is at it.
 func (e *Engine) sweep() {
 	for e.inbox.Load() != nil && e.mu.TryLock() {
 		e.emptyInboxLocked()
@@ -43,147 +57,191 @@ func (e *Engine) emptyInboxLocked() {
 	}
 }
 
-// publishLocked tells those who do not hold mu what the queue's head is, after moving stale timers away from there.
+// publishLocked tells those who do not hold mu what the queues' heads are, after moving stale timers away from there.
 func (e *Engine) publishLocked() {
-	head := e.queue.first()
+	e.freshenLocked(&e.near)
+	e.freshenLocked(&e.far)
+	e.nextFar.Store(int64(e.far.next()))
+	e.next.Store(int64(min(e.near.next(), e.far.next())))
+}
+
+func (e *Engine) freshenLocked(q *queue) {
 	for range batch {
+		head := q.first()
 		if head == nil || Instant(head.due.Load()) == head.keyLocked() {
-			break
+			return
 		}
 		e.placeLocked(head)
-		head = e.queue.first()
 	}
-	e.lonely.Store(head != nil && !head.backstop.backs(head.keyLocked()))
-	e.next.Store(int64(e.queue.next()))
 }
 
 // placeLocked puts the timer where its deadline belongs.
 func (e *Engine) placeLocked(t *engineTimer) {
-	if due := Instant(t.due.Load()); due != disarmed {
-		e.putLocked(t, due)
-		return
-	}
-	e.queue.remove(t)
-	// A producer that set a deadline before seeing that the key became Never would otherwise believe the timer queued.
-	if due := Instant(t.due.Load()); due != disarmed {
-		e.putLocked(t, due)
+	for {
+		if due := Instant(t.due.Load()); due == disarmed {
+			e.queueOf(t).remove(t)
+		} else {
+			e.putLocked(t, due)
+		}
+		// A producer that set its deadline before it could see the new key believes that the timer comes in time for it.
+		if due := Instant(t.due.Load()); due == disarmed || due >= t.keyLocked() {
+			return
+		}
 	}
 }
 
-// putLocked makes room first by dropping the timers that were stopped, so that the queue holds no more of them than
-// armed ones for long.
+func (e *Engine) queueOf(t *engineTimer) *queue {
+	if t.far {
+		return &e.far
+	}
+	return &e.near
+}
+
 func (e *Engine) putLocked(t *engineTimer, due Instant) {
-	if t.index == notQueued && e.queue.full() {
-		e.queue.dropStopped()
+	if far := t.backstop.timer.Load() == nil; far != t.far {
+		e.queueOf(t).remove(t)
+		t.far = far
 	}
-	e.queue.put(t, due)
+	q := e.queueOf(t)
+	if t.index == notQueued {
+		e.lookAroundLocked(q)
+	}
+	q.put(t, due)
 }
 
-// claimDue claims the earliest timer that is due; nil when none is or somebody else is at the queue. now is when it
-// looked, late how long the timer was due by then.
-func (e *Engine) claimDue() (claimed *engineTimer, late time.Duration, now Instant) {
+func (e *Engine) lookAroundLocked(q *queue) {
+	for range looks {
+		other := q.another()
+		if other == nil || other.armed() {
+			continue
+		}
+		q.remove(other)
+		if other.armed() { // By a producer that saw the key before it became Never.
+			q.put(other, Instant(other.due.Load()))
+		}
+	}
+}
+
+// due is what claimDue found.
+type due struct {
+	// timer is claimed; nil when none is due, or when busy: somebody else is at the queues.
+	timer *engineTimer
+	busy  bool
+	// now is when it was looked for, late how long it was due by then.
+	now  Instant
+	late time.Duration
+}
+
+// claimDue claims the earliest timer that is due.
+func (e *Engine) claimDue() (d due) {
 	for {
 		if !e.mu.TryLock() {
-			return nil, 0, monotonicNow()
+			return due{busy: true, now: monotonicNow()}
 		}
 		e.emptyInboxLocked()
-		now = monotonicNow()
+		d.now = monotonicNow()
 		for range batch {
-			if claimed != nil || e.queue.next() > now {
+			t := e.firstLocked()
+			if d.timer != nil || t == nil || t.keyLocked() > d.now {
 				break
 			}
-			t := e.queue.first()
-			if t.claim(now) {
-				claimed, late = t, now.Sub(t.keyLocked())
+			if due, ok := t.claim(d.now); ok {
+				d.timer, d.late = t, d.now.Sub(due)
 			}
 			e.placeLocked(t) // Fired, stopped, or moved on to a later deadline.
 		}
 		e.publishLocked()
 		e.mu.Unlock()
 		e.sweep()
-		if claimed != nil || e.upcoming() > now {
-			return claimed, late, now
+		e.promotion.ensure(e.promotionDue) // Also for those who armed a timer meanwhile and found the queues taken.
+		if d.timer != nil || e.upcoming() > d.now || e.closed.Load() {
+			return d
 		}
 	}
 }
 
-// sharedFired runs on a goroutine of package time.
-func (e *Engine) sharedFired() {
-	e.sharedAlarm.fired()
-	e.relieve(monotonicNow())
-	e.fireDue(packagePromptly)
+func (e *Engine) firstLocked() *engineTimer {
+	near, far := e.near.first(), e.far.first()
+	if near == nil || far != nil && far.keyLocked() < near.keyLocked() {
+		return far
+	}
+	return near
 }
 
-// chainFired runs on a goroutine of package time.
-func (e *Engine) chainFired() { e.fireDue(-1) }
+// promote gives the far timers that have come near a backstop of their own. It runs on a goroutine of package time, so far
+// ahead of their deadlines that it may well be late.
+func (e *Engine) promote() {
+	e.promotion.fired()
+	now := monotonicNow()
+	e.relieve(now)
+	var near [batch]*engineTimer
+	reach := now.Add(e.nearby + e.nearby/8) // A little further, so that several share a wake.
+	if !e.mu.TryLock() {
+		e.promotion.ensure(func() Instant { return max(now.Add(InlineBudget), e.promotionDue()) })
+		return
+	}
+	e.emptyInboxLocked()
+	n := 0
+	for ; n < batch && e.far.next() <= reach; n++ {
+		near[n] = e.far.first()
+		e.far.remove(near[n])
+	}
+	e.publishLocked()
+	e.mu.Unlock()
+	for _, t := range near[:n] {
+		if at := Instant(t.due.Load()); at != disarmed {
+			t.ownBackstop(at, now)
+			e.reconsider(t)
+		}
+	}
+	e.sweep()
+	e.armWakers()
+}
 
-const (
-	// promptly is how soon after a deadline a processor was free for the watcher: the program is idle.
-	promptly = 200 * time.Microsecond
-	// packagePromptly is the same for package time, whose poller sleeps in whole milliseconds.
-	packagePromptly = 3 * time.Millisecond
-)
-
-// fireDue runs the callbacks of all due timers on the caller's goroutine, one after another. When one comes later than
-// prompt, the program is busy: then the caller runs that one and leaves the rest to the chain.
-func (e *Engine) fireDue(prompt time.Duration) {
-	var firing firing
-	for !e.closed.Load() {
-		t, late, now := e.claimDue()
-		firing.ended(now)
-		if t == nil {
+// fireNext is the chain: it runs the callback of the earliest timer that is due, on a goroutine of package time, and leaves
+// the rest to the next one; inline ones it runs all.
+func (e *Engine) fireNext() {
+	for {
+		d := e.claimDue()
+		if d.timer == nil {
 			e.armWakers()
 			return
 		}
-		if !t.inline && late > prompt {
-			t.settleBackstop()
-			e.follow(now)
-			t.f()
+		d.timer.settleBackstop()
+		if !d.timer.inline {
+			e.follow(d.now)
+			d.timer.f()
 			return
 		}
-		e.guard(now)
-		firing.run(t, now)
-	}
-}
-
-// guard sees to it that somebody comes for the other timers, should the callback that is about to run not return: their
-// own backstops, or the shared one.
-func (e *Engine) guard(now Instant) {
-	if e.lonely.Load() || e.inbox.Load() != nil {
-		e.sharedAlarm.ensure(func() Instant { return max(e.upcoming(), now.Add(InlineBudget)) })
+		d.timer.f()
 	}
 }
 
 // follow leaves what is due besides the timer that the caller is about to run to the chain, or arms the wakers.
 func (e *Engine) follow(now Instant) {
-	if e.inbox.Load() != nil || e.upcoming() <= now {
-		e.tidy(now)
-	}
-	if e.upcoming() <= now {
+	e.tidy()
+	if e.upcoming() <= now && !e.closed.Load() {
 		e.chain.Reset(0)
 		return
 	}
 	e.armWakers()
 }
 
-// tidy takes timers off the head of the queue whose place has been overtaken by their deadline.
-func (e *Engine) tidy(now Instant) {
-	if !e.mu.TryLock() {
-		return
+// tidy takes timers off the heads of the queues whose place has been overtaken by their deadline.
+func (e *Engine) tidy() {
+	if e.mu.TryLock() {
+		e.emptyInboxLocked()
+		e.publishLocked()
+		e.mu.Unlock()
+		e.sweep()
 	}
-	e.emptyInboxLocked()
-	e.publishLocked()
-	e.mu.Unlock()
-	e.sweep()
 }
 
-// armWakers has the kernel's waker and the shared backstop come in time for the queue's earliest deadline.
+// armWakers has the kernel's waker and the promoter come in time.
 func (e *Engine) armWakers() {
 	if e.closed.Load() {
 		return
 	}
 	e.kernel.ensure(e.upcoming)
-	if e.lonely.Load() {
-		e.sharedAlarm.ensure(e.upcoming)
-	}
+	e.promotion.ensure(e.promotionDue)
 }

@@ -1,7 +1,5 @@
 package timing
 
-import "slices"
-
 // queue is an intrusive 4-ary min-heap of timers by key, then by order of insertion. Each timer knows its place, so
 // that removing one costs no search. It is not safe for concurrent use; the engine's mutex guards it.
 //
@@ -21,9 +19,14 @@ import "slices"
 type queue struct {
 	timers   []*engineTimer
 	inserted uint64
+	cursor   int
 }
 
-const heapArity = 4
+const (
+	heapArity = 4
+	// leastPlaces is how many places a queue keeps, however few timers it holds.
+	leastPlaces = 64
+)
 
 func (q *queue) len() int { return len(q.timers) }
 
@@ -43,58 +46,39 @@ func (q *queue) next() Instant {
 	return Never
 }
 
-// full reports whether one more timer would make the slice grow.
-func (q *queue) full() bool { return len(q.timers) == cap(q.timers) }
-
-// dropStopped takes out the timers that are not armed, and doubles the slice if few were. It costs a look at each timer,
-// and so a constant for each that was put in since the last time.
-func (q *queue) dropStopped() {
-	all := q.timers
-	q.timers = all[:0]
-	for _, t := range all {
-		t.index = notQueued
-		if !t.armed() {
-			t.key.Store(int64(Never))
-		}
-		// Armed after all, by a producer that saw the key before it became Never and believes the timer queued.
-		if due := Instant(t.due.Load()); due != disarmed {
-			t.key.Store(min(t.key.Load(), int64(due)))
-			t.index = len(q.timers)
-			q.timers = append(q.timers, t)
-		}
+// another returns one timer after the other, round and round; nil when the queue is empty.
+func (q *queue) another() *engineTimer {
+	if len(q.timers) == 0 {
+		return nil
 	}
-	clear(all[len(q.timers):])
-	for i := min(len(q.timers)/heapArity, len(q.timers)-1); i >= 0; i-- {
-		q.down(i)
-	}
-	if len(q.timers) > len(all)/2 {
-		q.timers = slices.Grow(q.timers, len(all))
-	}
+	q.cursor = (q.cursor + 1) % len(q.timers)
+	return q.timers[q.cursor]
 }
 
 // put inserts the timer under a key, or moves it there.
 func (q *queue) put(t *engineTimer, key Instant) {
 	if t.index == notQueued {
-		t.index = len(q.timers)
+		t.index = int32(len(q.timers))
 		q.timers = append(q.timers, t)
 	}
 	q.inserted++
 	t.order = q.inserted
 	t.key.Store(int64(key))
-	if i := t.index; q.up(i) == i {
+	if i := int(t.index); q.up(i) == i {
 		q.down(i)
 	}
 }
 
 // remove takes the timer out, if it is in.
 func (q *queue) remove(t *engineTimer) {
-	i, last := t.index, len(q.timers)-1
-	if i == notQueued {
+	i, last := int(t.index), len(q.timers)-1
+	if t.index == notQueued {
 		return
 	}
 	moved := q.timers[last]
 	q.timers[last] = nil
 	q.timers = q.timers[:last]
+	q.giveBack()
 	t.index = notQueued
 	t.key.Store(int64(Never))
 	if i == last {
@@ -103,6 +87,13 @@ func (q *queue) remove(t *engineTimer) {
 	q.place(moved, i)
 	if q.up(i) == i {
 		q.down(i)
+	}
+}
+
+// giveBack moves to a smaller slice when three quarters of it are empty.
+func (q *queue) giveBack() {
+	if n := cap(q.timers); n > leastPlaces && len(q.timers) < n/4 {
+		q.timers = append(make([]*engineTimer, 0, n/2), q.timers...)
 	}
 }
 
@@ -149,5 +140,5 @@ func (q *queue) earliestChild(i int) int {
 
 func (q *queue) place(t *engineTimer, i int) {
 	q.timers[i] = t
-	t.index = i
+	t.index = int32(i)
 }

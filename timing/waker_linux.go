@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,6 +28,9 @@ func newWaker() (waker, error) {
 	}
 	file := os.NewFile(uintptr(fd), "timerfd")
 	raw, err := file.SyscallConn()
+	if err == nil {
+		err = file.SetReadDeadline(time.Time{}) // Fails for a file that the poller did not take.
+	}
 	if err != nil {
 		_ = file.Close()
 		return nil, &EngineError{Attempt: "give the timerfd to Go's poller", Err: err}

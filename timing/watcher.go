@@ -63,25 +63,33 @@ func (w *watcher) fireDue() (goOn bool) {
 			}
 			return false
 		}
-		t, late, now := w.claimDue()
-		w.firing.ended(now)
-		if t == nil {
-			w.kernel.resume(w.upcoming)
-			w.armWakers()
+		d := w.claimDue()
+		w.firing.ended(d.now)
+		if d.timer == nil {
+			w.rest(d)
 			return w.leave()
 		}
-		if late > promptly {
-			t.settleBackstop()
-			w.follow(now)
-			t.f()
+		if d.late > promptly {
+			d.timer.settleBackstop()
+			w.follow(d.now)
+			d.timer.f()
 		} else {
-			w.guard(now)
-			w.firing.run(t, now)
+			w.firing.run(d.timer, d.now)
 		}
 		if !w.leave() {
 			return false
 		}
 	}
+}
+
+// rest arms the kernel's waker before the watcher waits. Where another is at the queues it arms it for a little later: that
+// one looks again, and arms it earlier where need be.
+func (w *watcher) rest(d due) {
+	wanted := w.upcoming
+	if d.busy {
+		wanted = func() Instant { return max(w.upcoming(), d.now.Add(InlineBudget)) }
+	}
+	w.kernel.resume(wanted)
 }
 
 // leave ends what began last; false when the post was taken away meanwhile.
@@ -116,6 +124,8 @@ type firing struct {
 }
 
 const (
+	// promptly is how soon after a deadline a processor was free for the watcher: the program is idle.
+	promptly = 200 * time.Microsecond
 	// length is what a callback may take before it gets a goroutine of its own, so that others need not wait.
 	length = 100 * time.Microsecond
 	// lengthyFor is for how many firings; then it is tried again, since it may have been the machine that was slow.
