@@ -102,6 +102,7 @@ Options of every command:
 serve:
   --check            judge the configuration and end: exit code 78 with every problem, or 0
 version:
+  --timers           list every place in the program that arms a timer, with its label and tier
   --json             for machines
 bench timers: how late timers fire, each arm in a process of its own
   --arm A,B          runtime, netpoll, hrtimer, hrtimer-inline, runtime-send, wire

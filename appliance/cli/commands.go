@@ -49,9 +49,13 @@ func adminLink(_ context.Context, args []string, out IO) error {
 func version(_ context.Context, args []string, out IO) error {
 	o := newOptions("version")
 	asJSON := o.flags.Bool("json", false, "")
+	timers := o.flags.Bool("timers", false, "")
 	c, err := o.load(args)
 	if err != nil {
 		return err
+	}
+	if *timers {
+		return listTimers(out, *asJSON)
 	}
 	clock := appliance.OpenClock(c.Clock)
 	defer clock.Close()
@@ -68,6 +72,22 @@ func version(_ context.Context, args []string, out IO) error {
 	for _, path := range paths {
 		fmt.Fprintf(out.Out, "  %-32s %s\n", path, build.Timers.Modules[path])
 	}
+	for _, problem := range build.Timers.Problems {
+		fmt.Fprintln(out.Out, "problem:", problem)
+	}
+	return nil
+}
+
+// listTimers prints every place in the program that arms a timer.
+func listTimers(out IO, asJSON bool) error {
+	listing, err := observe.ReadTimers()
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return writeJSON(out.Out, listing)
+	}
+	listing.Print(out.Out)
 	return nil
 }
 
