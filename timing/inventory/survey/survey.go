@@ -20,26 +20,29 @@ func Survey(dir, workspace, pattern string) (inventory.Inventory, []Broken, erro
 	if err != nil {
 		return inventory.Inventory{}, nil, err
 	}
+	return p.inventory(), p.broken, nil
+}
+
+func (p *program) inventory() inventory.Inventory {
 	listing := inventory.Inventory{Carried: []inventory.Carried{}, Uncarried: []inventory.Uncarried{}}
 	made := p.madeIn()
 	for _, s := range p.sites() {
 		switch s.kind {
-		case onProcessClock:
-			if !isClock(s.pkg) {
-				label, tier := s.labelled(made)
-				listing.Carried = append(listing.Carried, inventory.Carried{Module: s.module, File: s.file, Line: s.line, Call: s.call, Label: label, Tier: tier})
+		case onProcessClock, onClock:
+			if isClock(s.pkg) {
+				continue // What arms here does so for a place elsewhere.
 			}
-		case onClock:
-			if !isClock(s.pkg) {
-				label, tier := ownTimer(s)
-				listing.Carried = append(listing.Carried, inventory.Carried{Module: s.module, File: s.file, Line: s.line, Call: s.call, Label: label, Tier: tier})
+			label, tier := ownTimer(s)
+			if s.kind == onProcessClock {
+				label, tier = s.labelled(made)
 			}
+			listing.Carried = append(listing.Carried, inventory.Carried{Module: s.module, File: s.file, Line: s.line, Call: s.call, Label: label, Tier: tier})
 		default:
 			listing.Uncarried = append(listing.Uncarried, inventory.Uncarried{Module: s.module, File: s.file, Line: s.line, Call: s.call, Reason: reasonFor(s)})
 		}
 	}
 	listing.Uncarried = append(listing.Uncarried, p.standardLibrary())
-	return listing, p.broken, nil
+	return listing
 }
 
 // isClock reports whether a package is part of the clock, which every other package's place leads to.
