@@ -20,8 +20,9 @@ import (
 const (
 	// packageTimeout bounds one package's tests; the longest took about two minutes on two CPUs.
 	packageTimeout = 10 * time.Minute
-	// alone is how often a test that did not pass is run again by itself, on each side.
-	alone = 5
+	// A test that did not pass is run again by itself on both sides, in rounds of that many runs, for as many rounds as
+	// its two sides look different.
+	alone, rounds = 5, 5
 	// sweeps is how often what a crash kept from running is run without what crashed.
 	sweeps = 5
 )
@@ -35,7 +36,7 @@ type runner struct {
 
 // compare runs both sides and, again, what did not pass on one of them.
 func (r runner) compare(ctx context.Context) (verdict, error) {
-	v := verdict{module: r.module, sides: map[arm]results{}, again: map[string]map[arm]int{}}
+	v := verdict{module: r.module, sides: map[arm]results{}, again: map[testID]tally{}}
 	for _, a := range []arm{published, retimed} {
 		if err := r.download(ctx, a); err != nil {
 			return v, err
@@ -47,21 +48,36 @@ func (r runner) compare(ctx context.Context) (verdict, error) {
 		v.sides[a] = found
 	}
 	for _, test := range v.doubtful() {
-		v.again[test.String()] = map[arm]int{}
-		for _, a := range []arm{published, retimed} {
-			for range alone {
-				found, err := r.test(ctx, a, test.Package, "^"+regexp.QuoteMeta(test.Name)+"$", "")
-				if err != nil {
-					return v, err
-				}
-				if found.outcome[test] == "pass" {
-					v.again[test.String()][a]++
-				}
-			}
+		again, err := r.again(ctx, test)
+		if err != nil {
+			return v, err
 		}
+		v.again[test] = again
 	}
 	v.judge()
 	return v, nil
+}
+
+// again runs one test by itself, on both sides in turns.
+func (r runner) again(ctx context.Context, test testID) (passed tally, err error) {
+	for range rounds {
+		for range alone {
+			passed.runs++
+			for a, passes := range map[arm]*int{published: &passed.plain, retimed: &passed.ours} {
+				found, err := r.test(ctx, a, test.Package, "^"+regexp.QuoteMeta(test.Name)+"$", "")
+				if err != nil {
+					return passed, err
+				}
+				if found.outcome[test] == "pass" {
+					*passes++
+				}
+			}
+		}
+		if passed.ours == 0 || !passed.worse() {
+			break
+		}
+	}
+	return passed, nil
 }
 
 // download fetches what the tests need, outside the network namespace that they run in.

@@ -11,11 +11,6 @@ import (
 	"tourbillon/timing/retime/carry"
 )
 
-func events(lines ...string) results {
-	found, _ := readEvents(strings.NewReader(strings.Join(lines, "\n")))
-	return found
-}
-
 func TestReadEvents(t *testing.T) {
 	found, n := readEvents(strings.NewReader(`
 {"Action":"start","Package":"p"}
@@ -87,7 +82,7 @@ func TestVerdict(t *testing.T) {
 	}
 	for _, c := range cases {
 		v := verdict{module: carry.Module{Path: "p"}, sides: map[arm]results{published: side(c.plain, pass), retimed: side(c.ours, pass)}}
-		v.again = map[string]map[arm]int{"p A": {published: c.againPlain, retimed: c.again}}
+		v.again = map[testID]tally{{"p", "A"}: {alone, c.againPlain, c.again}}
 		v.judge()
 		if len(v.broken) != c.broken || len(v.flaky) != c.flaky || len(v.failing) != c.bad {
 			t.Errorf("%s: broken %v, flaky %v, failing %v", c.name, v.broken, v.flaky, v.failing)
@@ -100,6 +95,17 @@ func TestVerdict(t *testing.T) {
 	var said strings.Builder
 	if v.print(&said); strings.Count(said.String(), "BROKEN") != 2 {
 		t.Errorf("printed %q", said.String())
+	}
+}
+
+func TestWorse(t *testing.T) {
+	for again, want := range map[tally]bool{
+		{5, 5, 5}: false, {5, 5, 4}: false, {5, 5, 3}: true, {5, 4, 2}: true, {5, 2, 4}: false,
+		{25, 21, 16}: false, {25, 25, 19}: false, {25, 25, 18}: true, {25, 10, 25}: false,
+	} {
+		if again.worse() != want {
+			t.Errorf("%+v: worse %v, want %v", again, again.worse(), want)
+		}
 	}
 }
 
