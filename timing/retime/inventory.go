@@ -36,24 +36,30 @@ func (e *uncarriedError) Error() string {
 
 func (e *uncarriedError) Unwrap() error { return e.err }
 
+// surveyed is what came of a survey: a listing, or what kept it from being whole.
+type surveyed struct {
+	inventory.Inventory
+	problem error
+}
+
 // survey lists the program's timers as the workspace makes it. Copies that do not compile are an [uncarriedError];
 // other code that does not compile leaves the inventory out, which is for the build to complain of.
-func (g generation) survey(workspace string) (*inventory.Inventory, error) {
+func (g generation) survey(workspace string) (surveyed, error) {
 	listing, broken, err := survey.Survey(g.root, workspace, program)
 	if err != nil {
-		return nil, err
+		return surveyed{}, err
 	}
 	for _, b := range broken {
 		for _, m := range g.list.Modules {
 			if b.Module == m.Path {
-				return nil, &uncarriedError{m, b.Err}
+				return surveyed{}, &uncarriedError{m, b.Err}
 			}
 		}
 	}
 	if len(broken) > 0 {
-		return nil, nil
+		return surveyed{problem: broken[0].Err}, nil
 	}
-	return &listing, nil
+	return surveyed{Inventory: listing}, nil
 }
 
 // runInventory brings the inventory up to date where the copies are, and says what it did.
@@ -74,19 +80,19 @@ func (g generation) runInventory(of stamp) (did string, err error) {
 }
 
 // writeInventory puts the inventory where the build embeds it, or takes an old one away where there is none to put.
-func (g generation) writeInventory(listing *inventory.Inventory, of stamp) (did string, err error) {
+func (g generation) writeInventory(listing surveyed, of stamp) (did string, err error) {
 	file := filepath.Join(g.root, inventoryFile)
-	if listing == nil {
+	if listing.problem != nil {
 		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", cannotWrite(g.root, err)
 		}
-		return "no inventory of timers, since the program does not compile", nil
+		return fmt.Sprintf("no inventory of timers, since the program does not compile: %v", listing.problem), nil
 	}
 	input, err := g.inventoryInput(of)
 	if err != nil {
 		return "", err
 	}
-	data, err := json.MarshalIndent(inventory.Recorded{Input: input, Sums: of.Sums, Inventory: *listing}, "", " ")
+	data, err := json.MarshalIndent(inventory.Recorded{Input: input, Sums: of.Sums, Inventory: listing.Inventory}, "", " ")
 	if err != nil {
 		return "", err
 	}

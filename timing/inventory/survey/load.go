@@ -18,6 +18,7 @@ import (
 	"io"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -28,6 +29,7 @@ import (
 type pkg struct {
 	ImportPath, Dir   string
 	GoFiles, CgoFiles []string
+	Imports           []string
 	ImportMap         map[string]string
 	Standard          bool
 	Module            *module
@@ -36,6 +38,8 @@ type pkg struct {
 	files []*ast.File
 	info  *types.Info
 	types *types.Package
+	// checked is closed when info and types are there.
+	checked chan struct{}
 }
 
 type module struct{ Path, Version, Dir string }
@@ -45,7 +49,8 @@ type program struct {
 	files    *token.FileSet
 	packages []*pkg
 	byPath   map[string]*pkg
-	// broken are the places outside the standard library that do not compile.
+	// broken are the places outside the standard library that do not compile, guarded by mu while packages are read.
+	mu     sync.Mutex
 	broken []Broken
 }
 
@@ -60,13 +65,13 @@ type Broken struct {
 // load reads the program that the package pattern names, as seen from dir with the given go.work ("off" for none).
 func load(dir, workspace, pattern string) (*program, error) {
 	out, err := carry.Go(dir, workspace, "list", "-e", "-deps",
-		"-json=ImportPath,Dir,GoFiles,CgoFiles,ImportMap,Standard,Module,Error", pattern)
+		"-json=ImportPath,Dir,GoFiles,CgoFiles,Imports,ImportMap,Standard,Module,Error", pattern)
 	if err != nil {
 		return nil, fmt.Errorf("list what %s links: %w", pattern, err)
 	}
 	p := &program{files: token.NewFileSet(), byPath: map[string]*pkg{}}
 	for decoder := json.NewDecoder(bytes.NewReader(out)); ; {
-		listed := &pkg{}
+		listed := &pkg{checked: make(chan struct{})}
 		if err := decoder.Decode(listed); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
@@ -78,31 +83,41 @@ func load(dir, workspace, pattern string) (*program, error) {
 		p.packages = append(p.packages, listed)
 		p.byPath[listed.ImportPath] = listed
 	}
-	p.parse()
-	for _, one := range p.packages {
-		p.check(one)
-	}
+	p.each(p.parse)
+	p.each(p.check)
+	slices.SortStableFunc(p.broken, func(a, b Broken) int { return strings.Compare(a.Module, b.Module) })
 	return p, nil
 }
 
-// parse reads all files, on as many goroutines as there are processors.
-func (p *program) parse() {
+// each does something to all packages, on as many goroutines as there are processors, and begins in their order.
+func (p *program) each(do func(*pkg)) {
 	var wait sync.WaitGroup
-	var mu sync.Mutex // Guards p.broken.
-	limit := make(chan struct{}, runtime.GOMAXPROCS(0))
-	for _, one := range p.packages {
+	work := make(chan *pkg)
+	for range runtime.GOMAXPROCS(0) {
 		wait.Go(func() {
-			limit <- struct{}{}
-			defer func() { <-limit }()
-			if err := one.parse(p.files); err != nil && !one.Standard {
-				mu.Lock()
-				defer mu.Unlock()
-				p.broken = append(p.broken, Broken{one.Module.Path, err})
+			for one := range work {
+				do(one)
 			}
 		})
 	}
+	for _, one := range p.packages {
+		work <- one
+	}
+	close(work)
 	wait.Wait()
 }
+
+// note takes down what does not compile; what package unsafe and C hide in the standard library is no fault.
+func (p *program) note(one *pkg, err error) {
+	if one.Standard || err == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.broken = append(p.broken, Broken{one.Module.Path, err})
+}
+
+func (p *program) parse(one *pkg) { p.note(one, one.parse(p.files)) }
 
 func (one *pkg) parse(files *token.FileSet) error {
 	mode := parser.SkipObjectResolution
@@ -125,20 +140,23 @@ func (one *pkg) parse(files *token.FileSet) error {
 	return errors.Join(errs...)
 }
 
-// check type-checks one package, whose imports have been checked.
+// check type-checks one package. Its imports come before it in the list of packages, so that somebody is at work on those
+// that it waits for.
 func (p *program) check(one *pkg) {
+	defer close(one.checked)
 	if one.ImportPath == "unsafe" {
 		one.types = types.Unsafe
 		return
 	}
+	for _, path := range one.Imports {
+		if imported := p.byPath[path]; imported != nil {
+			<-imported.checked
+		}
+	}
 	config := types.Config{
 		IgnoreFuncBodies: one.Standard, FakeImportC: true, Importer: importer{p, one},
 		Sizes: types.SizesFor("gc", runtime.GOARCH),
-		Error: func(err error) {
-			if !one.Standard { // What package unsafe and C hide there is none of ours.
-				p.broken = append(p.broken, Broken{one.Module.Path, one.shorten(err)})
-			}
-		},
+		Error: func(err error) { p.note(one, one.shorten(err)) },
 	}
 	if !one.Standard {
 		one.info = &types.Info{

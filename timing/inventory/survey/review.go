@@ -89,7 +89,6 @@ var own = []struct {
 }{
 	{"tourbillon/appliance", "not metered", stdtime.Precise},
 	{"tourbillon/appliance.(*appliance).openWatchdog", "systemd.watchdog", stdtime.Precise},
-	{"tourbillon/appliance/bench", "bench", stdtime.Precise},
 	{"tourbillon/signaling", "signaling", stdtime.Precise},
 	{"tourbillon/signaling.(*conn).joined", "signaling.heartbeat", stdtime.Precise},
 	{"tourbillon/signaling.(*conn).planRefreshLocked", "signaling.slack", stdtime.Coarse},
