@@ -23,15 +23,16 @@ const inventoryFile = "appliance/observe/timers/inventory.json"
 // program is the package whose timers are listed.
 const program = "tourbillon"
 
-// uncarriedError says that the copies would not compile: a pion version that uses what the stand-ins lack, or a timer
-// that leaks into code that is not re-timed.
+// uncarriedError says that a copy would not compile: a pion version that uses what the stand-ins lack, a timer that
+// leaks out of the copies, or versions that do not fit together.
 type uncarriedError struct {
 	module carry.Module
 	err    error
 }
 
 func (e *uncarriedError) Error() string {
-	return fmt.Sprintf("%s %s cannot be re-timed: %v", e.module.Path, e.module.Version, e.err)
+	line, _, _ := strings.Cut(e.err.Error(), "\n") // The compiler's further lines are details.
+	return fmt.Sprintf("%s %s does not compile when re-timed: %s", e.module.Path, e.module.Version, line)
 }
 
 func (e *uncarriedError) Unwrap() error { return e.err }
