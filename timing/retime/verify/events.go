@@ -18,6 +18,8 @@ func (t testID) String() string { return t.Package + " " + t.Name }
 type results struct {
 	// outcome is "pass", "fail" or "skip"; a test that began and did not end has failed.
 	outcome map[testID]string
+	// passes counts the passes of each test, which may run several times.
+	passes map[testID]int
 	// crashed are packages whose run ended early or did not build; log holds what packages and tests printed.
 	crashed map[string]bool
 	log     map[testID]*strings.Builder
@@ -26,7 +28,7 @@ type results struct {
 }
 
 func newResults() results {
-	return results{map[testID]string{}, map[string]bool{}, map[testID]*strings.Builder{}, map[string]int{}}
+	return results{map[testID]string{}, map[testID]int{}, map[string]bool{}, map[testID]*strings.Builder{}, map[string]int{}}
 }
 
 // event is one line of `go test -json`.
@@ -59,6 +61,9 @@ func (r results) take(e event) {
 	case "pass", "skip":
 		if e.Test != "" {
 			r.outcome[id] = e.Action
+		}
+		if e.Action == "pass" {
+			r.passes[id]++
 		}
 	case "fail":
 		if e.Test != "" {

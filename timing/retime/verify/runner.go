@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -58,20 +59,16 @@ func (r runner) compare(ctx context.Context) (verdict, error) {
 	return v, nil
 }
 
-// again runs one test by itself, on both sides in turns.
+// again runs one test by itself on both sides. A round is one process, since linking takes longer than most tests.
 func (r runner) again(ctx context.Context, test testID) (passed tally, err error) {
 	for range rounds {
-		for range alone {
-			passed.runs++
-			for a, passes := range map[arm]*int{published: &passed.plain, retimed: &passed.ours} {
-				found, err := r.test(ctx, a, test.Package, "^"+regexp.QuoteMeta(test.Name)+"$", "")
-				if err != nil {
-					return passed, err
-				}
-				if found.outcome[test] == "pass" {
-					*passes++
-				}
+		passed.runs += alone
+		for a, passes := range map[arm]*int{published: &passed.plain, retimed: &passed.ours} {
+			found, err := r.test(ctx, a, test.Package, "-count", strconv.Itoa(alone), "-run", "^"+regexp.QuoteMeta(test.Name)+"$")
+			if err != nil {
+				return passed, err
 			}
+			*passes += found.passes[test]
 		}
 		if passed.ours == 0 || !passed.worse() {
 			break
@@ -92,14 +89,14 @@ func (r runner) download(ctx context.Context, a arm) error {
 // whole runs all tests of the module. What a crash (a panic, a time-out) kept from running is run again without what
 // was running when it happened.
 func (r runner) whole(ctx context.Context, a arm) (results, error) {
-	found, err := r.test(ctx, a, "./...", "", "")
+	found, err := r.test(ctx, a, "./...")
 	if err != nil {
 		return found, err
 	}
 	for _, pkg := range slices.Sorted(maps.Keys(found.crashed)) {
 		for range sweeps {
 			seen := found.names(pkg)
-			more, err := r.test(ctx, a, pkg, "", "^("+strings.Join(seen, "|")+")$")
+			more, err := r.test(ctx, a, pkg, "-skip", "^("+strings.Join(seen, "|")+")$")
 			if err != nil {
 				return found, err
 			}
@@ -113,16 +110,11 @@ func (r runner) whole(ctx context.Context, a arm) (results, error) {
 }
 
 // test runs one `go test` and reads its events. An error is what kept it from running at all; tests that fail are none.
-func (r runner) test(ctx context.Context, a arm, pkg, run, skip string) (results, error) {
+func (r runner) test(ctx context.Context, a arm, pkg string, flags ...string) (results, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*packageTimeout)
 	defer cancel()
 	args := []string{"go", "test", "-json", "-count=1", "-p=1", "-vet=off", "-timeout", packageTimeout.String()}
-	if run != "" {
-		args = append(args, "-run", run)
-	}
-	if skip != "" {
-		args = append(args, "-skip", skip)
-	}
+	args = append(args, flags...)
 	if !r.hostNetwork {
 		args = append([]string{"unshare", "--map-root-user", "--net", "sh", "-c", namespace, "sh"}, args...)
 	}

@@ -47,6 +47,10 @@ func TestReadEvents(t *testing.T) {
 	if log := found.log[testID{"q", ""}]; log == nil || log.String() != "q.go:1: no\n" {
 		t.Errorf("what the build said is lost: %v", found.log)
 	}
+	twice, _ := readEvents(strings.NewReader(strings.Repeat(`{"Action":"run","Package":"p","Test":"TestA"}{"Action":"pass","Package":"p","Test":"TestA"}`, 2)))
+	if got := twice.passes[testID{"p", "TestA"}]; got != 2 {
+		t.Errorf("%d passes counted, want 2", got)
+	}
 	if names := found.names("p"); !slices.Equal(names, []string{"TestA", "TestB", "TestCrash"}) {
 		t.Errorf("top-level tests %v", names)
 	}
