@@ -120,6 +120,9 @@ func (r results) names(pkg string) (names []string) {
 	return names
 }
 
+// unbuilt reports whether a package was to be tested and no test of it began.
+func (r results) unbuilt(pkg string) bool { return r.crashed[pkg] && len(r.names(pkg)) == 0 }
+
 func (r results) count(outcome string) (n int) {
 	for _, o := range r.outcome {
 		if o == outcome {

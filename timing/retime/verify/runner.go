@@ -95,6 +95,9 @@ func (r runner) whole(ctx context.Context, a arm) (results, error) {
 	}
 	for _, pkg := range slices.Sorted(maps.Keys(found.crashed)) {
 		for range sweeps {
+			if found.unbuilt(pkg) {
+				break
+			}
 			seen := found.names(pkg)
 			more, err := r.test(ctx, a, pkg, "-skip", "^("+strings.Join(seen, "|")+")$")
 			if err != nil {

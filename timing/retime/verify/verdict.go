@@ -34,7 +34,7 @@ func (v verdict) doubtful() []testID {
 	found := map[testID]bool{}
 	for _, pair := range [][2]arm{{published, retimed}, {retimed, published}} {
 		for id, outcome := range v.sides[pair[0]].outcome {
-			if outcome == "fail" || v.sides[pair[1]].outcome[id] == "" {
+			if outcome == "fail" || v.sides[pair[1]].outcome[id] == "" && !v.sides[pair[1]].unbuilt(id.Package) {
 				top, _, _ := strings.Cut(id.Name, "/")
 				found[testID{id.Package, top}] = true
 			}
@@ -57,6 +57,11 @@ func (v *verdict) judge() {
 			v.broken = append(v.broken, line)
 		default:
 			v.flaky = append(v.flaky, line)
+		}
+	}
+	for _, pkg := range slices.Sorted(maps.Keys(v.sides[retimed].crashed)) {
+		if line := pkg + " has tests that do not build re-timed"; v.sides[retimed].unbuilt(pkg) && !v.sides[published].unbuilt(pkg) {
+			v.broken = append(v.broken, line)
 		}
 	}
 	if len(v.sides[retimed].firings) == 0 {

@@ -102,6 +102,21 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
+func TestPackageThatDoesNotBuild(t *testing.T) {
+	plain, _ := readEvents(strings.NewReader(`{"Action":"run","Package":"p","Test":"TestA"}{"Action":"pass","Package":"p","Test":"TestA"}`))
+	ours, _ := readEvents(strings.NewReader(`{"Action":"build-output","ImportPath":"p [p.test]","Output":"p.go:1: undefined\n"}{"Action":"fail","Package":"p","FailedBuild":"p [p.test]"}`))
+	ours.firings["pion.ice"] = 1
+	v := verdict{sides: map[arm]results{published: plain, retimed: ours}}
+	if doubtful := v.doubtful(); len(doubtful) > 0 {
+		t.Errorf("%v would be run again, which cannot be", doubtful)
+	}
+	var said strings.Builder
+	v.judge()
+	if v.print(&said); len(v.broken) != 1 || !strings.Contains(said.String(), "do not build") || !strings.Contains(said.String(), "p.go:1: undefined") {
+		t.Errorf("broken %v, printed\n%s", v.broken, said.String())
+	}
+}
+
 func TestWorse(t *testing.T) {
 	for again, want := range map[tally]bool{
 		{5, 5, 5}: false, {5, 5, 4}: false, {5, 5, 3}: true, {5, 4, 2}: true, {5, 2, 4}: false,
