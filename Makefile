@@ -25,6 +25,7 @@ retime: tools
 # Runs the unit tests of pion's own authors as published and re-timed, and prints the difference; ten to twenty minutes.
 # It needs unshare and ip, for a network of the tests' own; ARGS=-host-network does without.
 retime-verify: tools
+	@.ci/packages unshare:util-linux ip:iproute2
 	GOWORK=off go run ./timing/retime/verify $(ARGS)
 
 web: web/dist/call/index.html
