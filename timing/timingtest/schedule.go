@@ -49,34 +49,35 @@ func (s Schedule) Then(what string, standard, want time.Duration) Schedule {
 	return s
 }
 
-// Check logs the table with what was seen and fails the test where a step was not at the nanosecond that Want says, or
-// where there were more or fewer of them. The instants are seen's own; start is subtracted from them.
+// Check logs the table with what was seen, in the order of the steps that have a Want, and fails the test where one was
+// not at that very nanosecond or where there were more or fewer of them. start is subtracted from the instants.
 func (s Schedule) Check(t testing.TB, start timing.Instant, seen []timing.Instant) {
 	t.Helper()
 	var table strings.Builder
-	fmt.Fprintf(&table, "%s, beside %s\n%-28s %14s %14s %14s  %s\n", s.Name, s.Standard, "", "standard", "expected", "seen", "seen - expected")
-	for i, step := range s.Steps {
-		at, off := NoFigure, ""
-		if i < len(seen) {
-			at = seen[i].Sub(start)
+	fmt.Fprintf(&table, "%s, beside %s\n%-28s %14s %14s %14s\n", s.Name, s.Standard, "", "standard", "expected", "seen")
+	rest := seen
+	for _, step := range s.Steps {
+		at := NoFigure
+		if step.Want != NoFigure && len(rest) > 0 {
+			at, rest = rest[0].Sub(start), rest[1:]
 		}
-		if at != NoFigure && step.Want != NoFigure {
-			off = fmt.Sprint(int64(at-step.Want), " ns")
-		}
-		fmt.Fprintf(&table, "%-28s %14s %14s %14s  %s%s\n", step.What, figure(step.Standard), figure(step.Want), figure(at), off, step.deviation())
+		fmt.Fprintf(&table, "%-28s %14s %14s %14s%s\n", step.What, figure(step.Standard), figure(step.Want), figure(at), step.deviation())
 		if at != step.Want {
 			t.Errorf("%s: %s at %s, want %s", s.Name, step.What, figure(at), figure(step.Want))
 		}
 	}
-	if len(seen) > len(s.Steps) {
-		t.Errorf("%s: %d steps, want %d", s.Name, len(seen), len(s.Steps))
+	for _, extra := range rest {
+		t.Errorf("%s: one step more at %v", s.Name, extra.Sub(start))
 	}
 	t.Log(table.String())
 }
 
 func (s Step) deviation() string {
-	if s.Standard == s.Want {
+	switch s.Standard {
+	case s.Want:
 		return ""
+	case NoFigure:
+		return "  (the standard has none)"
 	}
 	return "  (not as the standard)"
 }
