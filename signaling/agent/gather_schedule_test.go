@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -42,9 +43,7 @@ func TestICEGatherSchedule(t *testing.T) {
 // another goroutine.
 func gather(t *testing.T, v *timingtest.VirtualTime, timeout time.Duration, want timingtest.Schedule, options ...ice.AgentOption) {
 	network := memory(t, v, timingtest.Deliver)
-	url := &stun.URI{Scheme: stun.SchemeTypeSTUN, Host: serverHost.String(), Port: 3478, Proto: stun.ProtoTypeUDP}
-	a := newICEAgent(t, network, clientHost, append(options,
-		ice.WithUrls([]*stun.URI{url}), ice.WithCandidateTypes([]ice.CandidateType{ice.CandidateTypeServerReflexive}))...)
+	a := silentGatherer(t, network, options...)
 	over := make(chan timing.Instant, 1)
 	check(t, "hear of candidates", a.OnCandidate(func(c ice.Candidate) {
 		if c == nil {
@@ -54,7 +53,7 @@ func gather(t *testing.T, v *timingtest.VirtualTime, timeout time.Duration, want
 	start := v.Clock.Now()
 	check(t, "gather", a.GatherCandidates())
 	v.Pass(2 * time.Minute)
-	seen := timingtest.Instants(network.Sent())
+	seen := timingtest.Instants(network.SentTo(stunServer))
 	scheduled := slices.DeleteFunc(slices.Clone(seen), func(at timing.Instant) bool { return at == start.Add(timeout) })
 	if burst := len(seen) - len(scheduled); burst > 0 {
 		t.Logf("%d requests more at the instant of the timeout, %v", burst, timeout)
@@ -64,4 +63,15 @@ func gather(t *testing.T, v *timingtest.VirtualTime, timeout time.Duration, want
 	}
 	want.Check(t, start, append(scheduled, <-over))
 	check(t, "close", a.GracefulClose())
+}
+
+// stunServer is where no test has a server.
+var stunServer = netip.AddrPortFrom(serverHost, 3478)
+
+// silentGatherer is an agent that gathers from stunServer.
+func silentGatherer(t *testing.T, network *timingtest.Network, options ...ice.AgentOption) *ice.Agent {
+	t.Helper()
+	url := &stun.URI{Scheme: stun.SchemeTypeSTUN, Host: stunServer.Addr().String(), Port: int(stunServer.Port()), Proto: stun.ProtoTypeUDP}
+	return newICEAgent(t, network, clientHost, append(options,
+		ice.WithUrls([]*stun.URI{url}), ice.WithCandidateTypes([]ice.CandidateType{ice.CandidateTypeServerReflexive}))...)
 }

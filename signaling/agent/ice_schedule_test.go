@@ -42,7 +42,7 @@ type iceState struct {
 	at    timing.Instant
 }
 
-func newICEPair(t *testing.T, v *timingtest.VirtualTime, network *timingtest.Network, options ...ice.AgentOption) *icePair {
+func newICEPair(t *testing.T, clock timing.Clock, network *timingtest.Network, options ...ice.AgentOption) *icePair {
 	t.Helper()
 	p := &icePair{
 		controlling: newICEAgent(t, network, clientHost, options...),
@@ -51,7 +51,7 @@ func newICEPair(t *testing.T, v *timingtest.VirtualTime, network *timingtest.Net
 	check(t, "follow the state", p.controlling.OnConnectionStateChange(func(s ice.ConnectionState) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.states = append(p.states, iceState{s, v.Clock.Now()})
+		p.states = append(p.states, iceState{s, clock.Now()})
 	}))
 	for _, way := range [][2]*ice.Agent{{p.controlling, p.controlled}, {p.controlled, p.controlling}} {
 		from, to := way[0], way[1]
@@ -64,34 +64,27 @@ func newICEPair(t *testing.T, v *timingtest.VirtualTime, network *timingtest.Net
 	for _, a := range []*ice.Agent{p.controlling, p.controlled} {
 		check(t, "gather", a.GatherCandidates())
 	}
-	v.Settle()
 	return p
 }
 
-// connect starts both sides' checks and waits until they are connected.
-func (p *icePair) connect(t *testing.T, v *timingtest.VirtualTime) {
+// connect starts the controlled side's checks and, after settle, the controlling side's. Each side that has connected
+// sends nil.
+func (p *icePair) connect(t *testing.T, settle func()) (connected <-chan error) {
 	t.Helper()
-	var connected atomic.Int32
-	for _, side := range []struct {
-		agent, remote *ice.Agent
-		dial          func(context.Context, string, string) (*ice.Conn, error)
-	}{
-		{p.controlled, p.controlling, p.controlled.Accept},
-		{p.controlling, p.controlled, p.controlling.Dial},
-	} {
-		ufrag, pwd, err := side.remote.GetLocalUserCredentials()
+	ended := make(chan error, 2)
+	start := func(remote *ice.Agent, dial func(context.Context, string, string) (*ice.Conn, error)) {
+		ufrag, pwd, err := remote.GetLocalUserCredentials()
 		check(t, "read credentials", err)
 		go func() {
-			if _, err := side.dial(t.Context(), ufrag, pwd); err == nil {
-				connected.Add(1)
-			}
+			_, err := dial(t.Context(), ufrag, pwd) // Ends with its agent.
+			ended <- err
 		}()
-		v.Settle()
+		settle()
 	}
-	v.Pass(time.Second)
-	if connected.Load() != 2 {
-		t.Fatalf("%d of 2 sides connected", connected.Load())
-	}
+	settle()
+	start(p.controlling, p.controlled.Accept)
+	start(p.controlled, p.controlling.Dial)
+	return ended
 }
 
 func (p *icePair) close(t *testing.T) {
@@ -143,10 +136,13 @@ func TestICEKeepaliveAndDisconnect(t *testing.T) {
 	timingtest.InVirtualTime(t, icePath, func(t *testing.T, v *timingtest.VirtualTime) {
 		var cut atomic.Bool
 		network := memory(t, v, func(timingtest.Packet) timingtest.Fate { return timingtest.Fate{Lose: cut.Load()} })
-		p := newICEPair(t, v, network)
+		p := newICEPair(t, v.Clock, network)
 		defer p.close(t)
-		p.connect(t, v)
-		v.Pass(10 * time.Second)
+		ended := p.connect(t, v.Settle)
+		v.Pass(11 * time.Second)
+		for range 2 {
+			check(t, "connect", <-ended)
+		}
 		cut.Store(true)
 		v.Pass(time.Minute)
 
@@ -169,12 +165,10 @@ func TestICECheckSchedule(t *testing.T) {
 		[]int64{0, 200, 400, 600, 800, 1000, 1200, 1400}).Then("failed", rfc8489Failure, 30200*time.Millisecond)
 	timingtest.InVirtualTime(t, icePath, func(t *testing.T, v *timingtest.VirtualTime) {
 		network := memory(t, v, func(timingtest.Packet) timingtest.Fate { return timingtest.Fate{Lose: true} })
-		p := newICEPair(t, v, network)
+		p := newICEPair(t, v.Clock, network)
 		defer p.close(t)
-		ufrag, pwd, err := p.controlled.GetLocalUserCredentials()
-		check(t, "read credentials", err)
 		start := v.Clock.Now()
-		go func() { _, _ = p.controlling.Dial(t.Context(), ufrag, pwd) }() // Ends with the agent.
+		p.connect(t, v.Settle)
 		v.Pass(time.Minute)
 		seen := timingtest.Instants(requests(network, start, timing.Never))
 		want.Check(t, start, append(seen, p.reached(t, ice.ConnectionStateFailed)))

@@ -103,6 +103,11 @@ func (n *Network) SentFrom(from netip.AddrPort) []Packet {
 	return slices.DeleteFunc(n.Sent(), func(p Packet) bool { return p.From != from })
 }
 
+// SentTo returns what was sent to one address so far, in order.
+func (n *Network) SentTo(to netip.AddrPort) []Packet {
+	return slices.DeleteFunc(n.Sent(), func(p Packet) bool { return p.To != to })
+}
+
 // Close closes the endpoints and drops what is on its way. It waits for deliveries that have begun, so it must not be
 // called from a rule or from a callback of a manual clock.
 func (n *Network) Close() error {
