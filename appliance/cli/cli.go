@@ -15,6 +15,7 @@ import (
 	"tourbillon/appliance"
 	"tourbillon/appliance/bench"
 	"tourbillon/appliance/config"
+	pionbench "tourbillon/signaling/agent/bench"
 )
 
 // Exit codes.
@@ -41,7 +42,7 @@ func commands() []command {
 		{"serve", "run the server (the default)", serve},
 		{"admin-link", "print a link that opens the admin page of the running server", adminLink},
 		{"credentials", "print a join token or TURN credentials", credentials},
-		{"bench", "measure timers: bench timers [OPTIONS]", measure},
+		{"bench", "measure: bench timers [OPTIONS], bench pion [OPTIONS]", measure},
 		{"version", "tell what this binary is and what its timers run on", version},
 	}
 }
@@ -79,9 +80,10 @@ func exitCode(err error, stderr io.Writer) int {
 	fmt.Fprintln(stderr, "tourbillon:", err)
 	var usage *usageError
 	var benchUsage *bench.UsageError
+	var pionUsage *pionbench.UsageError
 	var configuration *config.Error
 	switch {
-	case errors.As(err, &usage), errors.As(err, &benchUsage):
+	case errors.As(err, &usage), errors.As(err, &benchUsage), errors.As(err, &pionUsage):
 		return exitUsage
 	case errors.As(err, &configuration):
 		return exitConfig
@@ -114,6 +116,10 @@ bench timers: how late timers fire, each arm in a process of its own
   --suite            the rows that the clock is judged by, each ratio beside its bound
   --table NAME       afterfunc, requests, create, heartbeat, poller or quota
   --plot FILE.html   draw the distributions
+bench pion: connect time and throughput of pion on the injected clock, beside pion as published, in interleaved rounds
+  --pairs N --connects N --duration D --json
+  --arm A,B          tourbillon, runtime (the same on package time), pion
+  --plain FILE       the program with pion as published; tourbillon-stdtime beside this one unless told
 credentials token [--room NAME] [--ttl DURATION]
                      print a token that joins the room ("*" for all)
 credentials turn [--user NAME] [--ttl DURATION] [--json]

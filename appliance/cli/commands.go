@@ -12,7 +12,9 @@ import (
 	"tourbillon/appliance/config"
 	"tourbillon/appliance/observe"
 	"tourbillon/signaling"
+	pionbench "tourbillon/signaling/agent/bench"
 	"tourbillon/timing"
+	"tourbillon/timing/stdtime"
 	"tourbillon/turn"
 	"tourbillon/web"
 )
@@ -92,10 +94,39 @@ func listTimers(out IO, asJSON bool) error {
 }
 
 func measure(ctx context.Context, args []string, out IO) error {
-	if len(args) == 0 || args[0] != "timers" {
-		return &usageError{"bench wants timers"}
+	if len(args) == 0 {
+		return &usageError{"bench wants timers or pion"}
 	}
-	return bench.Timers(ctx, args[1:], out.Out, out.Err)
+	switch args[0] {
+	case "timers":
+		return bench.Timers(ctx, args[1:], out.Out, out.Err)
+	case "pion":
+		return measurePion(ctx, args[1:], out)
+	}
+	return &usageError{fmt.Sprintf("bench wants timers or pion, not %q", args[0])}
+}
+
+// measurePion compares re-timed pion with pion as published, or measures this process for such a comparison. Lateness
+// is recorded as it is in serve, since its cost is part of what is measured.
+func measurePion(ctx context.Context, args []string, out IO) error {
+	o, err := pionbench.ParseOptions(args)
+	if err != nil {
+		return err
+	}
+	if !o.Self {
+		return pionbench.Compare(ctx, describeBuild(appliance.ClockRuntime), o, out.Out)
+	}
+	clock := appliance.OpenClock(o.Clock)
+	defer clock.Close()
+	if err := stdtime.Use(clock, timing.NewMeter(clock, nil)); err != nil {
+		return err
+	}
+	return pionbench.Self(ctx, clock, describeBuild(clock.Name), o, out.Out)
+}
+
+func describeBuild(clock string) pionbench.Build {
+	b := observe.ReadBuild(clock, "")
+	return pionbench.Build{Retimed: b.Timers.Retimed(), Clock: clock, Revision: b.Revision}
 }
 
 func credentials(_ context.Context, args []string, out IO) error {
