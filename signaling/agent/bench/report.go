@@ -43,6 +43,7 @@ type Row struct {
 	ConnectP50NS  int64   `json:"connect_p50_ns"`
 	BytesPerSec   float64 `json:"throughput_bytes_per_s"`
 	CPUPerConnect int64   `json:"cpu_ns_per_connect"`
+	CPUPerMB      int64   `json:"cpu_ns_per_mb"`
 }
 
 // Ratio is a figure of an arm divided by that of [ArmPion] in the same round: the median, the ends and all rounds.
@@ -71,6 +72,7 @@ func figures() []figure {
 		{"connect_p50_ns", func(a Answer) float64 { return float64(a.ConnectP50NS) }, connectBound, false},
 		{"throughput_bytes_per_s", func(a Answer) float64 { return a.BytesPerSec }, throughputBound, true},
 		{"cpu_ns_per_connect", func(a Answer) float64 { return float64(a.CPUPerConnect) }, 0, false},
+		{"cpu_ns_per_mb", func(a Answer) float64 { return float64(a.CPUPerMB) }, 0, false},
 	}
 }
 
@@ -79,7 +81,7 @@ func newReport(arms []string, rounds []round) Report {
 	for _, arm := range arms {
 		over := func(f figure) float64 { return median(each(rounds, func(r round) float64 { return f.of(r[arm]) })) }
 		fs := figures()
-		r.Rows = append(r.Rows, Row{arm, len(rounds), int64(over(fs[0])), over(fs[1]), int64(over(fs[2]))})
+		r.Rows = append(r.Rows, Row{arm, len(rounds), int64(over(fs[0])), over(fs[1]), int64(over(fs[2])), int64(over(fs[3]))})
 		if arm == ArmPion {
 			continue
 		}
@@ -143,9 +145,9 @@ func readHost() Host {
 func (r Report) writeText(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "%s, %d CPUs, %s, pion/webrtc %s, median of %d rounds\n\n", r.Host.Kernel, r.Host.CPUs, r.Host.Go, r.Host.Modules["pion/webrtc/v4"], r.Rows[0].Pairs)
-	fmt.Fprintln(w, "arm\tconnect p50\tthroughput\tCPU per connect")
+	fmt.Fprintln(w, "arm\tconnect p50\tthroughput\tCPU per connect\tCPU per MB")
 	for _, row := range r.Rows {
-		fmt.Fprintf(w, "%s\t%v\t%.1f MB/s\t%v\n", row.Arm, round10(row.ConnectP50NS), row.BytesPerSec/1e6, round10(row.CPUPerConnect))
+		fmt.Fprintf(w, "%s\t%v\t%.1f MB/s\t%v\t%v\n", row.Arm, round10(row.ConnectP50NS), row.BytesPerSec/1e6, round10(row.CPUPerConnect), round10(row.CPUPerMB))
 	}
 	fmt.Fprintf(w, "\nto %s\tmedian\tlow - high\tbound\n", ArmPion)
 	for _, q := range r.Ratios {

@@ -26,6 +26,7 @@ type Answer struct {
 	ConnectP50NS  int64   `json:"connect_p50_ns"`
 	BytesPerSec   float64 `json:"throughput_bytes_per_s"`
 	CPUPerConnect int64   `json:"cpu_ns_per_connect"`
+	CPUPerMB      int64   `json:"cpu_ns_per_mb"`
 }
 
 // warmUps is how many connections are made first and not counted.
@@ -44,9 +45,11 @@ func Self(ctx context.Context, clock timing.Clock, build Build, o Options, out i
 	if a.ConnectP50NS, a.CPUPerConnect, err = connects(ctx, clock, o.Connects); err != nil {
 		return err
 	}
-	if a.BytesPerSec, err = sendOnce(ctx, clock, o.Duration); err != nil {
+	sent, err := sendOnce(ctx, clock, o.Duration)
+	if err != nil {
 		return err
 	}
+	a.BytesPerSec, a.CPUPerMB = sent.bytesPerSecond, int64(sent.cpuPerMB)
 	return json.NewEncoder(out).Encode(a)
 }
 
@@ -64,28 +67,23 @@ func connects(ctx context.Context, clock timing.Clock, n int) (p50, cpu int64, e
 	return int64(took[(n-1)/2]), cpu, nil
 }
 
-func connectOnce(ctx context.Context, clock timing.Clock) (took time.Duration, err error) {
+func connectOnce(ctx context.Context, clock timing.Clock) (time.Duration, error) {
 	p, err := newPair()
 	if err != nil {
 		return 0, err
 	}
-	took, err = p.connect(ctx, clock)
-	if closeErr := p.close(); err == nil && closeErr != nil {
-		err = fmt.Errorf("close a pair: %w", closeErr)
-	}
-	return took, err
+	defer p.close()
+	return p.connect(ctx, clock)
 }
 
-func sendOnce(ctx context.Context, clock timing.Clock, duration time.Duration) (bytesPerSecond float64, err error) {
+func sendOnce(ctx context.Context, clock timing.Clock, duration time.Duration) (flow, error) {
 	p, err := newPair()
 	if err != nil {
-		return 0, err
+		return flow{}, err
 	}
-	if _, err = p.connect(ctx, clock); err == nil {
-		bytesPerSecond, err = p.throughput(ctx, clock, duration)
+	defer p.close()
+	if _, err := p.connect(ctx, clock); err != nil {
+		return flow{}, err
 	}
-	if closeErr := p.close(); err == nil && closeErr != nil {
-		err = fmt.Errorf("close a pair: %w", closeErr)
-	}
-	return bytesPerSecond, err
+	return p.throughput(ctx, clock, duration)
 }
