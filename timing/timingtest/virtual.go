@@ -1,6 +1,7 @@
 package timingtest
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,27 +20,31 @@ type VirtualTime struct {
 }
 
 // InVirtualTime runs a test in bubbles of virtual time (package testing/synctest): once with package time as the process
-// clock, and, where the named module was re-timed into this binary, once more with a manual clock while package time
-// stands still, so that a timer which is not on the injected clock never fires. Elsewhere it says that package time is
-// all there is.
+// clock, and, in a re-timed build, once more with a manual clock while package time stands still, so that a timer which
+// is not on the injected clock never fires. In a build with pion as published it says that package time is all there is;
+// a build that carries other modules but not the named one fails.
 //
 // A goroutine that is left when run returns fails the test.
 func InVirtualTime(t *testing.T, module string, run func(t *testing.T, v *VirtualTime)) {
 	t.Run("package time", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			t.Cleanup(stdtime.SwapForTest(timing.Runtime{}, nil))
-			run(t, &VirtualTime{Clock: timing.Runtime{}})
+			run(t, VirtualTimeOf(timing.Runtime{}))
 		})
 	})
-	if !carried(module) {
+	switch carried := stdtime.Modules(); {
+	case len(carried) == 0:
 		t.Logf("%s is on package time in this build, so there is no second run on the injected clock", module)
+		return
+	case !slices.ContainsFunc(carried, func(m stdtime.Module) bool { return m.Path == module }):
+		t.Errorf("%s is on package time in a build that carries %d other modules: run make retime", module, len(carried))
 		return
 	}
 	t.Run("injected clock", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			clock, began := NewManual(), time.Now()
 			t.Cleanup(stdtime.SwapForTest(clock, nil))
-			run(t, &VirtualTime{Clock: clock, manual: clock})
+			run(t, VirtualTimeOf(clock))
 			if moved := time.Since(began); moved != 0 {
 				t.Errorf("package time moved by %v: something waited on it", moved)
 			}
@@ -47,14 +52,10 @@ func InVirtualTime(t *testing.T, module string, run func(t *testing.T, v *Virtua
 	})
 }
 
-// carried reports whether a module was re-timed into this binary.
-func carried(module string) bool {
-	for _, m := range stdtime.Modules() {
-		if m.Path == module {
-			return true
-		}
-	}
-	return false
+// VirtualTimeOf is for a bubble of the caller's own: the clock is a [Manual] or one that follows package time.
+func VirtualTimeOf(clock timing.Clock) *VirtualTime {
+	manual, _ := clock.(*Manual)
+	return &VirtualTime{Clock: clock, manual: manual}
 }
 
 // Pass lets time pass by d. At each instant at which a timer fires it waits until all goroutines have done what they
