@@ -3,6 +3,8 @@ package timing_test
 import (
 	"math"
 	"net/netip"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,25 +18,46 @@ var rfc8489 = []int64{0, 500, 1500, 3500, 7500, 15500, 31500}
 
 const rfc8489Failure = 39500 * time.Millisecond
 
-// transaction drives a schedule on a clock as its users do and returns when it sent, failure last.
-func transaction(clock timing.Clock, send func()) (seen *[]timing.Instant) {
-	r, seen := timing.NewRetransmission(clock.Now(), 0, 0, 0), new([]timing.Instant)
-	var timer timing.Timer
-	step := func() {
-		now := clock.Now()
-		what := r.Step(now)
-		if what == timing.RetransmitWait {
-			return
-		}
-		*seen = append(*seen, now)
-		if what == timing.RetransmitSend {
-			send()
-			timer.ResetAt(r.Due())
-		}
+// transaction drives a schedule on a clock as its users do.
+type transaction struct {
+	clock timing.Clock
+	send  func()
+
+	mu       sync.Mutex
+	schedule *timing.Retransmission
+	timer    timing.Timer
+	// seen is when it sent, and last when it failed.
+	seen []timing.Instant
+}
+
+func startTransaction(clock timing.Clock, send func()) *transaction {
+	tr := &transaction{clock: clock, send: send, schedule: timing.NewRetransmission(clock.Now(), 0, 0, 0)}
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.timer = clock.At(tr.schedule.Due(), tr.step)
+	return tr
+}
+
+func (tr *transaction) step() {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	now := tr.clock.Now()
+	what := tr.schedule.Step(now)
+	if what != timing.RetransmitWait {
+		tr.seen = append(tr.seen, now)
 	}
-	timer = clock.AfterFunc(math.MaxInt64, step)
-	timer.ResetAt(r.Due())
-	return seen
+	if what == timing.RetransmitSend {
+		tr.send()
+	}
+	if what != timing.RetransmitFail {
+		tr.timer.ResetAt(tr.schedule.Due())
+	}
+}
+
+func (tr *transaction) steps() []timing.Instant {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return slices.Clone(tr.seen)
 }
 
 // TestSTUNTransactionSchedule drives a transaction against a silent server on a network in memory.
@@ -48,13 +71,13 @@ func TestSTUNTransactionSchedule(t *testing.T) {
 			t.Fatal(err)
 		}
 		start := s.Clock.Now()
-		seen := transaction(s.Clock, func() {
+		tr := startTransaction(s.Clock, func() {
 			if _, err := client.WriteToAddrPort([]byte("request"), netip.MustParseAddrPort("192.0.2.2:3478")); err != nil {
 				t.Error(err)
 			}
 		})
 		s.Pass(2 * rfc8489Failure)
-		schedule.Then("failure", rfc8489Failure, rfc8489Failure).Check(t, start, *seen)
+		schedule.Then("failure", rfc8489Failure, rfc8489Failure).Check(t, start, tr.steps())
 		schedule.Check(t, start, timingtest.Instants(network.Sent()))
 	}
 	t.Run("manual", func(t *testing.T) { run(t, timingtest.Virtual(timingtest.NewManual())) })

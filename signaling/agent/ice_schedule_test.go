@@ -107,11 +107,11 @@ func (p *icePair) reached(t *testing.T, state ice.ConnectionState) timing.Instan
 	return 0
 }
 
-// requests are the controlling side's Binding requests from one instant to another.
+// requests are the controlling side's Binding requests to the other side, from one instant to another.
 func requests(network *timingtest.Network, from, to timing.Instant) []timingtest.Packet {
 	return slices.DeleteFunc(network.Sent(), func(p timingtest.Packet) bool {
 		m := &stun.Message{Raw: bytes.Clone(p.Data)}
-		return p.From.Addr() != clientHost || p.Sent < from || p.Sent > to || m.Decode() != nil || m.Type != stun.BindingRequest
+		return p.From.Addr() != clientHost || p.To.Addr() != peerHost || p.Sent < from || p.Sent > to || m.Decode() != nil || m.Type != stun.BindingRequest
 	})
 }
 
