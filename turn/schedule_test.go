@@ -76,6 +76,9 @@ func TestTURNClientSchedule(t *testing.T) {
 
 // TestTURNClientUnderLoad runs a whole failing transaction on real clocks while the program and the collector are busy.
 func TestTURNClientUnderLoad(t *testing.T) {
+	if !timingtest.Alone(t) {
+		return
+	}
 	const rto = 5 * time.Millisecond // Seven requests and the failure take 127 of them.
 	labels := timingtest.UnderLoad(t, func(clock timing.Clock) {
 		network := timingtest.NewNetwork(clock, timingtest.Deliver)

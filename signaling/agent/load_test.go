@@ -25,6 +25,9 @@ const enough = 3
 // TestSchedulesUnderLoad runs the protocols on real clocks while the program and the collector are busy: nothing may leave
 // before its time, and each protocol's timers have to show with their lateness.
 func TestSchedulesUnderLoad(t *testing.T) {
+	if !timingtest.Alone(t) {
+		return
+	}
 	labels := timingtest.UnderLoad(t, func(clock timing.Clock) {
 		network := timingtest.NewNetwork(clock, timingtest.Deliver)
 		defer network.Close()

@@ -14,7 +14,7 @@ import (
 
 // UnderLoad runs code on real clocks while goroutines hand jobs to each other and the collector is kept busy: the
 // hrtimer engine is the process clock of package stdtime, and the lateness of each label is returned and logged. run has
-// to stop each timer that it arms, since the engine ends with it.
+// to stop each timer that it arms, since the engine ends with it. The test has to have a process of its own ([Alone]).
 func UnderLoad(t *testing.T, run func(clock timing.Clock)) []timing.LabelSummary {
 	t.Helper()
 	engine, err := timing.NewEngine()

@@ -18,8 +18,9 @@ type witness struct {
 	log    string
 }
 
-func (*witness) Helper()           {}
-func (w *witness) Log(args ...any) { w.log += fmt.Sprint(args...) }
+func (*witness) Helper()                           {}
+func (w *witness) Log(args ...any)                 { w.log += fmt.Sprint(args...) }
+func (w *witness) Logf(format string, args ...any) { w.log += fmt.Sprintf(format, args...) }
 func (w *witness) Errorf(format string, args ...any) {
 	w.errors = append(w.errors, fmt.Sprintf(format, args...))
 }
@@ -77,6 +78,9 @@ func TestPassStepsThroughDeadlines(t *testing.T) {
 
 // TestUnderLoadMeters arms timers through package stdtime, whose callers here are no re-timed module.
 func TestUnderLoadMeters(t *testing.T) {
+	if !timingtest.Alone(t) {
+		return
+	}
 	labels := timingtest.UnderLoad(t, func(clock timing.Clock) {
 		for range 3 {
 			<-stdtime.After(time.Millisecond)
