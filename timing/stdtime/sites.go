@@ -40,7 +40,7 @@ var rows = []row{
 	{".newRTXTimer", "pion.sctp.rtx", Precise, "RFC 9260 section 6.3, RFC 6525: one timer for each kind, made by the association"},
 	{".newAckTimer", "pion.sctp.ack", Precise, "delayed acknowledgement, RFC 9260 section 6.2"},
 	{".(*Association).timerLoop", "pion.sctp.rack", Precise, "reordering window and tail loss probe, RFC 8985"},
-	{".(*Association).Abort", "pion.sctp.abort", Precise, "bounds the sending of an ABORT"},
+	{".(*Association).Abort", "pion.sctp.abort", Coarse, "bounds the sending of an ABORT: the association has ended"},
 	{".(*Stream).SetReadDeadline", "pion.sctp.read-deadline", Precise, "the application's read deadline on a stream"},
 
 	{".(*handshakeFSM).wait", "pion.dtls.flight", Precise, "retransmits of a flight, RFC 6347 section 4.2.4.1"},
