@@ -100,7 +100,7 @@ func (c *streamConn) expire() {
 	_, allocated := core.allocations.owner(c.key())
 	heard := timing.Instant(c.heard.Load())
 	if !allocated && core.clock.Now().Sub(heard) >= silentLimit {
-		c.abort()
+		c.Conn.Close() // Says goodbye, should the client be there after all.
 		return
 	}
 	c.deadline.Reset(silentLimit)

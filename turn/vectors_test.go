@@ -73,6 +73,8 @@ func FuzzCorrect(f *testing.F) {
 	for _, code := range []stun.ErrorCode{400, 401, 437, 486, 508} {
 		f.Add(stun.MustBuild(&stun.Message{TransactionID: id}, stun.NewType(stun.MethodAllocate, stun.ClassErrorResponse), code).Raw, uint8(1), uint16(0))
 	}
+	odd := stun.ErrorCodeAttribute{Code: 48} // A code that has no phrase.
+	f.Add(stun.MustBuild(&stun.Message{TransactionID: id}, stun.NewType(stun.MethodAllocate, stun.ClassErrorResponse), odd).Raw, uint8(2), uint16(0))
 	f.Add(stun.MustBuild(&stun.Message{TransactionID: id}, stun.NewType(stun.MethodRefresh, stun.ClassSuccessResponse)).Raw, uint8(2), uint16(403))
 	f.Fuzz(func(t *testing.T, p []byte, at uint8, code uint16) {
 		if classify(p) != kindSTUN || !isResponse(p) {
