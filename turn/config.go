@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -203,7 +204,7 @@ func (c Config) validate() error {
 	if len(c.listeners()) == 0 {
 		wrong("turn.udp", "no listen address in turn.udp, turn.tcp, turn.tls or turn.dtls")
 	}
-	for _, secured := range []listenAddress{{TLS, strings.Join(c.TLS, "")}, {DTLS, strings.Join(c.DTLS, "")}} {
+	for _, secured := range []listenAddress{{transport: TLS, address: strings.Join(c.TLS, "")}, {transport: DTLS, address: strings.Join(c.DTLS, "")}} {
 		if secured.address != "" && c.TLSConfig == nil {
 			wrong(secured.transport.field(), "needs a certificate")
 		}
@@ -349,22 +350,32 @@ func (t Transport) network() string {
 type listenAddress struct {
 	transport Transport
 	address   string
+	// alone6 says that an IPv6 wildcard leaves IPv4 to another listener on the port.
+	alone6 bool
 }
 
 // listeners lists every address to listen on, UDP first.
 func (c Config) listeners() []listenAddress {
 	var all []listenAddress
-	for _, a := range c.UDP {
-		all = append(all, listenAddress{UDP, a})
-	}
-	for _, a := range c.TCP {
-		all = append(all, listenAddress{TCP, a})
-	}
-	for _, a := range c.TLS {
-		all = append(all, listenAddress{TLS, a})
-	}
-	for _, a := range c.DTLS {
-		all = append(all, listenAddress{DTLS, a})
+	for _, of := range []struct {
+		transport Transport
+		addresses []string
+	}{{UDP, c.UDP}, {TCP, c.TCP}, {TLS, c.TLS}, {DTLS, c.DTLS}} {
+		for _, address := range of.addresses {
+			all = append(all, listenAddress{of.transport, address, sharesPort(address, of.addresses)})
+		}
 	}
 	return all
+}
+
+// sharesPort tells whether an IPv6 wildcard address has an IPv4 address of the same port beside it.
+func sharesPort(address string, others []string) bool {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil || !at.Addr().Is6() || !at.Addr().IsUnspecified() || at.Port() == 0 {
+		return false
+	}
+	return slices.ContainsFunc(others, func(other string) bool {
+		o, err := netip.ParseAddrPort(other)
+		return err == nil && o.Addr().Is4() && o.Port() == at.Port()
+	})
 }

@@ -95,7 +95,7 @@ func (s *Server) bind(cfg Config) error {
 func (s *Server) bindOne(at listenAddress, config *tls.Config) (*listener, error) {
 	l := &listener{transport: at.transport}
 	if at.transport == TCP || at.transport == TLS {
-		socket, err := net.Listen(familyOf("tcp", at.address), at.address)
+		socket, err := net.Listen(familyOf("tcp", at), at.address)
 		if err != nil {
 			return nil, err
 		}
@@ -106,7 +106,7 @@ func (s *Server) bindOne(at listenAddress, config *tls.Config) (*listener, error
 		l.conns, l.addr = newStreamListener(s.core, socket, s.core.gate, secure), addrPort(socket.Addr())
 		return l, nil
 	}
-	socket, err := net.ListenPacket(familyOf("udp", at.address), at.address)
+	socket, err := net.ListenPacket(familyOf("udp", at), at.address)
 	if err != nil {
 		return nil, err
 	}
@@ -120,10 +120,15 @@ func (s *Server) bindOne(at listenAddress, config *tls.Config) (*listener, error
 	return l, nil
 }
 
-// familyOf keeps an IPv4 wildcard from listening on IPv6 as well.
-func familyOf(network, address string) string {
-	if at, err := netip.ParseAddrPort(address); err == nil && at.Addr().Is4() {
+// familyOf keeps an IPv4 wildcard from listening on IPv6 as well, and an IPv6 wildcard from listening on IPv4 where
+// another listener does.
+func familyOf(network string, l listenAddress) string {
+	at, err := netip.ParseAddrPort(l.address)
+	switch {
+	case err == nil && at.Addr().Is4():
 		return network + "4"
+	case l.alone6:
+		return network + "6"
 	}
 	return network
 }

@@ -41,7 +41,7 @@ type streamConn struct {
 	deadline timing.Timer
 	known    atomic.Bool  // has authenticated
 	heard    atomic.Int64 // when the last packet came, for datagrams
-	failure  sync.Once    // counts the connection as failed
+	broken   atomic.Bool  // has failed
 	leave    sync.Once    // gives the place among the unauthenticated back
 	closing  sync.Once
 
@@ -106,10 +106,8 @@ func (c *streamConn) expire() {
 	c.deadline.Reset(silentLimit)
 }
 
-// failed counts the connection, once, as one that came to nothing.
-func (c *streamConn) failed() {
-	c.failure.Do(func() { c.listener.core.counters.failedConns.Add(1) })
-}
+// failed marks the connection as one that came to nothing, which counts when it has given back its place.
+func (c *streamConn) failed() { c.broken.Store(true) }
 
 // authenticated lifts the deadline and the place among the unauthenticated.
 func (c *streamConn) authenticated() {
@@ -141,6 +139,9 @@ func (c *streamConn) Close() error {
 func (c *streamConn) abandon() {
 	c.authenticated()
 	c.deadline.Stop()
+	if c.broken.Load() {
+		c.listener.core.counters.failedConns.Add(1)
+	}
 	c.Conn.Close()
 	c.raw.Close()
 	c.listener.core.tasks.Done()

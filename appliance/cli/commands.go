@@ -193,7 +193,10 @@ func turnURIs(c config.Config) []string {
 	var uris []string
 	add := func(scheme, transport string, addresses []string) {
 		for _, address := range addresses {
-			uris = append(uris, scheme+":"+reachable(c, address)+"?transport="+transport)
+			uri := scheme + ":" + reachable(c, address) + "?transport=" + transport
+			if !slices.Contains(uris, uri) { // Wildcards of both families have one name.
+				uris = append(uris, uri)
+			}
 		}
 	}
 	add("turn", "udp", c.TURN.UDP)
@@ -211,6 +214,9 @@ func reachable(c config.Config, address string) string {
 		return fmt.Sprintf("%s:%d", c.TURN.Host, bound.Port())
 	case bound.Addr().IsUnspecified():
 		relay, _ := netip.ParseAddr(c.TURN.RelayAddress) // Validated by config.
+		if second, err := netip.ParseAddr(c.TURN.RelayAddress6); err == nil && bound.Addr().Is6() {
+			relay = second
+		}
 		return netip.AddrPortFrom(relay, bound.Port()).String()
 	}
 	return address
