@@ -167,6 +167,18 @@ func (t *allocations) drain() <-chan struct{} {
 	return t.empty.done
 }
 
+// socketsOf returns the relays of a user id.
+func (t *allocations) socketsOf(user string) (sockets []*relayConn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, e := range t.byRelay {
+		if e.user == user {
+			sockets = append(sockets, e.socket)
+		}
+	}
+	return sockets
+}
+
 // count is how many allocations live.
 func (t *allocations) count() int {
 	t.mu.Lock()

@@ -191,6 +191,16 @@ func (l *listener) close() error {
 	return l.conns.Close()
 }
 
+// Kick ends every allocation of a user id and returns how many there were. Their clients are told nothing; their next
+// request is answered 437. It does not revoke credentials.
+func (s *Server) Kick(user string) (ended int) {
+	sockets := s.core.allocations.socketsOf(user)
+	for _, c := range sockets {
+		c.abort()
+	}
+	return len(sockets)
+}
+
 // Drain refuses new allocations and waits until the present ones have ended or ctx has. It returns how many are left.
 // An Allocate is answered 508 (RFC 8656 7.2: the server is out of capacity and another may serve), since 300 (Try
 // Alternate) must name another server and 486 would blame the user. Everything else goes on; Close still follows.
