@@ -107,7 +107,7 @@ type Limits struct {
 	// BytesPerSecond bounds the payload bytes that one allocation relays, each way. Default 6,250,000 (50 Mb/s).
 	BytesPerSecond int
 	// ServerBytesPerSecond bounds the payload bytes that all allocations together relay, both ways. Default
-	// 125,000,000 (1 Gb/s).
+	// 1,250,000,000 (10 Gb/s).
 	ServerBytesPerSecond int
 }
 
@@ -135,7 +135,7 @@ func (l *Limits) fields() func(yield func(*int, int) bool) {
 			yield(&l.UnauthenticatedConnsPerSource, 20) &&
 			yield(&l.PacketsPerSecond, 10_000) &&
 			yield(&l.BytesPerSecond, 50_000_000/8) &&
-			yield(&l.ServerBytesPerSecond, 1_000_000_000/8)
+			yield(&l.ServerBytesPerSecond, 10_000_000_000/8)
 	}
 }
 

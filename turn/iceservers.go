@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// ICEServers returns what a client puts into its ICE configuration: a URL for each bound listener but DTLS (RFC 7064, RFC 7065)
-// and a fresh credential for user. host replaces the bound address where it is not empty; a wildcard listener without
-// a host is named by the relay address of its family. IPv6 literals come in brackets.
+// ICEServers returns what a client puts into its ICE configuration: a URL for each bound listener but DTLS (RFC 7064,
+// RFC 7065), each once, and a fresh credential for user. host replaces the bound address where it is not empty; a
+// wildcard listener without a host is named by the relay address of its family. IPv6 literals come in brackets.
 func (s *Server) ICEServers(user string, now time.Time, host string) (
 	urls []string, username, credential string, ttl time.Duration,
 ) {

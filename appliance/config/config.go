@@ -177,7 +177,7 @@ func Default() Config {
 			Drain:         5 * time.Second,
 			Limits: TURNLimits{
 				AllocationsPerUser: 12, AllocationsPerSource: 50, PeersPerAllocation: 32, ChannelsPerAllocation: 32,
-				NewPeersPerSecond: 5, PacketsPerSecond: 10_000, BytesPerSecond: 6_250_000, ServerBytesPerSecond: 125_000_000,
+				NewPeersPerSecond: 5, PacketsPerSecond: 10_000, BytesPerSecond: 6_250_000, ServerBytesPerSecond: 1_250_000_000,
 				ChallengesPerSecond: 10, BindingsPerSecond: 20, UnauthenticatedConns: 1000, UnauthenticatedConnsPerSource: 20,
 			},
 		},
