@@ -30,7 +30,7 @@
 //     RFC does; those to requests that pion leaves in silence are sent by settle, before the next packet is read. Over UDP
 //     core.admitReply (core.go, throttle.go) then withholds those that a spoofed source may have asked for.
 //   - What exists is in one table that pion's events fill (control.events, allocations.go); [Server.Allocations] copies
-//     it and [Server.Stats] the counters (stats.go, drops.go).
+//     it (view.go) and [Server.Stats] the counters (stats.go, drops.go).
 //   - [Server.Drain] refuses allocations and waits; everything ends in [Server.Close] (server.go): relays, connections,
 //     listeners, then the wait for every goroutine.
 //
