@@ -62,7 +62,7 @@ test-e2e: build test-packages
 	npm --prefix web run e2e
 
 test-packages:
-	@.ci/packages chromium:chromium turnutils_uclient:coturn systemd-analyze:systemd
+	@.ci/packages chromium:chromium turnutils_uclient:coturn systemd-analyze:systemd ip:iproute2
 
 clean:
 	rm -rf bin .retimed .retimed-new-* go.work go.work.sum appliance/observe/timers/inventory.json artefacts web/node_modules web/dist/app web/dist/call web/dist/sdk
