@@ -56,10 +56,11 @@ func (t *engineTimer) before(other *engineTimer) bool {
 // stopped, and none once the engine is closed. due is the deadline that was claimed.
 func (t *engineTimer) claim(now Instant) (due Instant, ok bool) {
 	due = Instant(t.due.Load())
-	if due == disarmed || due > now || !t.due.CompareAndSwap(int64(due), int64(disarmed)) {
+	// A closed engine is seen before the claim, since Stop would find the timer claimed for a moment.
+	if due == disarmed || due > now || t.engine.closed.Load() || !t.due.CompareAndSwap(int64(due), int64(disarmed)) {
 		return 0, false
 	}
-	if t.engine.closed.Load() { // Asked after the claim, so that Close comes before or after it.
+	if t.engine.closed.Load() { // Asked again after the claim, so that Close comes before or after it.
 		t.due.CompareAndSwap(int64(disarmed), int64(due))
 		return 0, false
 	}
