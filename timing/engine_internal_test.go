@@ -2,44 +2,9 @@ package timing
 
 import (
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 )
-
-// silentWaker never wakes: what fires beside it fires by package time. It notes what it was told.
-type silentWaker struct {
-	told   atomic.Int64
-	onArm  func(at Instant)
-	closed chan struct{}
-}
-
-func newSilentWaker() *silentWaker { return &silentWaker{closed: make(chan struct{})} }
-
-func (w *silentWaker) arm(at Instant) {
-	w.told.Store(int64(at))
-	if w.onArm != nil {
-		w.onArm(at)
-	}
-}
-
-func (w *silentWaker) wait(func() bool) bool { <-w.closed; return false }
-func (w *silentWaker) close()                { close(w.closed) }
-func (w *silentWaker) policy() string        { return "silent" }
-
-// testPatience bounds waiting for a firing; reaching it is a failure.
-const testPatience = 10 * time.Second
-
-func awaitFiring(t *testing.T, what string, fired <-chan struct{}) {
-	t.Helper()
-	limit := time.NewTimer(testPatience)
-	defer limit.Stop()
-	select {
-	case <-fired:
-	case <-limit.C:
-		t.Fatalf("%s did not fire", what)
-	}
-}
 
 func TestBackstopsFireWithoutTheKernelsWaker(t *testing.T) {
 	for name, nearby := range map[string]time.Duration{"its own": time.Hour, "one that it is given when it comes near": time.Millisecond} {

@@ -6,24 +6,6 @@ import (
 	"time"
 )
 
-func openWatched(t *testing.T) *Engine {
-	t.Helper()
-	e, err := NewEngine()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = e.Close() })
-	return e
-}
-
-// fires arms a timer and waits for it.
-func (e *Engine) fires(t *testing.T, what string, d time.Duration) {
-	t.Helper()
-	fired := make(chan struct{})
-	e.AfterFunc(d, func() { close(fired) })
-	awaitFiring(t, what, fired)
-}
-
 func TestACallbackThatStaysLosesThePost(t *testing.T) {
 	e := openWatched(t)
 	release, began := make(chan struct{}), make(chan Instant, 1)
@@ -41,6 +23,115 @@ func TestACallbackThatStaysLosesThePost(t *testing.T) {
 		e.fires(t, "a timer beside the callback", 2*InlineBudget)
 	}
 	e.fires(t, "a timer of the new watcher", time.Millisecond)
+}
+
+// TestKernelsWakerAloneFires has no other waker beside the kernel's.
+func TestKernelsWakerAloneFires(t *testing.T) {
+	e := startWatched(t, noBackstops)
+	for range 20 {
+		e.fires(t, "a timer by the kernel's waker", time.Millisecond)
+	}
+}
+
+// TestTimersBesideABlockedCallback fires timers, near and far ones, with nothing else armed that could bring the post back.
+func TestTimersBesideABlockedCallback(t *testing.T) {
+	for which, nearby := range map[string]time.Duration{"a near timer": time.Hour, "a far timer": 2 * time.Millisecond} {
+		e, w := startSilent(t, nearby)
+		since, release := w.occupy(t, e)
+		defer release()
+		for range 3 {
+			e.fires(t, which, 4*InlineBudget)
+		}
+		if e.post.since.Load() == since {
+			t.Errorf("a blocked callback keeps the post while %s fires", which)
+		}
+		w.rests(t)
+	}
+}
+
+func TestPromotionRelievesABlockedCallback(t *testing.T) {
+	e, w := startSilent(t, time.Minute)
+	since, release := w.occupy(t, e)
+	defer release()
+	await(t, "the callback to exceed its budget", func() bool { return e.Now().Sub(Instant(since)) > InlineBudget })
+	e.promote()
+	if e.post.since.Load() == since {
+		t.Error("a blocked callback keeps the post")
+	}
+}
+
+// TestCallbackArmsNoWaker arms timers, each earlier than the last, in a callback on the watcher.
+func TestCallbackArmsNoWaker(t *testing.T) {
+	e, w := startSilent(t, noBackstops)
+	at := e.Now().Add(time.Hour)
+	during := make(chan int64, 1)
+	e.At(e.Now(), func() {
+		before := w.arms.Load()
+		for range 50 {
+			at = at.Add(-time.Second)
+			e.At(at, func() {})
+		}
+		during <- w.arms.Load() - before
+	})
+	w.wake(t)
+	if arms := <-during; arms != 0 {
+		t.Errorf("the waker was armed %d times during a callback", arms)
+	}
+	await(t, "the waker to be armed after the callback", func() bool { return Instant(w.told.Load()) == at })
+	if arms := w.arms.Load(); arms != 2 {
+		t.Errorf("the waker was armed %d times, want once before and once after the callback", arms)
+	}
+}
+
+// TestWatcherLetsTheHolderWork keeps the queues' lock while a timer is due.
+func TestWatcherLetsTheHolderWork(t *testing.T) {
+	e, w := startSilent(t, noBackstops)
+	at := e.Now()
+	e.At(at, func() {})
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	w.wake(t)
+	await(t, "the watcher to rest", func() bool { return w.arms.Load() > 1 })
+	if told := Instant(w.told.Load()); told < at.Add(InlineBudget) {
+		t.Errorf("the watcher looks again %v after the deadline, want a little later", told.Sub(at))
+	}
+}
+
+func TestCallbackThatEndsItsGoroutineLeavesThePost(t *testing.T) {
+	e, w := startSilent(t, noBackstops)
+	e.At(e.Now(), runtime.Goexit)
+	w.wake(t)
+	w.rests(t)
+	if e.post.since.Load() != free {
+		t.Error("a callback that ended keeps the post")
+	}
+}
+
+func TestCloseWaitsForTheWatcher(t *testing.T) {
+	for range 20 {
+		e, _ := startSilent(t, noBackstops)
+		_ = e.Close()
+		select {
+		case <-e.post.ended:
+		default:
+			t.Fatal("the watcher outlives Close")
+		}
+	}
+}
+
+// TestNoTimerFiresAfterClose has each waker look at an overdue timer after Close, as one does that lost its processor.
+func TestNoTimerFiresAfterClose(t *testing.T) {
+	e, _ := startSilent(t, time.Hour)
+	timer := e.deaf(e.Now(), func() { t.Error("a timer fired after Close") })
+	_ = e.Close()
+	timer.backstopFired()
+	e.fireNext()
+	if d := e.claimDue(); d.timer != nil {
+		t.Error("a timer was claimed after Close")
+	}
+	if !timer.Stop() {
+		t.Error("Stop of a timer that did not fire: false, want true")
+	}
 }
 
 func TestACallbackMayEndItsGoroutine(t *testing.T) {
@@ -95,19 +186,20 @@ func TestLongCallbacksGetGoroutines(t *testing.T) {
 	}
 }
 
-// TestStoppedTimersLeaveTheQueue holds that timers which are stopped long before their deadline do not pile up.
+// TestStoppedTimersLeaveTheQueue holds that timers which are stopped long before their deadline do not pile up behind
+// others.
 func TestStoppedTimersLeaveTheQueue(t *testing.T) {
-	e := openWatched(t)
-	const live, stopped = 100, 50_000
-	for range live {
-		e.AfterFunc(time.Hour, func() {})
-	}
-	most := 0
-	for range stopped {
-		e.AfterFunc(time.Minute, func() {}).Stop()
-		most = max(most, cap(e.near.timers), cap(e.far.timers))
-	}
-	if most > 16*live {
-		t.Errorf("%d places for %d timers, after %d were stopped", most, live, stopped)
+	for which, nearby := range map[string]time.Duration{"near": 2 * time.Hour, "far": time.Second} {
+		e, _ := startSilent(t, nearby)
+		const live, stopped = 100, 5_000
+		for range live {
+			e.AfterFunc(time.Minute, func() {})
+		}
+		for range stopped {
+			e.AfterFunc(time.Hour, func() {}).Stop()
+		}
+		if places := e.near.len() + e.far.len(); places > 4*live {
+			t.Errorf("%d places for %d timers, after %d %s ones were stopped", places, live, stopped, which)
+		}
 	}
 }
