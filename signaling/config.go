@@ -50,12 +50,6 @@ type Config struct {
 	Now func() time.Time
 }
 
-// The bounds of Config.Heartbeat.
-const (
-	minHeartbeat = time.Millisecond
-	maxHeartbeat = 5 * time.Second
-)
-
 func (c Config) withDefaults() Config {
 	setDefault[timing.Clock](&c.Clock, timing.Runtime{})
 	setDefault(&c.Heartbeats, c.Clock)

@@ -128,12 +128,13 @@ func (c *conn) joinEvent(m inbound) (e joinEvent, ttl time.Duration) {
 		peer = newPeerID()
 	}
 	servers, ttl := c.srv.iceServers(peer, c.host)
-	welcome := joinedMessage{
+	welcome := joinedMessage{seatMessage: seatMessage{
 		Session:     newSession(key, m.Room, peer),
 		Server:      c.srv.config.ServerID,
+		Can:         CanAll,
 		iceMessage:  newICEMessage(servers, ttl),
-		HeartbeatMS: c.srv.config.Heartbeat.Milliseconds(),
-	}
+		paceMessage: paceMessage{HeartbeatMS: c.srv.config.Heartbeat.Milliseconds()},
+	}}
 	return joinEvent{conn: c.id, peer: peer, name: cleanName(m.Name), welcome: welcome}, ttl
 }
 

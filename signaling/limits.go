@@ -12,6 +12,8 @@ type Limits struct {
 	MessageBytes int
 	// SDPBytes bounds the session description of an offer or answer. Default 32 KiB.
 	SDPBytes int
+	// DataBytes bounds the "data" of a message. Default 16 KiB.
+	DataBytes int
 	// QueueMessages and QueueBytes bound what waits for a slow reader. Default 256 messages or 1 MiB.
 	QueueMessages, QueueBytes int
 
@@ -35,6 +37,7 @@ type Limits struct {
 func (l Limits) withDefaults() Limits {
 	setDefault(&l.MessageBytes, 64<<10)
 	setDefault(&l.SDPBytes, 32<<10)
+	setDefault(&l.DataBytes, 16<<10)
 	setDefault(&l.QueueMessages, 256)
 	setDefault(&l.QueueBytes, 1<<20)
 	setDefault(&l.MessagesPerSecond, 20)

@@ -18,7 +18,7 @@ func welcomed(conn connID, peer string, peers ...peerMessage) sendEffect {
 	if peers == nil {
 		peers = []peerMessage{}
 	}
-	text := joinedMessage{Type: typeJoined, Room: "r", Peer: peer, Peers: peers}
+	text := joinedMessage{Type: typeJoined, seatMessage: seatMessage{Room: "r", Peer: peer}, Peers: peers}
 	return sendEffect{to: []connID{conn}, message: text}
 }
 
@@ -42,7 +42,7 @@ func TestRoom(t *testing.T) {
 		"first join": {nil, joining(1, "a"), []effect{welcomed(1, "a")}, ""},
 		"second join": {two[:1], joining(2, "b"), []effect{
 			welcomed(2, "b", peerOf("a", true)),
-			sendEffect{to: []connID{1}, message: peerJoinedMessage{typePeerJoined, peerOf("b", false)}},
+			sendEffect{to: []connID{1}, message: peerJoinedMessage{Type: typePeerJoined, Peer: peerOf("b", false)}},
 		}, ""},
 		"joined already": {two, joining(1, "c"), nil, CodeAlreadyJoined},
 		"room full":      {two, joining(3, "c"), nil, CodeRoomFull},
@@ -64,12 +64,12 @@ func TestRoom(t *testing.T) {
 		"to itself":   {two, directEvent{conn: 1, to: "a", kind: typeOffer}, nil, CodeUnknownPeer},
 		"by stranger": {two, directEvent{conn: 9, to: "a", kind: typeOffer}, nil, CodeNotJoined},
 		"gone": {two, goneEvent{1, ReasonTimeout}, []effect{
-			sendEffect{to: []connID{2}, message: peerLeftMessage{typePeerLeft, "a", ReasonTimeout}}}, ""},
+			sendEffect{to: []connID{2}, message: peerLeftMessage{Type: typePeerLeft, Peer: "a", Reason: ReasonTimeout}}}, ""},
 		"last one gone": {two[:1], goneEvent{1, ReasonLeft}, nil, ""},
 		"gone twice":    {append(slices.Clone(two), goneEvent{1, ReasonLeft}), goneEvent{1, ReasonLeft}, nil, ""},
 		"back as newcomer": {append(slices.Clone(two), goneEvent{1, ReasonClosed}), joining(3, "a"), []effect{
 			welcomed(3, "a", peerOf("b", true)),
-			sendEffect{to: []connID{2}, message: peerJoinedMessage{typePeerJoined, peerOf("a", false)}},
+			sendEffect{to: []connID{2}, message: peerJoinedMessage{Type: typePeerJoined, Peer: peerOf("a", false)}},
 		}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
