@@ -162,7 +162,7 @@ func (a *appliance) openTURN() (err error) {
 }
 
 func (a *appliance) openSignaling() error {
-	verifier, err := signaling.NewVerifier(a.secrets.Token)
+	verifier, err := signaling.NewVerifier(a.verifierConfig())
 	if err != nil {
 		return err
 	}

@@ -136,6 +136,14 @@ func errTooFast(perSecond, burst float64) *Error {
 	}
 }
 
+func errRoomTooFast(perSecond float64) *Error {
+	return &Error{
+		Code:    CodeRateLimited,
+		Message: "more is sent to the room than it may carry",
+		Remedy:  fmt.Sprintf("keep all messages times receivers to %g a second", perSecond),
+	}
+}
+
 func errJoinsTooFast(perSecond float64) *Error {
 	return &Error{
 		Code:    CodeRateLimited,

@@ -10,16 +10,16 @@ import (
 	"tourbillon/timing"
 )
 
-func joining(conn connID, peer string) joinEvent {
-	return joinEvent{conn: conn, peer: peer, name: "name of " + peer}
+func joining(seat seatID, peer string) joinEvent {
+	return joinEvent{seat: seat, peer: peer, name: "name of " + peer}
 }
 
-func welcomed(conn connID, peer string, peers ...peerMessage) sendEffect {
+func welcomed(to seatID, peer string, peers ...peerMessage) welcomeEffect {
 	if peers == nil {
 		peers = []peerMessage{}
 	}
 	text := joinedMessage{Type: typeJoined, seatMessage: seatMessage{Room: "r", Peer: peer}, Peers: peers}
-	return sendEffect{to: []connID{conn}, message: text}
+	return welcomeEffect{to: to, message: text}
 }
 
 func peerOf(id string, polite bool) peerMessage {
@@ -29,9 +29,9 @@ func peerOf(id string, polite bool) peerMessage {
 func TestRoom(t *testing.T) {
 	limits := Limits{RoomPeers: 2, Candidates: 1}.withDefaults()
 	two := []event{joining(1, "a"), joining(2, "b")}
-	candidate := directEvent{conn: 2, to: "a", kind: typeCandidate, candidate: []byte(`null`)}
-	offer := directEvent{conn: 2, to: "a", kind: typeOffer, sdp: "v=0"}
-	relayed := sendEffect{to: []connID{1}, message: relayMessage{Type: typeOffer, From: "b", SDP: "v=0"}}
+	candidate := relayEvent{seat: 2, to: "a", kind: typeCandidate, candidate: []byte(`null`)}
+	offer := relayEvent{seat: 2, to: "a", kind: typeOffer, sdp: "v=0"}
+	relayed := sendEffect{to: []seatID{1}, message: relayMessage{Type: typeOffer, From: "b", SDP: "v=0"}}
 
 	for name, test := range map[string]struct {
 		before  []event
@@ -42,44 +42,44 @@ func TestRoom(t *testing.T) {
 		"first join": {nil, joining(1, "a"), []effect{welcomed(1, "a")}, ""},
 		"second join": {two[:1], joining(2, "b"), []effect{
 			welcomed(2, "b", peerOf("a", true)),
-			sendEffect{to: []connID{1}, message: peerJoinedMessage{Type: typePeerJoined, Peer: peerOf("b", false)}},
+			sendEffect{to: []seatID{1}, message: peerJoinedMessage{Type: typePeerJoined, Peer: peerOf("b", false)}},
 		}, ""},
 		"joined already": {two, joining(1, "c"), nil, CodeAlreadyJoined},
 		"room full":      {two, joining(3, "c"), nil, CodeRoomFull},
 		"taken over": {two, joining(3, "a"), []effect{
-			closeEffect{conn: 1, reason: ReasonReplaced}, welcomed(3, "a", peerOf("b", false)),
+			closeEffect{seat: 1, reason: ReasonReplaced}, welcomed(3, "a", peerOf("b", false)),
 		}, ""},
 		"taken over later": {append(slices.Clone(two), joining(3, "a")), joining(4, "b"), []effect{
-			closeEffect{conn: 2, reason: ReasonReplaced}, welcomed(4, "b", peerOf("a", true)),
+			closeEffect{seat: 2, reason: ReasonReplaced}, welcomed(4, "b", peerOf("a", true)),
 		}, ""},
 		"replaced one goes": {append(slices.Clone(two), joining(3, "a")), goneEvent{1, ReasonClosed}, nil, ""},
 		"offer":             {two, offer, []effect{relayed}, ""},
-		"candidate": {two, candidate, []effect{sendEffect{to: []connID{1}, message: relayMessage{
+		"candidate": {two, candidate, []effect{sendEffect{to: []seatID{1}, message: relayMessage{
 			Type: typeCandidate, From: "b", Candidate: []byte(`null`)}}}, ""},
 		"too many candidates": {append(slices.Clone(two), candidate), candidate, nil, CodeRateLimited},
 		"candidates after an offer": {append(slices.Clone(two), candidate, offer), candidate,
-			[]effect{sendEffect{to: []connID{1}, message: relayMessage{
+			[]effect{sendEffect{to: []seatID{1}, message: relayMessage{
 				Type: typeCandidate, From: "b", Candidate: []byte(`null`)}}}, ""},
-		"to nobody":   {two, directEvent{conn: 1, to: "c", kind: typeOffer}, nil, CodeUnknownPeer},
-		"to itself":   {two, directEvent{conn: 1, to: "a", kind: typeOffer}, nil, CodeUnknownPeer},
-		"by stranger": {two, directEvent{conn: 9, to: "a", kind: typeOffer}, nil, CodeNotJoined},
+		"to nobody":   {two, relayEvent{seat: 1, to: "c", kind: typeOffer}, nil, CodeUnknownPeer},
+		"to itself":   {two, relayEvent{seat: 1, to: "a", kind: typeOffer}, nil, CodeUnknownPeer},
+		"by stranger": {two, relayEvent{seat: 9, to: "a", kind: typeOffer}, nil, CodeNotJoined},
 		"gone": {two, goneEvent{1, ReasonTimeout}, []effect{
-			sendEffect{to: []connID{2}, message: peerLeftMessage{Type: typePeerLeft, Peer: "a", Reason: ReasonTimeout}}}, ""},
+			sendEffect{to: []seatID{2}, message: peerLeftMessage{Type: typePeerLeft, Peer: "a", Reason: ReasonTimeout}}}, ""},
 		"last one gone": {two[:1], goneEvent{1, ReasonLeft}, nil, ""},
 		"gone twice":    {append(slices.Clone(two), goneEvent{1, ReasonLeft}), goneEvent{1, ReasonLeft}, nil, ""},
 		"back as newcomer": {append(slices.Clone(two), goneEvent{1, ReasonClosed}), joining(3, "a"), []effect{
 			welcomed(3, "a", peerOf("b", true)),
-			sendEffect{to: []connID{2}, message: peerJoinedMessage{Type: typePeerJoined, Peer: peerOf("a", false)}},
+			sendEffect{to: []seatID{2}, message: peerJoinedMessage{Type: typePeerJoined, Peer: peerOf("a", false)}},
 		}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRoom("r", limits)
 			for _, e := range test.before {
-				if _, refusal := r.apply(e, noon); refusal != nil {
+				if _, refusal := r.apply(e, 0); refusal != nil {
 					t.Fatal(refusal)
 				}
 			}
-			effects, refusal := r.apply(test.event, noon)
+			effects, refusal := r.apply(test.event, 0)
 			if !reflect.DeepEqual(effects, test.effects) {
 				t.Errorf("got  %+v\nwant %+v", effects, test.effects)
 			}
@@ -95,19 +95,21 @@ type world struct {
 	t    *testing.T
 	room *room
 	// peers is the id that each connection holds, views what it knows of the others: id → its own politeness.
-	peers map[connID]string
-	views map[connID]map[string]bool
+	peers map[seatID]string
+	views map[seatID]map[string]bool
 }
 
 func (w *world) apply(e event) {
-	effects, _ := w.room.apply(e, noon)
+	effects, _ := w.room.apply(e, 0)
 	if gone, ok := e.(goneEvent); ok {
-		w.forget(gone.conn)
+		w.forget(gone.seat)
 	}
 	for _, e := range effects {
 		switch e := e.(type) {
 		case closeEffect:
-			w.forget(e.conn)
+			w.forget(e.seat)
+		case welcomeEffect:
+			w.deliver(e.to, e.message)
 		case sendEffect:
 			for _, to := range e.to {
 				w.deliver(to, e.message)
@@ -117,13 +119,13 @@ func (w *world) apply(e event) {
 	w.check()
 }
 
-func (w *world) forget(conn connID) {
+func (w *world) forget(conn seatID) {
 	delete(w.peers, conn)
 	delete(w.views, conn)
 }
 
-func (w *world) deliver(to connID, message any) {
-	if w.room.byConn[to] == nil {
+func (w *world) deliver(to seatID, message any) {
+	if w.room.bySeat[to] == nil {
 		w.t.Fatalf("effect for connection %d outside the room: %+v", to, message)
 	}
 	switch m := message.(type) {
@@ -151,8 +153,8 @@ func (w *world) deliver(to connID, message any) {
 
 // check holds the invariants: everybody knows exactly the others, and of each pair the later one is polite.
 func (w *world) check() {
-	if len(w.peers) != len(w.room.byConn) || len(w.room.byConn) != len(w.room.byPeer) {
-		w.t.Fatalf("%d clients in, %d members by connection, %d by id", len(w.peers), len(w.room.byConn), len(w.room.byPeer))
+	if len(w.peers) != len(w.room.bySeat) || len(w.room.bySeat) != len(w.room.byPeer) {
+		w.t.Fatalf("%d clients in, %d members by connection, %d by id", len(w.peers), len(w.room.bySeat), len(w.room.byPeer))
 	}
 	for conn, id := range w.peers {
 		if len(w.views[conn]) != len(w.peers)-1 {
@@ -176,17 +178,17 @@ func FuzzRoom(f *testing.F) {
 	f.Fuzz(func(t *testing.T, script []byte) {
 		w := &world{
 			t: t, room: newRoom("r", Limits{RoomPeers: 5}.withDefaults()),
-			peers: map[connID]string{}, views: map[connID]map[string]bool{},
+			peers: map[seatID]string{}, views: map[seatID]map[string]bool{},
 		}
 		for ; len(script) > 1; script = script[2:] {
-			conn, peer := connID(script[0]&0x0f), fmt.Sprint("p", script[1]&0x07)
+			conn, peer := seatID(script[0]&0x0f), fmt.Sprint("p", script[1]&0x07)
 			switch script[0] >> 6 {
 			case 0, 1:
-				w.apply(joinEvent{conn: conn, peer: peer})
+				w.apply(joinEvent{seat: conn, peer: peer})
 			case 2:
-				w.apply(goneEvent{conn: conn, reason: ReasonClosed})
+				w.apply(goneEvent{seat: conn, reason: ReasonClosed})
 			case 3:
-				w.apply(directEvent{conn: conn, to: peer, kind: typeCandidate})
+				w.apply(relayEvent{seat: conn, to: peer, kind: typeCandidate})
 			}
 		}
 	})

@@ -113,8 +113,8 @@ bench timers: how late timers fire, each arm in a process of its own
   --suite            the rows that the clock is judged by, each ratio beside its bound
   --table NAME       afterfunc, requests, create, heartbeat, poller or quota
   --plot FILE.html   draw the distributions
-credentials token [--room NAME] [--ttl DURATION]
-                     print a token that joins the room ("*" for all)
+credentials token [--room NAME] [--ttl DURATION] [--can join,publish,restart] [--once]
+                     print a token that joins the room ("*" for all); beyond 10m it is an invite
 credentials turn [--user NAME] [--ttl DURATION] [--json]
                      print TURN credentials for the running configuration
 `)
