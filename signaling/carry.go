@@ -84,7 +84,7 @@ func (h *hub) snapshot() []RoomInfo {
 	infos := make([]RoomInfo, 0, len(h.rooms))
 	for _, r := range h.rooms {
 		info := RoomInfo{Name: r.name}
-		for _, m := range r.inOrder() {
+		for _, m := range r.members {
 			info.Peers = append(info.Peers, h.peerLocked(m))
 		}
 		infos = append(infos, info)

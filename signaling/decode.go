@@ -1,6 +1,7 @@
 package signaling
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -170,4 +171,32 @@ func depth(text []byte) int {
 		}
 	}
 	return deepest
+}
+
+// parsePong reads a pong that is written without spaces, "type" first, then "seq", then perhaps "last", and nothing
+// else; false for any other text, which decode is to judge.
+func parsePong(text []byte) (m inbound, ok bool) {
+	const head, middle = `{"type":"pong","seq":`, `,"last":`
+	rest, ok := bytes.CutPrefix(text, []byte(head))
+	if !ok {
+		return m, false
+	}
+	if m.Seq, rest, ok = cutNumber(rest); !ok {
+		return m, false
+	}
+	if after, found := bytes.CutPrefix(rest, []byte(middle)); found {
+		if m.Last, rest, ok = cutNumber(after); !ok {
+			return m, false
+		}
+	}
+	return m, len(rest) == 1 && rest[0] == '}'
+}
+
+// cutNumber reads the number at the head of a text, of at most 18 digits and as JSON writes it.
+func cutNumber(text []byte) (n uint64, rest []byte, ok bool) {
+	i := 0
+	for ; i < len(text) && i < 18 && text[i] >= '0' && text[i] <= '9'; i++ {
+		n = 10*n + uint64(text[i]-'0')
+	}
+	return n, text[i:], i > 0 && (text[0] != '0' || i == 1)
 }

@@ -16,7 +16,22 @@ const (
 // floodFactor, times the burst, is how many messages in a row may be dropped before their sender is.
 const floodFactor = 10
 
-// receive takes one message of the client. Only the goroutine that reads calls it.
+// read takes one message of the client on the goroutine that reads. Answers to pings, by far the most frequent, are
+// judged there and then; the rest needs a deeper stack.
+func (c *conn) read(text []byte, isText bool) {
+	if isText && c.mine != nil && c.quickPong(text) {
+		return
+	}
+	c.srv.hub.crew.do(job{c, text, isText})
+}
+
+// quickPong takes a pong in its plainest form, as our clients write it; false for any other message.
+func (c *conn) quickPong(text []byte) bool {
+	m, ok := parsePong(text)
+	return ok && c.takePong(m)
+}
+
+// receive takes one message of the client. Calls come one after another, each before read returns.
 func (c *conn) receive(text []byte, isText bool) {
 	defer c.recover()
 	if c.isEnding() {

@@ -56,7 +56,7 @@ func (s *Server) start(sock *gwsSocket, addr netip.AddrPort, host string) {
 	}
 	go func() { // Counted by attach, ended by the socket's end.
 		defer s.release(conn)
-		sock.run(conn.receive, func(cause any) { s.detach(conn, cause) })
+		sock.run(conn.read, func(cause any) { s.detach(conn, cause) })
 	}()
 }
 

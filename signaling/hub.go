@@ -21,6 +21,7 @@ type hub struct {
 	// tasks counts every goroutine of the package: one reader per open connection, what a connection starts while its
 	// reader lives, and one for each held seat. So it is never raised from 0 while Shutdown waits.
 	tasks sync.WaitGroup
+	crew  crew
 
 	// mu guards what follows.
 	mu       sync.Mutex
@@ -38,11 +39,13 @@ type hub struct {
 type connID uint64
 
 func newHub(config Config, counts *counts) *hub {
-	return &hub{
+	h := &hub{
 		limits: config.Limits, counts: counts,
 		clock: config.Clock, lifetimes: timing.Coarse(config.Clock), now: config.Now,
 		conns: map[connID]*conn{}, rooms: map[string]*room{}, seats: map[seatID]*seat{}, tokens: map[tokenID]int{},
 	}
+	h.crew.tasks = &h.tasks
+	return h
 }
 
 // add lists a connection and counts its reader in tasks; false once the server stops.
@@ -64,6 +67,9 @@ func (h *hub) remove(c *conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.conns, c.id)
+	if len(h.conns) == 0 {
+		h.crew.dismiss()
+	}
 }
 
 // stop lets no more connections in, holds no more seats, and returns the connections that are open.
@@ -114,7 +120,7 @@ func (h *hub) join(c *conn, name string, s *seat, e joinEvent) *Error {
 	}
 	r := h.rooms[name]
 	if r == nil {
-		r = newRoom(name, h.limits)
+		r = newRoom(name, &h.limits)
 		h.rooms[name] = r
 	}
 	h.sitLocked(c, s, r)
@@ -201,10 +207,14 @@ func (h *hub) resume(c *conn, claim session, last uint64, welcome func(*seat, *r
 
 func (h *hub) findLocked(claim session) *seat {
 	r := h.rooms[claim.room]
-	if r == nil || r.byPeer[claim.peer] == nil {
+	if r == nil {
 		return nil
 	}
-	return h.seats[r.byPeer[claim.peer].seat]
+	m := r.byPeer(claim.peer)
+	if m == nil {
+		return nil
+	}
+	return h.seats[m.seat]
 }
 
 // moveLocked gives a seat to a connection and ends the one that had it.

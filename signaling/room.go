@@ -1,10 +1,7 @@
 package signaling
 
 import (
-	"cmp"
 	"encoding/json"
-	"maps"
-	"slices"
 	"time"
 
 	"tourbillon/timing"
@@ -27,16 +24,16 @@ type member struct {
 // the effects in their order.
 type room struct {
 	name   string
-	limits Limits
-	byPeer map[string]*member
-	bySeat map[seatID]*member
+	limits *Limits
+	// members are in the order of their slots. Rooms are small: a search is cheaper than the memory of a map.
+	members []*member
 	// lastSlot is the slot of the latest newcomer; deliveries is what messages to the whole room have used up.
 	lastSlot   uint64
 	deliveries bucket
 }
 
-func newRoom(name string, limits Limits) *room {
-	return &room{name: name, limits: limits, byPeer: map[string]*member{}, bySeat: map[seatID]*member{}}
+func newRoom(name string, limits *Limits) *room {
+	return &room{name: name, limits: limits}
 }
 
 // apply advances the room by one event. A refusal changes nothing and goes to the event's seat.
@@ -58,21 +55,21 @@ func (r *room) apply(e event, now timing.Instant) ([]effect, *Error) {
 	return nil, nil
 }
 
-func (r *room) empty() bool { return len(r.bySeat) == 0 }
+func (r *room) empty() bool { return len(r.members) == 0 }
 
 func (r *room) join(e joinEvent) ([]effect, *Error) {
-	if r.bySeat[e.seat] != nil {
+	if r.bySeat(e.seat) != nil {
 		return nil, errAlreadyJoined()
 	}
-	if m := r.byPeer[e.peer]; m != nil {
+	if m := r.byPeer(e.peer); m != nil {
 		return r.takeOver(m, e), nil
 	}
-	if !r.limits.Off && len(r.byPeer) >= r.limits.RoomPeers {
+	if !r.limits.Off && len(r.members) >= r.limits.RoomPeers {
 		return nil, errRoomFull(r.limits.RoomPeers)
 	}
 	r.lastSlot++
 	m := &member{seat: e.seat, id: e.peer, name: e.name, metadata: e.metadata, slot: r.lastSlot, joined: e.at}
-	r.byPeer[m.id], r.bySeat[m.seat] = m, m
+	r.members = append(r.members, m)
 	// The newcomer is the later of each pair, so the others are the impolite ones.
 	news := peerJoinedMessage{Type: typePeerJoined, Peer: peerMessage{ID: m.id, Name: m.name, Metadata: m.metadata}}
 	return append([]effect{r.welcome(m, e.welcome)}, r.tellOthers(m, news)...), nil
@@ -82,9 +79,7 @@ func (r *room) join(e joinEvent) ([]effect, *Error) {
 // others learn only that a peer that was away is back.
 func (r *room) takeOver(m *member, e joinEvent) []effect {
 	effects := []effect{closeEffect{seat: m.seat, reason: ReasonReplaced}}
-	delete(r.bySeat, m.seat)
 	m.seat, m.candidates = e.seat, nil
-	r.bySeat[m.seat] = m
 	effects = append(effects, r.welcome(m, e.welcome))
 	return append(effects, r.back(backEvent{m.seat})...)
 }
@@ -101,7 +96,7 @@ func (r *room) welcome(m *member, text joinedMessage) effect {
 }
 
 func (r *room) update(e updateEvent, now timing.Instant) ([]effect, *Error) {
-	m := r.bySeat[e.seat]
+	m := r.bySeat(e.seat)
 	if m == nil {
 		return nil, errNotJoined()
 	}
@@ -118,7 +113,7 @@ func (r *room) update(e updateEvent, now timing.Instant) ([]effect, *Error) {
 }
 
 func (r *room) relay(e relayEvent, now timing.Instant) ([]effect, *Error) {
-	from := r.bySeat[e.seat]
+	from := r.bySeat(e.seat)
 	if from == nil {
 		return nil, errNotJoined()
 	}
@@ -129,7 +124,7 @@ func (r *room) relay(e relayEvent, now timing.Instant) ([]effect, *Error) {
 		}
 		return r.tellOthers(from, text), nil
 	}
-	to := r.byPeer[e.to]
+	to := r.byPeer(e.to)
 	if to == nil || to == from {
 		return nil, errUnknownPeer(e.to)
 	}
@@ -142,7 +137,7 @@ func (r *room) relay(e relayEvent, now timing.Instant) ([]effect, *Error) {
 
 // countDeliveries counts a message to all others against the room, by its copies.
 func (r *room) countDeliveries(now timing.Instant) *Error {
-	l, copies := r.limits, float64(len(r.byPeer)-1)
+	l, copies := r.limits, float64(len(r.members)-1)
 	if l.Off || r.deliveries.takeN(copies, now, l.RoomDeliveriesPerSecond, 2*l.RoomDeliveriesPerSecond) {
 		return nil
 	}
@@ -165,7 +160,7 @@ func (r *room) countCandidate(from *member, e relayEvent) *Error {
 }
 
 func (r *room) away(e awayEvent) []effect {
-	m := r.bySeat[e.seat]
+	m := r.bySeat(e.seat)
 	if m == nil || m.away {
 		return nil
 	}
@@ -176,7 +171,7 @@ func (r *room) away(e awayEvent) []effect {
 }
 
 func (r *room) back(e backEvent) []effect {
-	m := r.bySeat[e.seat]
+	m := r.bySeat(e.seat)
 	if m == nil || !m.away {
 		return nil
 	}
@@ -185,13 +180,12 @@ func (r *room) back(e backEvent) []effect {
 }
 
 func (r *room) gone(e goneEvent) []effect {
-	m := r.bySeat[e.seat]
+	m := r.bySeat(e.seat)
 	if m == nil {
 		return nil
 	}
-	delete(r.bySeat, m.seat)
-	delete(r.byPeer, m.id)
-	for _, other := range r.byPeer {
+	r.members = r.others(m)
+	for _, other := range r.members {
 		delete(other.candidates, m.id)
 	}
 	return r.tellOthers(m, peerLeftMessage{Type: typePeerLeft, Peer: m.id, Reason: e.reason})
@@ -212,10 +206,31 @@ func (r *room) tellOthers(m *member, news any) []effect {
 
 // others returns all members but one, in the order of their slots.
 func (r *room) others(m *member) []*member {
-	return slices.DeleteFunc(r.inOrder(), func(other *member) bool { return other == m })
+	others := make([]*member, 0, len(r.members))
+	for _, other := range r.members {
+		if other != m {
+			others = append(others, other)
+		}
+	}
+	return others
 }
 
-// inOrder returns the members in the order of their slots.
-func (r *room) inOrder() []*member {
-	return slices.SortedFunc(maps.Values(r.byPeer), func(a, b *member) int { return cmp.Compare(a.slot, b.slot) })
+// bySeat finds the member on a seat; nil for none.
+func (r *room) bySeat(id seatID) *member {
+	for _, m := range r.members {
+		if m.seat == id {
+			return m
+		}
+	}
+	return nil
+}
+
+// byPeer finds the member with a peer id; nil for none.
+func (r *room) byPeer(id string) *member {
+	for _, m := range r.members {
+		if m.id == id {
+			return m
+		}
+	}
+	return nil
 }

@@ -73,7 +73,7 @@ func TestRoom(t *testing.T) {
 		}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRoom("r", limits)
+			r := newRoom("r", &limits)
 			for _, e := range test.before {
 				if _, refusal := r.apply(e, 0); refusal != nil {
 					t.Fatal(refusal)
@@ -125,7 +125,7 @@ func (w *world) forget(conn seatID) {
 }
 
 func (w *world) deliver(to seatID, message any) {
-	if w.room.bySeat[to] == nil {
+	if w.room.bySeat(to) == nil {
 		w.t.Fatalf("effect for connection %d outside the room: %+v", to, message)
 	}
 	switch m := message.(type) {
@@ -153,8 +153,8 @@ func (w *world) deliver(to seatID, message any) {
 
 // check holds the invariants: everybody knows exactly the others, and of each pair the later one is polite.
 func (w *world) check() {
-	if len(w.peers) != len(w.room.bySeat) || len(w.room.bySeat) != len(w.room.byPeer) {
-		w.t.Fatalf("%d clients in, %d members by connection, %d by id", len(w.peers), len(w.room.bySeat), len(w.room.byPeer))
+	if len(w.peers) != len(w.room.members) {
+		w.t.Fatalf("%d clients in, %d members", len(w.peers), len(w.room.members))
 	}
 	for conn, id := range w.peers {
 		if len(w.views[conn]) != len(w.peers)-1 {
@@ -165,7 +165,7 @@ func (w *world) check() {
 				continue
 			}
 			polite, known := w.views[conn][otherID]
-			if later := w.room.byPeer[id].slot > w.room.byPeer[otherID].slot; !known || polite != later {
+			if later := w.room.byPeer(id).slot > w.room.byPeer(otherID).slot; !known || polite != later {
 				w.t.Fatalf("%s towards %s: known %v, polite %v, later %v", id, otherID, known, polite, later)
 			}
 		}
@@ -175,9 +175,10 @@ func (w *world) check() {
 func FuzzRoom(f *testing.F) {
 	f.Add([]byte{0x00, 0x01, 0x00, 0x12, 0x00, 0x21, 0x40, 0x12, 0x80, 0x01})
 	f.Add([]byte{0x00, 0x00, 0x01, 0x00, 0x02, 0x00, 0x80, 0x00, 0x81, 0x00})
+	limits := Limits{RoomPeers: 5}.withDefaults()
 	f.Fuzz(func(t *testing.T, script []byte) {
 		w := &world{
-			t: t, room: newRoom("r", Limits{RoomPeers: 5}.withDefaults()),
+			t: t, room: newRoom("r", &limits),
 			peers: map[seatID]string{}, views: map[seatID]map[string]bool{},
 		}
 		for ; len(script) > 1; script = script[2:] {

@@ -26,7 +26,7 @@ type socket interface {
 
 const (
 	// readBuffer is the bytes of buffer per connection: a pong fits many times, a larger message passes it by.
-	readBuffer = 1 << 10
+	readBuffer = 512
 	// discardBytes bounds what is read and dropped after the server has closed, see gwsSocket.run.
 	discardBytes = 1 << 20
 )
