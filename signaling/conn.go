@@ -156,7 +156,9 @@ func (c *conn) beat(tick timing.Tick) {
 		c.spawnLocked(func() { c.srv.drop(c, ReasonTimeout, farewell{code: closePolicy, abandon: true}) })
 		return
 	}
-	ping := outgoing{text: encodePing(seq, c.heart.rtt.Smoothed), ping: seq, due: tick.Due.Add(-c.heart.rtt.Lead(maxLead))}
+	ping := outgoing{
+		text: encodePing(seq, c.heart.rtt.Smoothed, c.mine.got.Load()), ping: seq, due: tick.Due.Add(-c.heart.rtt.Lead(maxLead)),
+	}
 	if c.enqueueLocked(ping) {
 		c.spawnLocked(c.tooSlow)
 	}

@@ -120,7 +120,7 @@
 // missed ones, and at least 250 ms of silence, end the connection on either side. "rtt_us" is what the server measured
 // before. "last" is the last number that a client with a session has seen: the server need not keep what came before.
 //
-//	← {"type":"ping","seq":17,"rtt_us":412}
+//	← {"type":"ping","seq":17,"rtt_us":412,"got":8}
 //	→ {"type":"pong","seq":17,"last":41}
 //
 // The client may ask for another interval at any time, and the operator may set one: the server tells what holds.

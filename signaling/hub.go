@@ -197,7 +197,7 @@ func (h *hub) resume(c *conn, claim session, last uint64, welcome func(*seat, *r
 	if !ok {
 		return nil, errReplayLost()
 	}
-	answer := resumedMessage{Type: typeResumed, Got: s.got, Replayed: len(missed)}
+	answer := resumedMessage{Type: typeResumed, Got: s.got.Load(), Replayed: len(missed)}
 	welcome(s, &answer)
 	h.moveLocked(s, c)
 	c.replay(encode(answer), last, missed)

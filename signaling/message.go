@@ -140,6 +140,7 @@ type (
 		Type  string `json:"type"`
 		Seq   uint64 `json:"seq"`
 		RTTUS int64  `json:"rtt_us"`
+		Got   uint64 `json:"got,omitempty"`
 	}
 	byeMessage struct {
 		Type         string `json:"type"`
@@ -224,12 +225,16 @@ func encode(message any) []byte {
 	return bytes.TrimSuffix(text.Bytes(), []byte("\n"))
 }
 
-// encodePing is encode for the most frequent message.
-func encodePing(seq uint64, rtt time.Duration) []byte {
+// encodePing is encode for the most frequent message, a pingMessage.
+func encodePing(seq uint64, rtt time.Duration, got uint64) []byte {
 	text := append(make([]byte, 0, 64), `{"type":"ping","seq":`...)
 	text = strconv.AppendUint(text, seq, 10)
 	text = append(text, `,"rtt_us":`...)
-	return append(strconv.AppendInt(text, rtt.Microseconds(), 10), '}')
+	text = strconv.AppendInt(text, rtt.Microseconds(), 10)
+	if got != 0 {
+		text = strconv.AppendUint(append(text, `,"got":`...), got, 10)
+	}
+	return append(text, '}')
 }
 
 // number is the head that gives an encoded message of a room its number: number(n) and text[1:] are one JSON object.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,8 +25,8 @@ type seat struct {
 	// Owned by the hub, under its lock. conn is nil while the peer is away, hold is armed then and ends the seat.
 	conn *conn
 	hold *hold
-	// got is the highest number that the client gave a message of its own.
-	got uint64
+	// got is the highest number that the client gave a message of its own. Anybody may read it.
+	got atomic.Uint64
 	// report is what the client measured, as its own JSON; reportedAt is wall-clock time.
 	report     json.RawMessage
 	reportedAt time.Time
@@ -91,9 +92,9 @@ func (s *seat) accept(n uint64) bool {
 	if n == 0 {
 		return true
 	}
-	if n <= s.got {
+	if n <= s.got.Load() {
 		return false
 	}
-	s.got = n
+	s.got.Store(n)
 	return true
 }
