@@ -94,7 +94,7 @@ func newServerID() string {
 
 func (a *appliance) open(ctx context.Context) error {
 	steps := []func() error{
-		a.openState, a.openClock, a.openTURN, a.openAdmin, a.openSignaling, a.openPublic, a.openSelfCall, a.openSampler, a.openWatchdog,
+		a.openState, a.openClock, a.openTURN, a.openSignaling, a.openAdmin, a.openPublic, a.openSelfCall, a.openSampler, a.openWatchdog,
 	}
 	for _, step := range steps {
 		if err := ctx.Err(); err != nil {
