@@ -32,10 +32,13 @@ func newBench(t *testing.T, config Config) *bench {
 	return b
 }
 
+// joinAddress is where clients connect from.
+var joinAddress = netip.MustParseAddrPort("192.0.2.1:4000")
+
 // open returns a connection that ends with the test, unless the test ends it.
 func (b *bench) open() (*conn, *fakeSocket) {
 	sock := newFakeSocket()
-	addr := netip.MustParseAddrPort("192.0.2.1:4000")
+	addr := joinAddress
 	b.server.gate.open(addr.Addr(), b.clock.Now())
 	c := b.server.attach(sock, addr, "tb.example")
 	b.t.Cleanup(func() { b.end(c) })

@@ -63,6 +63,34 @@ func TestRoom(t *testing.T) {
 		"to nobody":   {two, relayEvent{seat: 1, to: "c", kind: typeOffer}, nil, CodeUnknownPeer},
 		"to itself":   {two, relayEvent{seat: 1, to: "a", kind: typeOffer}, nil, CodeUnknownPeer},
 		"by stranger": {two, relayEvent{seat: 9, to: "a", kind: typeOffer}, nil, CodeNotJoined},
+		"restart": {two, relayEvent{seat: 2, to: "a", kind: typeRestart, reason: "failed"}, []effect{
+			sendEffect{to: []seatID{1}, message: relayMessage{Type: typeRestart, From: "b", Reason: "failed"}}}, ""},
+		"message to one": {two, relayEvent{seat: 1, to: "b", kind: typeMessage, data: []byte(`1`)}, []effect{
+			sendEffect{to: []seatID{2}, message: relayMessage{Type: typeMessage, From: "a", Direct: true, Data: []byte(`1`)}}}, ""},
+		"message to all": {two, relayEvent{seat: 1, kind: typeMessage, data: []byte(`1`)}, []effect{
+			sendEffect{to: []seatID{2}, message: relayMessage{Type: typeMessage, From: "a", Data: []byte(`1`)}}}, ""},
+		"message to an empty room": {two[:1], relayEvent{seat: 1, kind: typeMessage, data: []byte(`1`)}, nil, ""},
+		"update": {two, updateEvent{seat: 1, name: "Ada", metadata: []byte(`{}`)}, []effect{
+			sendEffect{to: []seatID{2}, message: peerUpdatedMessage{Type: typePeerUpdated, Peer: "a", Name: "Ada", Metadata: []byte(`{}`)}}}, ""},
+		"update of nothing": {two, updateEvent{seat: 1}, []effect{
+			sendEffect{to: []seatID{2}, message: peerUpdatedMessage{Type: typePeerUpdated, Peer: "a", Name: "name of a"}}}, ""},
+		"update by stranger": {two, updateEvent{seat: 9, name: "x"}, nil, CodeNotJoined},
+		"away": {two, awayEvent{1, ReasonTimeout}, []effect{
+			holdEffect{seat: 1, time: limits.SeatHold, reason: ReasonTimeout},
+			sendEffect{to: []seatID{2}, message: peerAwayMessage{Type: typePeerAway, Peer: "a", Reason: ReasonTimeout, SeatMS: 30000}}}, ""},
+		"away twice":     {append(slices.Clone(two), awayEvent{1, ReasonClosed}), awayEvent{1, ReasonClosed}, nil, ""},
+		"stranger away":  {two, awayEvent{9, ReasonClosed}, nil, ""},
+		"back unasked":   {two, backEvent{1}, nil, ""},
+		"stranger back":  {two, backEvent{9}, nil, ""},
+		"offer to away":  {append(slices.Clone(two), awayEvent{1, ReasonClosed}), offer, []effect{relayed}, ""},
+		"full with away": {append(slices.Clone(two), awayEvent{1, ReasonClosed}), joining(3, "c"), nil, CodeRoomFull},
+		"back": {append(slices.Clone(two), awayEvent{1, ReasonClosed}), backEvent{1}, []effect{
+			sendEffect{to: []seatID{2}, message: peerBackMessage{Type: typePeerBack, Peer: "a"}}}, ""},
+		"away one is taken over": {append(slices.Clone(two), awayEvent{1, ReasonClosed}), joining(3, "a"), []effect{
+			closeEffect{seat: 1, reason: ReasonReplaced}, welcomed(3, "a", peerOf("b", false)),
+			sendEffect{to: []seatID{2}, message: peerBackMessage{Type: typePeerBack, Peer: "a"}}}, ""},
+		"away one is given up": {append(slices.Clone(two), awayEvent{1, ReasonClosed}), goneEvent{1, ReasonClosed}, []effect{
+			sendEffect{to: []seatID{2}, message: peerLeftMessage{Type: typePeerLeft, Peer: "a", Reason: ReasonClosed}}}, ""},
 		"gone": {two, goneEvent{1, ReasonTimeout}, []effect{
 			sendEffect{to: []seatID{2}, message: peerLeftMessage{Type: typePeerLeft, Peer: "a", Reason: ReasonTimeout}}}, ""},
 		"last one gone": {two[:1], goneEvent{1, ReasonLeft}, nil, ""},
@@ -97,10 +125,16 @@ type world struct {
 	// peers is the id that each connection holds, views what it knows of the others: id → its own politeness.
 	peers map[seatID]string
 	views map[seatID]map[string]bool
+	// away is what each knows of the others being away, held the seats that are.
+	away map[seatID]map[string]bool
+	held map[seatID]bool
 }
 
 func (w *world) apply(e event) {
 	effects, _ := w.room.apply(e, 0)
+	if back, ok := e.(backEvent); ok {
+		delete(w.held, back.seat)
+	}
 	if gone, ok := e.(goneEvent); ok {
 		w.forget(gone.seat)
 	}
@@ -108,6 +142,8 @@ func (w *world) apply(e event) {
 		switch e := e.(type) {
 		case closeEffect:
 			w.forget(e.seat)
+		case holdEffect:
+			w.held[e.seat] = true
 		case welcomeEffect:
 			w.deliver(e.to, e.message)
 		case sendEffect:
@@ -119,9 +155,11 @@ func (w *world) apply(e event) {
 	w.check()
 }
 
-func (w *world) forget(conn seatID) {
-	delete(w.peers, conn)
-	delete(w.views, conn)
+func (w *world) forget(seat seatID) {
+	delete(w.peers, seat)
+	delete(w.views, seat)
+	delete(w.away, seat)
+	delete(w.held, seat)
 }
 
 func (w *world) deliver(to seatID, message any) {
@@ -130,9 +168,9 @@ func (w *world) deliver(to seatID, message any) {
 	}
 	switch m := message.(type) {
 	case joinedMessage:
-		w.peers[to], w.views[to] = m.Peer, map[string]bool{}
+		w.peers[to], w.views[to], w.away[to] = m.Peer, map[string]bool{}, map[string]bool{}
 		for _, p := range m.Peers {
-			w.views[to][p.ID] = p.Polite
+			w.views[to][p.ID], w.away[to][p.ID] = p.Polite, p.Away
 		}
 	case peerJoinedMessage:
 		if _, known := w.views[to][m.Peer.ID]; known {
@@ -144,6 +182,11 @@ func (w *world) deliver(to seatID, message any) {
 			w.t.Fatalf("%s was told that %s left, whom it did not know", w.peers[to], m.Peer)
 		}
 		delete(w.views[to], m.Peer)
+		delete(w.away[to], m.Peer)
+	case peerAwayMessage:
+		w.turn(to, m.Peer, true)
+	case peerBackMessage:
+		w.turn(to, m.Peer, false)
 	case relayMessage:
 		if _, known := w.views[to][m.From]; !known {
 			w.t.Fatalf("%s hears from %s, whom it does not know", w.peers[to], m.From)
@@ -151,7 +194,16 @@ func (w *world) deliver(to seatID, message any) {
 	}
 }
 
-// check holds the invariants: everybody knows exactly the others, and of each pair the later one is polite.
+// turn notes that a seat was told of a peer going away or coming back, which it may be told only once in a row.
+func (w *world) turn(to seatID, peer string, away bool) {
+	if w.away[to][peer] == away {
+		w.t.Fatalf("%s was told twice that %s is away: %v", w.peers[to], peer, away)
+	}
+	w.away[to][peer] = away
+}
+
+// check holds the invariants: everybody knows exactly the others and which are away, and of each pair the later one is
+// polite.
 func (w *world) check() {
 	if len(w.peers) != len(w.room.members) {
 		w.t.Fatalf("%d clients in, %d members", len(w.peers), len(w.room.members))
@@ -168,6 +220,9 @@ func (w *world) check() {
 			if later := w.room.byPeer(id).slot > w.room.byPeer(otherID).slot; !known || polite != later {
 				w.t.Fatalf("%s towards %s: known %v, polite %v, later %v", id, otherID, known, polite, later)
 			}
+			if w.away[conn][otherID] != w.held[other] {
+				w.t.Fatalf("%s thinks that %s is away: %v, want %v", id, otherID, w.away[conn][otherID], w.held[other])
+			}
 		}
 	}
 }
@@ -180,16 +235,25 @@ func FuzzRoom(f *testing.F) {
 		w := &world{
 			t: t, room: newRoom("r", &limits),
 			peers: map[seatID]string{}, views: map[seatID]map[string]bool{},
+			away: map[seatID]map[string]bool{}, held: map[seatID]bool{},
 		}
 		for ; len(script) > 1; script = script[2:] {
-			conn, peer := seatID(script[0]&0x0f), fmt.Sprint("p", script[1]&0x07)
+			seat, peer := seatID(script[0]&0x0f), fmt.Sprint("p", script[1]&0x07)
 			switch script[0] >> 6 {
 			case 0, 1:
-				w.apply(joinEvent{seat: conn, peer: peer})
+				w.apply(joinEvent{seat: seat, peer: peer})
 			case 2:
-				w.apply(goneEvent{seat: conn, reason: ReasonClosed})
+				switch script[1] >> 6 {
+				case 1:
+					w.apply(awayEvent{seat: seat, reason: ReasonClosed})
+					continue
+				case 2:
+					w.apply(backEvent{seat: seat})
+					continue
+				}
+				w.apply(goneEvent{seat: seat, reason: ReasonClosed})
 			case 3:
-				w.apply(relayEvent{seat: conn, to: peer, kind: typeCandidate})
+				w.apply(relayEvent{seat: seat, to: peer, kind: typeCandidate})
 			}
 		}
 	})
