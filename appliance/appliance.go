@@ -164,7 +164,9 @@ func (a *appliance) openTURN() (err error) {
 func (a *appliance) openSignaling() error {
 	verifier, err := signaling.NewVerifier(a.verifierConfig())
 	if err != nil {
-		return err
+		return &config.Error{Problems: []config.Problem{{
+			Where: "signaling.token_keys", Wrong: err.Error(), Remedy: "give a JWK Set file that this user can read, or none",
+		}}}
 	}
 	a.signaling = signaling.New(a.signalingConfig(verifier)) // Starts nothing; closed with the public listener.
 	if a.config.OpenRooms() && !a.config.HTTPPrivate() {

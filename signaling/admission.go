@@ -68,14 +68,18 @@ func (a *admission) close(addr netip.Addr) {
 	}
 }
 
-// join counts a join; false when the network's rate is spent.
-func (a *admission) join(addr netip.Addr, now timing.Instant) bool {
+// returnCost is what coming back with a good session counts, as part of a join: those who share an address all come
+// back at once after a restart.
+const returnCost = 0.05
+
+// join counts a join, or a part of one; false when the network's rate is spent.
+func (a *admission) join(addr netip.Addr, now timing.Instant, cost float64) bool {
 	if a.limits.Off {
 		return true
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.networkLocked(addr).joins.take(now, a.limits.JoinsPerSecond, 2*a.limits.JoinsPerSecond)
+	return a.networkLocked(addr).joins.takeN(cost, now, a.limits.JoinsPerSecond, 2*a.limits.JoinsPerSecond)
 }
 
 func (a *admission) networkLocked(addr netip.Addr) *network {

@@ -9,12 +9,19 @@ type claim struct {
 	once string
 }
 
-// authorise judges whether a client may join a room, by its token or by a session of an earlier join.
-func (s *Server) authorise(m inbound) (claim, *Error) {
-	now := s.config.Now()
-	held, known := parseSession(s.config.SessionKey, m.Session, now)
-	known = known && held.room == m.Room
+// recognise reads the session of a message. Its cost counts against the joins of the client's network: a session of an
+// earlier join is no guess.
+func (s *Server) recognise(m inbound) (held session, known bool, cost float64) {
+	held, known = parseSession(s.config.SessionKey, m.Session, s.config.Now())
 	if !known {
+		return session{}, false, 1
+	}
+	return held, true, returnCost
+}
+
+// authorise judges whether a client may join a room, by its token or by a known session of an earlier join.
+func (s *Server) authorise(m inbound, held session, known bool) (claim, *Error) {
+	if known = known && held.room == m.Room; !known {
 		held = session{room: m.Room, peer: newPeerID()}
 	}
 	pass, refusal := s.judge(m)

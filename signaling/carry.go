@@ -76,31 +76,3 @@ func (h *hub) stopHoldLocked(s *seat) {
 	}
 	s.hold = nil
 }
-
-// snapshot lists the rooms, in no order.
-func (h *hub) snapshot() []RoomInfo {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	infos := make([]RoomInfo, 0, len(h.rooms))
-	for _, r := range h.rooms {
-		info := RoomInfo{Name: r.name}
-		for _, m := range r.members {
-			info.Peers = append(info.Peers, h.peerLocked(m))
-		}
-		infos = append(infos, info)
-	}
-	return infos
-}
-
-func (h *hub) peerLocked(m *member) PeerInfo {
-	info := PeerInfo{ID: m.id, Name: m.name, JoinedAt: m.joined, Away: m.away}
-	s := h.seats[m.seat]
-	if s == nil {
-		return info // Left while the server stops.
-	}
-	info.Report, info.ReportedAt = s.report, s.reportedAt
-	if s.conn != nil {
-		s.conn.describe(&info)
-	}
-	return info
-}

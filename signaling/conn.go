@@ -43,9 +43,9 @@ type conn struct {
 	// host is the name by which the client reached the server.
 	host string
 
-	// Owned by the goroutine that reads: how fast the client sends, and how many messages in a row were dropped.
-	sent    bucket
-	dropped int
+	// Owned by the goroutine that reads: how fast the client sends, what of it was dropped, and how much in a row.
+	sent, flood bucket
+	dropped     int
 	// unjoined is true while the connection counts as one that has not joined. greeted is true once the client has
 	// said hello.
 	unjoined, greeted bool

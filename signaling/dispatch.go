@@ -13,7 +13,7 @@ const (
 	closeReplaced = 4001
 )
 
-// floodFactor, times the burst, is how many messages in a row may be dropped before their sender is.
+// floodFactor, times rate and burst, is how many messages may be dropped before their sender is.
 const floodFactor = 10
 
 // read takes one message of the client on the goroutine that reads. Answers to pings, by far the most frequent, are
@@ -77,10 +77,10 @@ func (c *conn) droppedRefusal(refusal *Error) *Error {
 	switch {
 	case refusal != nil && refusal.Fatal:
 		return refusal
-	case c.dropped == 1:
-		return tooFast
-	case c.dropped > floodFactor*int(l.MessageBurst):
+	case !c.flood.take(c.srv.clock.Now(), floodFactor*l.MessagesPerSecond, floodFactor*l.MessageBurst):
 		tooFast.Fatal = true
+		return tooFast
+	case c.dropped == 1:
 		return tooFast
 	}
 	return nil

@@ -34,15 +34,16 @@ func (c *conn) paceMessage() paceMessage {
 }
 
 func (c *conn) join(m inbound) *Error {
+	held, known, cost := c.srv.recognise(m)
 	switch {
 	case c.mine != nil:
 		return errAlreadyJoined()
 	case !validRoom(m.Room):
 		return errBadRoom(m.Room)
-	case !c.srv.gate.join(c.addr.Addr(), c.srv.clock.Now()):
+	case !c.srv.gate.join(c.addr.Addr(), c.srv.clock.Now(), cost):
 		return errJoinsTooFast(c.srv.config.Limits.JoinsPerSecond)
 	}
-	claim, refusal := c.srv.authorise(m)
+	claim, refusal := c.srv.authorise(m, held, known)
 	if refusal != nil {
 		return refusal
 	}
@@ -97,16 +98,15 @@ func (c *conn) seatMessage(held session, servers []ICEServer, ttl time.Duration)
 
 // resume takes a session up again on this connection.
 func (c *conn) resume(m inbound) *Error {
+	held, known, cost := c.srv.recognise(m)
 	switch {
 	case c.mine != nil:
 		return errAlreadyJoined()
 	case !c.greeted:
 		return errBadMessage("no hello before the resume", `say "hello" first`)
-	case !c.srv.gate.join(c.addr.Addr(), c.srv.clock.Now()):
+	case !c.srv.gate.join(c.addr.Addr(), c.srv.clock.Now(), cost):
 		return errJoinsTooFast(c.srv.config.Limits.JoinsPerSecond)
-	}
-	held, ok := parseSession(c.srv.config.SessionKey, m.Session, c.srv.config.Now())
-	if !ok {
+	case !known:
 		c.srv.counts.resumesRefused.Add(1)
 		return errBadSession()
 	}

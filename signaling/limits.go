@@ -38,8 +38,8 @@ type Limits struct {
 	TokenPeers int
 	// Connections bounds the connections of one address or /64 network. Default 1024.
 	Connections int
-	// JoinsPerSecond bounds the joins and resumes from one address (IPv4) or /64 network (IPv6). Default 5, twice that
-	// at once.
+	// JoinsPerSecond bounds the joins from one address (IPv4) or /64 network (IPv6). Default 5, twice that at once. To
+	// come back with a session counts a twentieth.
 	JoinsPerSecond float64
 	// JoinTimeout is how long a connection may stay without a room. Default 5 s.
 	JoinTimeout time.Duration

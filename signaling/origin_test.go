@@ -69,14 +69,14 @@ func TestJoinsPerAddress(t *testing.T) {
 	gate := newAdmission(Limits{}.withDefaults())
 	addr, now := netip.MustParseAddr("192.0.2.1"), timing.Instant(time.Hour)
 	for join := range 10 {
-		if !gate.join(addr, now) {
+		if !gate.join(addr, now, 1) {
 			t.Fatalf("join %d refused", join)
 		}
 	}
-	if gate.join(addr, now) || gate.join(netip.MustParseAddr("::ffff:192.0.2.1"), now) {
+	if gate.join(addr, now, 1) || gate.join(netip.MustParseAddr("::ffff:192.0.2.1"), now, 1) {
 		t.Error("an eleventh join passed")
 	}
-	if now = now.Add(200 * time.Millisecond); !gate.join(addr, now) || gate.join(addr, now) {
+	if now = now.Add(200 * time.Millisecond); !gate.join(addr, now, 1) || gate.join(addr, now, 1) {
 		t.Error("5 joins a second do not come back one by one")
 	}
 }
@@ -87,7 +87,7 @@ func TestNetworkTableIsSwept(t *testing.T) {
 	addr := netip.MustParseAddr("10.0.0.0")
 	visit := func() {
 		gate.open(addr, now)
-		gate.join(addr, now)
+		gate.join(addr, now, 1)
 		gate.settle(addr)
 		gate.close(addr)
 	}

@@ -99,7 +99,7 @@ type Signaling struct {
 	SeatHold time.Duration `yaml:"seat_hold"`
 	// SessionTTL is how long a client may come back without its token since it was last here, 1m to 168h.
 	SessionTTL time.Duration `yaml:"session_ttl"`
-	// Drain is the time over which a stopping server ends the connections one after another, at most 30s.
+	// Drain is the time over which a stopping server ends the connections one after another, at most 8s.
 	Drain time.Duration `yaml:"drain"`
 	// RoomPeers bounds the peers of a room, TokenPeers those that one token admits at a time.
 	RoomPeers  int `yaml:"room_peers"`

@@ -186,7 +186,7 @@ func (v *validation) signaling(s *Signaling) {
 	v.within("signaling.heartbeat_min", s.HeartbeatMin, minHeartbeat, maxHeartbeat)
 	v.within("signaling.seat_hold", s.SeatHold, 0, 5*time.Minute)
 	v.within("signaling.session_ttl", s.SessionTTL, time.Minute, 7*24*time.Hour)
-	v.within("signaling.drain", s.Drain, time.Millisecond, 30*time.Second)
+	v.within("signaling.drain", s.Drain, time.Millisecond, 8*time.Second)
 	v.within("signaling.invite_ttl", s.InviteTTL, 0, 30*24*time.Hour)
 	v.count("signaling.room_peers", float64(s.RoomPeers), 1000)
 	v.count("signaling.token_peers", float64(s.TokenPeers), 100_000)
