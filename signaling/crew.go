@@ -17,7 +17,8 @@ type crew struct {
 	dismissed bool
 }
 
-// hand is one goroutine of a crew. It does one thing at a time, for whoever took it from the idle ones.
+// hand is one goroutine of a crew. It does one thing at a time, for whoever took it from the idle ones. done has no
+// buffer: who gave the job has to have seen its end before the hand can be taken for another.
 type hand struct {
 	jobs chan job
 	done chan struct{}
@@ -47,7 +48,7 @@ func (w *crew) take() *hand {
 		w.idle = w.idle[:last]
 		return h
 	}
-	h := &hand{jobs: make(chan job, 1), done: make(chan struct{}, 1)}
+	h := &hand{jobs: make(chan job, 1), done: make(chan struct{})}
 	w.tasks.Go(func() { w.work(h) })
 	return h
 }
