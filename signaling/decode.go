@@ -174,22 +174,22 @@ func depth(text []byte) int {
 }
 
 // parsePong reads a pong that is written without spaces, "type" first, then "seq", then perhaps "last", and nothing
-// else; false for any other text, which decode is to judge.
-func parsePong(text []byte) (m inbound, ok bool) {
+// else; false for any other text, which decode is to judge. It needs little stack.
+func parsePong(text []byte) (seq, last uint64, ok bool) {
 	const head, middle = `{"type":"pong","seq":`, `,"last":`
 	rest, ok := bytes.CutPrefix(text, []byte(head))
 	if !ok {
-		return m, false
+		return 0, 0, false
 	}
-	if m.Seq, rest, ok = cutNumber(rest); !ok {
-		return m, false
+	if seq, rest, ok = cutNumber(rest); !ok {
+		return 0, 0, false
 	}
 	if after, found := bytes.CutPrefix(rest, []byte(middle)); found {
-		if m.Last, rest, ok = cutNumber(after); !ok {
-			return m, false
+		if last, rest, ok = cutNumber(after); !ok {
+			return 0, 0, false
 		}
 	}
-	return m, len(rest) == 1 && rest[0] == '}'
+	return seq, last, len(rest) == 1 && rest[0] == '}'
 }
 
 // cutNumber reads the number at the head of a text, of at most 18 digits and as JSON writes it.

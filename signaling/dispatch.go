@@ -27,8 +27,8 @@ func (c *conn) read(text []byte, isText bool) {
 
 // quickPong takes a pong in its plainest form, as our clients write it; false for any other message.
 func (c *conn) quickPong(text []byte) bool {
-	m, ok := parsePong(text)
-	return ok && c.takePong(m)
+	seq, last, ok := parsePong(text)
+	return ok && c.takePong(seq, last)
 }
 
 // receive takes one message of the client. Calls come one after another, each before read returns.
@@ -38,7 +38,7 @@ func (c *conn) receive(text []byte, isText bool) {
 		return
 	}
 	m, refusal := c.decode(text, isText)
-	if refusal == nil && m.Type == typePong && c.takePong(m) {
+	if refusal == nil && m.Type == typePong && c.takePong(m.Seq, m.Last) {
 		return // Not counted: the server asks for them, as often as it likes.
 	}
 	if !c.throttled() && refusal == nil {
@@ -126,12 +126,12 @@ func (c *conn) refuse(m inbound, refusal *Error) {
 }
 
 // takePong notes an answer to a ping; false for one that no ping waits for.
-func (c *conn) takePong(m inbound) bool {
-	if !c.pong(m.Seq) {
+func (c *conn) takePong(seq, last uint64) bool {
+	if !c.pong(seq) {
 		return false
 	}
 	if c.mine.lasting {
-		c.mine.ponged(c.generation, m.Last)
+		c.mine.ponged(c.generation, last)
 	}
 	return true
 }
