@@ -25,8 +25,9 @@ type socket interface {
 }
 
 const (
-	// readBuffer is the bytes of buffer per connection: a pong fits many times, a larger message passes it by.
-	readBuffer = 512
+	// readBuffer is the bytes of buffer per connection: a candidate fits, a pong many times, and the rest of a larger
+	// message passes it by.
+	readBuffer = 384
 	// discardBytes bounds what is read and dropped after the server has closed, see gwsSocket.run.
 	discardBytes = 1 << 20
 )
