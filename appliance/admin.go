@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tourbillon/appliance/observe"
+	"tourbillon/signaling"
 	"tourbillon/timing"
 	"tourbillon/web"
 )
@@ -17,6 +18,9 @@ func (a *appliance) openAdmin() error {
 	a.admin = web.NewAdmin(web.AdminConfig{
 		Key: a.secrets.Admin, Hello: a.hello(), Now: time.Now, LoopbackOnly: a.adminLoopback(),
 		Routes: map[string]http.Handler{"GET /api/allocations": http.HandlerFunc(a.serveAllocations)},
+		SetHeartbeat: func(class string, interval time.Duration) (int, error) {
+			return a.signaling.SetHeartbeat(signaling.Class(class), interval)
+		},
 	})
 	var certificate *tls.Config
 	if !a.adminLoopback() {

@@ -90,6 +90,11 @@ func (l *loader) option(option string, c *Config) {
 	l.document([]byte(text), c, func(int) string { return "--set" })
 }
 
+func isNumber(s string) bool {
+	_, err := strconv.ParseFloat(s, 64)
+	return err == nil
+}
+
 // quoteItems quotes the items of a flow list of plain words, "[127.0.0.1:3478, a]", since YAML would read some of them
 // as mappings.
 func quoteItems(list string) string {
@@ -220,6 +225,8 @@ func typeInWords(t reflect.Type) string {
 		return "a whole number"
 	case t.Kind() == reflect.Pointer:
 		return "true or false"
+	case t.Kind() == reflect.Float64:
+		return "a number"
 	}
 	return "a single value"
 }
