@@ -15,6 +15,7 @@ import (
 	"tourbillon/appliance"
 	"tourbillon/appliance/bench"
 	"tourbillon/appliance/config"
+	turnbench "tourbillon/turn/bench"
 )
 
 // Exit codes.
@@ -41,7 +42,7 @@ func commands() []command {
 		{"serve", "run the server (the default)", serve},
 		{"admin-link", "print a link that opens the admin page of the running server", adminLink},
 		{"credentials", "print a join token or TURN credentials", credentials},
-		{"bench", "measure timers: bench timers [OPTIONS]", measure},
+		{"bench", "measure timers or the relay: bench timers|turn [OPTIONS]", measure},
 		{"version", "tell what this binary is and what its timers run on", version},
 	}
 }
@@ -54,6 +55,9 @@ func Run(ctx context.Context, args []string, out IO) int {
 	}
 	if name == bench.ChildCommand {
 		return exitCode(bench.Child(args, os.Stdin, out.Out), out.Err)
+	}
+	if name == turnbench.ChildCommand {
+		return exitCode(turnbench.Child(os.Stdin, out.Out, turnHooks()), out.Err)
 	}
 	if name == "help" || slices.Contains(args, "-h") || slices.Contains(args, "--help") {
 		usage(out.Out)
@@ -79,9 +83,10 @@ func exitCode(err error, stderr io.Writer) int {
 	fmt.Fprintln(stderr, "tourbillon:", err)
 	var usage *usageError
 	var benchUsage *bench.UsageError
+	var turnUsage *turnbench.UsageError
 	var configuration *config.Error
 	switch {
-	case errors.As(err, &usage), errors.As(err, &benchUsage):
+	case errors.As(err, &usage), errors.As(err, &benchUsage), errors.As(err, &turnUsage):
 		return exitUsage
 	case errors.As(err, &configuration):
 		return exitConfig
@@ -110,6 +115,14 @@ bench timers: how late timers fire, each arm in a process of its own
   --suite            the rows that the clock is judged by, each ratio beside its bound
   --table NAME       afterfunc, requests, create, heartbeat, poller or quota
   --plot FILE.html   draw the distributions
+bench turn: what relaying costs, this server beside plain pion and coturn, each in a process of its own
+  --arm A,B          tourbillon, pion, coturn (--coturn PATH where it is not installed)
+  --clients N --size BYTES --rate PER_CLIENT_AND_SECOND --duration D --transport udp|tcp|tls --runs N --json
+  --rate 0 --in-flight N   as fast as the server takes
+  --load idle|server-50    what else goes on in the server's process
+  --allocate D       how long allocations are counted; --idle N weighs N idle allocations instead
+  --server HOST:PORT --user U --pass P --pid N   measure a server that runs already
+  --suite            the rows that the relay is judged by, each beside its bound
 credentials token [--room NAME] [--ttl DURATION]
                      print a token that joins the room ("*" for all)
 credentials turn [--user NAME] [--ttl DURATION] [--json]

@@ -13,6 +13,7 @@ import (
 	"tourbillon/appliance/observe"
 	"tourbillon/signaling"
 	"tourbillon/turn"
+	turnbench "tourbillon/turn/bench"
 	"tourbillon/web"
 )
 
@@ -70,10 +71,22 @@ func version(_ context.Context, args []string, out IO) error {
 }
 
 func measure(ctx context.Context, args []string, out IO) error {
-	if len(args) == 0 || args[0] != "timers" {
-		return &usageError{"bench wants timers"}
+	if len(args) > 0 {
+		switch args[0] {
+		case "timers":
+			return bench.Timers(ctx, args[1:], out.Out, out.Err)
+		case "turn":
+			return turnbench.Run(ctx, args[1:], out.Out, out.Err, turnHooks())
+		}
 	}
-	return bench.Timers(ctx, args[1:], out.Out, out.Err)
+	return &usageError{"bench wants timers or turn"}
+}
+
+// turnHooks are what `bench turn` needs of the rest of the program.
+func turnHooks() turnbench.Hooks {
+	return turnbench.Hooks{
+		Host: bench.HostFacts, Calibrate: bench.Calibrate, StartLoad: bench.StartLoad, OpenClock: appliance.OpenBenchClock,
+	}
 }
 
 func credentials(_ context.Context, args []string, out IO) error {
