@@ -1,0 +1,354 @@
+package relay
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// readBatch is how many datagrams one recvmmsg brings, where there is no io_uring.
+	readBatch = 64
+	// roundBatch bounds the completions of one round, so that commands and sends do not wait for ever.
+	roundBatch = 512
+	// ignored is the user data of requests whose completion says nothing; sends have it with the socket below.
+	ignored = 1 << 63
+	// group is the number of the ring of buffers.
+	group = 1
+)
+
+// userData tells completions of a socket's receiving from those of an earlier socket of the same index.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func userData(index, generation uint32) uint64 {
+	return uint64(generation&0x7fffffff)<<32 | uint64(index)
+}
+
+// run serves until commandStop.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) run() {
+	for !m.loop.stopped {
+		m.loop.counters.Rounds++
+		if m.loop.uring {
+			m.ringRound()
+		} else {
+			m.epollRound()
+		}
+		m.wakeGo()
+		m.loop.now = 0
+	}
+}
+
+// next returns the next submission, to be filled. When there is no room the kernel takes what there is.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) next() *sqe {
+	l := &m.loop
+	if l.pushed-l.submitted == sqEntries {
+		m.enter(0)
+	}
+	e := &l.sqes[l.pushed%sqEntries]
+	l.pushed++
+	return e
+}
+
+// enter submits everything, and waits where asked to.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) enter(wait uintptr) {
+	l := &m.loop
+	atomic.StoreUint32(l.sqTail, l.pushed)
+	flags, arg, size := uintptr(enterGetevents), uintptr(0), uintptr(0)
+	if wait != 0 && l.wait.minWait != 0 {
+		wait, flags = uintptr(l.minBatch), flags|enterExtArg
+		arg, size = uintptr(unsafe.Pointer(&l.wait)), unsafe.Sizeof(l.wait)
+	}
+	n, _, errno := enterRing(uintptr(l.ringFD), uintptr(l.pushed-l.submitted), wait, flags, arg, size)
+	if errno == 0 {
+		l.submitted += uint32(n)
+	}
+}
+
+// ringRound waits for completions, handles them and leaves sends to be submitted with the next wait.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) ringRound() {
+	l := &m.loop
+	head := *l.cqHead
+	wait := uintptr(1)
+	if atomic.LoadUint32(l.cqTail) != head {
+		wait = 0
+	}
+	m.enter(wait)
+	m.recycle()
+	tail := atomic.LoadUint32(l.cqTail)
+	if tail-head > roundBatch {
+		tail = head + roundBatch
+	}
+	m.obey()
+	for ; head != tail; head++ {
+		c := l.cqes[head%cqEntries]
+		m.complete(&c)
+	}
+	m.flush()
+	atomic.StoreUint32(l.cqHead, head)
+}
+
+// recycle gives the buffers of the round before back to the kernel: its sends have been submitted, and a send that
+// does not wait is over when it has been submitted.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) recycle() {
+	l := &m.loop
+	for i := uint32(0); i < l.usedCount; i++ {
+		m.offer(m.used[i%buffers])
+	}
+	if l.usedCount != 0 {
+		l.usedCount = 0
+		m.publishBuffers()
+	}
+}
+
+// offer adds a buffer to the ring; publishBuffers shows it to the kernel.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) offer(id uint16) {
+	b := &m.ring[m.loop.bufferTail%buffers]
+	b.addr, b.len, b.id = uint64(uintptr(unsafe.Pointer(&m.buffers[id%buffers]))), bufferBytes, id
+	m.loop.bufferTail++
+}
+
+// publishBuffers stores the ring's tail, which is half a word of the first buffer; the other half is that buffer's id.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) publishBuffers() {
+	at := (*uint32)(unsafe.Pointer(&m.ring[0].id))
+	atomic.StoreUint32(at, tailWord(m.ring[0].id, uint16(m.loop.bufferTail)))
+}
+
+// complete handles one completion.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) complete(c *cqe) {
+	index := uint32(c.userData) % maxSockets
+	s := &m.sockets[index]
+	if c.userData&ignored != 0 {
+		if c.res < 0 {
+			m.loop.counters.SocketFull++
+		}
+		return
+	}
+	if userData(index, s.generation) != c.userData {
+		m.discard(c)
+		return
+	}
+	if s.kind == kindKick {
+		m.kicked(c)
+		return
+	}
+	if c.res >= 0 && c.flags&1 != 0 { // IORING_CQE_F_BUFFER
+		m.received(index, uint16(c.flags>>cqeBufferShift))
+	}
+	if c.flags&cqeMore != 0 {
+		return
+	}
+	if atomic.LoadUint32(&s.state) == stateClosing {
+		m.freed(s)
+		return
+	}
+	m.armReceive(index)
+}
+
+// discard gives back the buffer of a completion that nobody waits for.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) discard(c *cqe) {
+	if c.res >= 0 && c.flags&1 != 0 {
+		m.keep(uint16(c.flags >> cqeBufferShift))
+	}
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) keep(id uint16) {
+	m.used[m.loop.usedCount%buffers] = id
+	m.loop.usedCount++
+}
+
+// received handles one datagram.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) received(index uint32, id uint16) {
+	m.keep(id)
+	b := unsafe.Pointer(&m.buffers[id%buffers])
+	out := (*recvmsgOut)(b)
+	if out.flags&unix.MSG_TRUNC != 0 || out.payloadLen > payloadBytes || m.sockets[index%maxSockets].state != stateOpen {
+		m.loop.counters.Truncated++
+		return
+	}
+	p := packet{
+		socket: index, name: (*[nameBytes]byte)(unsafe.Add(b, outBytes)), payload: unsafe.Add(b, payloadAt), length: out.payloadLen,
+	}
+	m.take(&p)
+}
+
+// kicked drains the eventfd, whose only purpose is to end a wait.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) kicked(c *cqe) {
+	var count uint64
+	_, _, _ = unix.RawSyscall(unix.SYS_READ, uintptr(m.loop.kickFD), uintptr(unsafe.Pointer(&count)), 8)
+	if c.flags&cqeMore == 0 {
+		m.armKick()
+	}
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) armKick() {
+	e := m.next()
+	clearSQE(e)
+	e.opcode, e.fd, e.len, e.opFlags = opPollAdd, m.loop.kickFD, pollMultishot, unix.POLLIN
+	e.userData = userData(kickSocket, 0)
+}
+
+// armReceive has the kernel receive on a socket until further notice.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) armReceive(index uint32) {
+	s := &m.sockets[index%maxSockets]
+	e := m.next()
+	clearSQE(e)
+	e.opcode, e.flags, e.ioprio, e.fd = opRecvmsg, sqeBufferSelect, recvMultishot, s.fd
+	e.addr, e.len = uint64(uintptr(unsafe.Pointer(&m.loop.recvHeader))), 1
+	e.userData, e.bufferGroup = userData(index, s.generation), group
+}
+
+// send puts a datagram into the queue of those that leave when the round ends. Its data and name stay where they are.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) send(socket, index uint32, data unsafe.Pointer, length uint32, name *[nameBytes]byte, nameLen uint32) {
+	o := &m.out[m.loop.outgoing%outSlots]
+	m.loop.outgoing++
+	o.fd, o.index = m.sockets[socket%maxSockets].fd, index
+	o.data, o.length = uint64(uintptr(data)), uint64(length)
+	o.name, o.nameLen = uint64(uintptr(unsafe.Pointer(name))), nameLen
+}
+
+// flush sends the queue: with io_uring by the next enter, otherwise at once. A full socket loses what it cannot take.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) flush() {
+	for i := uint32(0); i < m.loop.outgoing; i++ {
+		o := &m.out[i%outSlots]
+		if m.loop.uring {
+			e := m.next()
+			clearSQE(e)
+			e.opcode, e.flags, e.fd = opSend, sqeSkipSuccess, o.fd
+			e.off, e.addr, e.len, e.opFlags = o.name, o.data, uint32(o.length), unix.MSG_DONTWAIT
+			e.nameLen, e.userData = uint16(o.nameLen), ignored|uint64(o.index)
+			continue
+		}
+		_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(o.fd), uintptr(o.data), uintptr(o.length),
+			unix.MSG_DONTWAIT, uintptr(o.name), uintptr(o.nameLen))
+		if errno != 0 {
+			m.loop.counters.SocketFull++
+		}
+	}
+	m.loop.outgoing = 0
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func clearSQE(e *sqe) {
+	words := (*[8]uint64)(unsafe.Pointer(e))
+	for i := range words {
+		words[i] = 0
+	}
+}
+
+// epollRound waits for readable sockets and reads each once.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) epollRound() {
+	n, _, errno := waitEpoll(uintptr(m.loop.epollFD), uintptr(unsafe.Pointer(&m.events)), epollBatch)
+	m.obey()
+	if errno != 0 {
+		return
+	}
+	for i := uintptr(0); i < n; i++ {
+		index := uint32(m.events[i%epollBatch].Fd)
+		s := &m.sockets[index%maxSockets]
+		switch {
+		case s.kind == kindKick:
+			var count uint64
+			_, _, _ = unix.RawSyscall(unix.SYS_READ, uintptr(m.loop.kickFD), uintptr(unsafe.Pointer(&count)), 8)
+		case s.state == stateOpen:
+			m.readSocket(index, s.fd)
+		}
+	}
+}
+
+// readSocket reads what one recvmmsg brings.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) readSocket(index uint32, fd int32) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&m.headers)), readBatch,
+		unix.MSG_DONTWAIT, 0, 0)
+	if errno != 0 {
+		return
+	}
+	for i := uintptr(0); i < n; i++ {
+		h := &m.headers[i%readBatch]
+		h.nameLen = nameBytes
+		if h.flags&unix.MSG_TRUNC != 0 || m.sockets[index%maxSockets].state != stateOpen {
+			m.loop.counters.Truncated++
+			continue
+		}
+		b := unsafe.Pointer(&m.buffers[i%buffers])
+		p := packet{
+			socket: index, name: (*[nameBytes]byte)(unsafe.Add(b, outBytes)), payload: unsafe.Add(b, payloadAt), length: h.bytes,
+		}
+		m.take(&p)
+	}
+	m.flush()
+}
