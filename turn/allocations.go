@@ -164,7 +164,7 @@ func (t *allocations) snapshot() []Allocation {
 	for _, e := range t.byClient {
 		a := e.shown
 		a.Permissions, a.Channels = len(e.permissions), len(e.channels)
-		a.ToPeers, a.FromPeers = e.socket.toPeers.read(), e.socket.fromPeers.read()
+		a.ToPeers, a.FromPeers = e.socket.fast.traffic(e.socket.toPeers.read(), e.socket.fromPeers.read())
 		a.Denied = e.socket.denied.Load()
 		all = append(all, a)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tourbillon/timing"
+	"tourbillon/turn/relay"
 )
 
 // core is what every listener and relay shares.
@@ -22,6 +23,7 @@ type core struct {
 	relays      *relays
 	policy      *Policy
 	gate        *gate
+	plane       *relay.Plane // nil where packets go through pion
 
 	challenges, bindings *throttle
 	throttleLog          logGate

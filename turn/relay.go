@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	pion "github.com/pion/turn/v5"
+
+	"tourbillon/turn/relay"
 )
 
 // relayTries is how many random ports are tried before an Allocate is answered 508. With a range three quarters full
@@ -57,6 +59,11 @@ func (r *relays) Validate() error { return nil }
 // an even port, and then for that port. The first is answered without opening anything, and the second with any even
 // port that is free. An odd port is asked for only with a RESERVATION-TOKEN, and nothing is ever reserved.
 func (r *relays) AllocatePacketConn(conf pion.AllocateListenerConfig) (net.PacketConn, net.Addr, error) {
+	return relaysAt{relays: r}.AllocatePacketConn(conf)
+}
+
+// AllocatePacketConn makes an allocation's socket on the listener's loop; see [relays.AllocatePacketConn].
+func (r relaysAt) AllocatePacketConn(conf pion.AllocateListenerConfig) (net.PacketConn, net.Addr, error) {
 	if conf.Network != relayNetwork(r.bind) {
 		return nil, nil, errRelayFamily
 	}
@@ -75,7 +82,7 @@ func (r *relays) AllocatePacketConn(conf pion.AllocateListenerConfig) (net.Packe
 		if even && port%2 != 0 {
 			continue
 		}
-		conn, err := r.open(conf.Network, port)
+		conn, err := r.open(conf.Network, port, r.listener)
 		if err == nil {
 			return conn, net.UDPAddrFromAddrPort(netip.AddrPortFrom(r.announce, port)), nil
 		}
@@ -120,8 +127,8 @@ func (r *relays) randomPort() (uint16, error) {
 }
 
 // open binds one port. The socket is opened outside the lock and entered in the live set before anybody knows of it.
-func (r *relays) open(network string, port uint16) (*relayConn, error) {
-	socket, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(netip.AddrPortFrom(r.bind, port)))
+func (r *relays) open(network string, port uint16, at *relay.Listener) (*relayConn, error) {
+	socket, err := r.bindRelay(network, netip.AddrPortFrom(r.bind, port), at)
 	if err != nil {
 		return nil, fmt.Errorf("bind relay port %d: %w", port, err)
 	}
@@ -130,6 +137,7 @@ func (r *relays) open(network string, port uint16) (*relayConn, error) {
 	closed := r.closed
 	if !closed {
 		r.live[port] = conn
+		r.announceLive(port, true)
 		r.core.tasks.Add(1) // Until its read loop ends.
 	}
 	r.mu.Unlock()
@@ -138,6 +146,21 @@ func (r *relays) open(network string, port uint16) (*relayConn, error) {
 		return nil, errClosing
 	}
 	return conn, nil
+}
+
+// bindRelay binds a relay's socket, on the listener's loop where it has one.
+func (r *relays) bindRelay(network string, at netip.AddrPort, l *relay.Listener) (net.PacketConn, error) {
+	if l == nil {
+		return net.ListenUDP(network, net.UDPAddrFromAddrPort(at))
+	}
+	return l.OpenRelay(at)
+}
+
+// announceLive tells the data plane. The caller holds r.mu.
+func (r *relays) announceLive(port uint16, live bool) {
+	if r.core.plane != nil {
+		r.core.plane.Live(0, port, live)
+	}
 }
 
 // isLive tells whether an address and port is the relay of a live allocation.
@@ -163,6 +186,7 @@ func (r *relays) forget(c *relayConn) {
 	defer r.mu.Unlock()
 	if r.live[c.port] == c {
 		delete(r.live, c.port)
+		r.announceLive(c.port, false)
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"tourbillon/turn/relay"
 )
 
 // relayConn is one allocation's socket as pion sees it: it judges the peer of every packet in both directions, counts,
@@ -16,6 +18,7 @@ type relayConn struct {
 	relays *relays
 	socket net.PacketConn
 	port   uint16
+	fast   fastPath
 
 	toPeers, fromPeers meter
 	denied             atomic.Uint64
@@ -27,7 +30,10 @@ type relayConn struct {
 }
 
 func newRelayConn(r *relays, socket net.PacketConn, port uint16) *relayConn {
-	return &relayConn{relays: r, socket: socket, port: port, ended: newLatch()}
+	c := &relayConn{relays: r, socket: socket, port: port, ended: newLatch()}
+	c.fast.relays = r
+	c.fast.relay, _ = socket.(*relay.Relay)
+	return c
 }
 
 // ReadFrom returns the next packet from an admitted peer, whose address is always a *net.UDPAddr (any other judges as
@@ -54,6 +60,9 @@ func (c *relayConn) ReadFrom(p []byte) (int, net.Addr, error) {
 }
 
 func (c *relayConn) endRead() error {
+	if c.fast.relay != nil {
+		<-c.fast.relay.Ended() // Its loop lives until all tasks are done.
+	}
 	c.readEnded.Do(c.relays.core.tasks.Done)
 	if c.deletedByPion.Load() {
 		runtime.Goexit()
@@ -71,6 +80,7 @@ func (c *relayConn) admitFrom(from net.Addr, n int) (peer net.Addr) {
 		return nil
 	}
 	c.fromPeers.add(n)
+	c.fast.offer(announced)
 	if announced == bound {
 		return from
 	}
@@ -91,6 +101,7 @@ func (c *relayConn) WriteTo(p []byte, to net.Addr) (n int, err error) {
 	if n, err = c.socket.WriteTo(p, to); err == nil {
 		c.toPeers.add(n)
 	}
+	c.fast.offer(announced)
 	return n, err
 }
 

@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	pion "github.com/pion/turn/v5"
+
+	"tourbillon/turn/relay"
 )
 
 // Server is a running STUN and TURN server. Its methods are safe for concurrent use.
@@ -55,11 +58,12 @@ func Listen(cfg Config) (*Server, error) {
 		core: newCore(cfg, policy), realm: cfg.Realm, ttl: cfg.CredentialTTL,
 		closing: newLatch(), closed: make(chan struct{}),
 	}
+	s.core.openPlane(cfg)
 	if err := s.bind(cfg); err != nil {
-		return nil, err
+		return nil, errors.Join(err, s.core.closePlane())
 	}
 	if err := s.serve(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, s.core.closePlane())
 	}
 	for _, p := range cfg.AllowPeers {
 		cfg.Log.Warn("turn: relays may reach a special-purpose network", "allow_peers", p.String())
@@ -70,7 +74,7 @@ func Listen(cfg Config) (*Server, error) {
 // bind opens every socket, all or none.
 func (s *Server) bind(cfg Config) error {
 	for _, at := range cfg.listeners() {
-		l, err := s.bindOne(at, cfg.TLSConfig)
+		bound, err := s.bindOne(at, cfg.TLSConfig)
 		if err != nil {
 			for _, open := range s.listeners {
 				open.close()
@@ -79,21 +83,25 @@ func (s *Server) bind(cfg Config) error {
 				Network: at.transport.network(), Address: at.address, Field: at.transport.field(), Err: err,
 			}
 		}
-		s.listeners = append(s.listeners, l)
+		s.listeners = append(s.listeners, bound...)
 	}
 	return nil
 }
 
-func (s *Server) bindOne(at listenAddress, config *tls.Config) (*listener, error) {
-	l := &listener{transport: at.transport}
+// bindOne binds one address, for UDP on every loop of the data plane.
+func (s *Server) bindOne(at listenAddress, config *tls.Config) (bound []*listener, err error) {
 	if at.transport == UDP {
-		socket, err := net.ListenPacket(familyOf("udp", at.address), at.address)
+		sockets, err := s.core.listenPackets(familyOf("udp", at.address), at.address)
 		if err != nil {
 			return nil, err
 		}
-		l.packets, l.addr = newUDPListener(s.core, socket), addrPort(socket.LocalAddr())
-		return l, nil
+		for _, socket := range sockets {
+			l := &listener{transport: at.transport, packets: newUDPListener(s.core, socket), addr: addrPort(socket.LocalAddr())}
+			bound = append(bound, l)
+		}
+		return bound, nil
 	}
+	l := &listener{transport: at.transport}
 	socket, err := net.Listen(familyOf("tcp", at.address), at.address)
 	if err != nil {
 		return nil, err
@@ -102,7 +110,7 @@ func (s *Server) bindOne(at listenAddress, config *tls.Config) (*listener, error
 		config = nil
 	}
 	l.conns, l.addr = newStreamListener(s.core, socket, config), addrPort(socket.Addr())
-	return l, nil
+	return []*listener{l}, nil
 }
 
 // familyOf keeps an IPv4 wildcard from listening on IPv6 as well.
@@ -120,6 +128,7 @@ func (s *Server) serve() error {
 		var err error
 		if l.packets != nil {
 			h.door = l.packets
+			h.loop, _ = l.packets.socket.(*relay.Listener)
 			s.core.tasks.Add(1) // Until its read loop ends.
 			l.control, err = h.serve(s.realm, l.packets, nil)
 		} else {
@@ -161,6 +170,7 @@ func (s *Server) Close(ctx context.Context) error {
 		}
 		go func() { // Ends with the last task.
 			s.core.tasks.Wait()
+			_ = s.core.closePlane() // Its sockets have ended; what is left is memory.
 			close(s.closed)
 		}()
 	}
@@ -178,14 +188,14 @@ func (s *Server) Addresses() []Address {
 	for _, l := range s.listeners {
 		all = append(all, Address{Transport: l.transport, Addr: l.addr})
 	}
-	return all
+	return slices.Compact(all) // An address has a listener for each loop.
 }
 
 // Allocations lists the live allocations, oldest first.
 func (s *Server) Allocations() []Allocation { return s.core.allocations.snapshot() }
 
 // Stats returns the counters.
-func (s *Server) Stats() Stats { return s.core.counters.snapshot() }
+func (s *Server) Stats() Stats { return s.core.planeStats(s.core.counters.snapshot()) }
 
 // SetSecrets replaces the shared secrets: the first issues from now on, all verify. Keep the previous secret in the
 // list until its credentials are out of use: sessions made with a secret that is gone cannot be refreshed.
