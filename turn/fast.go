@@ -3,7 +3,10 @@ package turn
 import (
 	"net"
 	"net/netip"
+	"os"
+	"strconv"
 	"sync"
+	"time"
 
 	"tourbillon/turn/relay"
 )
@@ -161,7 +164,12 @@ func (c *core) openPlane(cfg Config) {
 		return
 	}
 	bindings := max(0, cfg.Limits.BindingsPerSecond)
-	plane, err := relay.Open(relay.Options{BindingsPerSecond: bindings})
+	o := relay.Options{BindingsPerSecond: bindings}
+	o.Loops, _ = strconv.Atoi(os.Getenv("TB_LOOPS"))
+	w, _ := strconv.Atoi(os.Getenv("TB_MINWAIT"))
+	o.MinWait = time.Duration(w) * time.Microsecond
+	o.WithoutRing = os.Getenv("TB_EPOLL") != ""
+	plane, err := relay.Open(o)
 	if err != nil {
 		c.log.Warn("turn: packets are relayed through pion", "error", err)
 		return

@@ -78,16 +78,22 @@ func (b *bringing) ask(c *client) error {
 	if err != nil {
 		return err
 	}
+	c.request = request
+	return b.send(c)
+}
+
+func (b *bringing) send(c *client) error {
 	c.sentAt = now()
-	copy(b.g.scratch.add(b.g.Server, c.source, len(request)), request)
+	copy(b.g.scratch.add(b.g.Server, c.source, len(c.request)), c.request)
 	return b.g.scratch.send(c.socket)
 }
 
+// repeat sends unanswered requests anew, as they were: another transaction would be a second allocation (RFC 8489 6.2.1).
 func (b *bringing) repeat() error {
 	at := now()
 	for _, c := range b.open {
 		if at-c.sentAt > int64(repeatAfter) {
-			if err := b.ask(c); err != nil {
+			if err := b.send(c); err != nil {
 				return err
 			}
 		}

@@ -58,7 +58,8 @@ type client struct {
 	session session
 	source  netip.Addr // the zero Addr for the socket's own
 	socket  int
-	sentAt  int64 // of the request that is open
+	request []byte // the open one
+	sentAt  int64
 }
 
 func newGenerator(w workload) (*generator, error) {
