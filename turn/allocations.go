@@ -165,7 +165,7 @@ func (t *allocations) snapshot() []Allocation {
 		a := e.shown
 		a.Permissions, a.Channels = len(e.permissions), len(e.channels)
 		a.ToPeers, a.FromPeers = e.socket.toPeers.read(), e.socket.fromPeers.read()
-		a.Denied = e.socket.denied.Load()
+		a.Denied = e.socket.dropped.total()
 		all = append(all, a)
 	}
 	t.mu.Unlock()

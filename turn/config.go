@@ -90,6 +90,14 @@ type Limits struct {
 	UnauthenticatedConns int
 	// UnauthenticatedConnsPerSource is the same for one source. Default 20.
 	UnauthenticatedConnsPerSource int
+	// PacketsPerSecond bounds the packets that one allocation relays, each way; a quarter of a second's worth may come at
+	// once, as with the next two. Default 10,000.
+	PacketsPerSecond int
+	// BytesPerSecond bounds the payload bytes that one allocation relays, each way. Default 6,250,000 (50 Mb/s).
+	BytesPerSecond int
+	// ServerBytesPerSecond bounds the payload bytes that all allocations together relay, both ways. Default
+	// 125,000,000 (1 Gb/s).
+	ServerBytesPerSecond int
 }
 
 // LimitsOff returns limits that limit nothing. It is for benchmarks on loopback.
@@ -113,7 +121,10 @@ func (l *Limits) fields() func(yield func(*int, int) bool) {
 			yield(&l.ChallengesPerSecond, 10) &&
 			yield(&l.BindingsPerSecond, 20) &&
 			yield(&l.UnauthenticatedConns, 1000) &&
-			yield(&l.UnauthenticatedConnsPerSource, 20)
+			yield(&l.UnauthenticatedConnsPerSource, 20) &&
+			yield(&l.PacketsPerSecond, 10_000) &&
+			yield(&l.BytesPerSecond, 50_000_000/8) &&
+			yield(&l.ServerBytesPerSecond, 1_000_000_000/8)
 	}
 }
 

@@ -22,6 +22,7 @@ type core struct {
 	relays      *relays
 	policy      *Policy
 	gate        *gate
+	bandwidth   ceiling // of all relays together
 
 	challenges, bindings *throttle
 	throttleLog          logGate
@@ -39,6 +40,7 @@ func newCore(cfg Config, policy *Policy) *core {
 		clock: cfg.Clock, now: cfg.Now, log: cfg.Log, limits: cfg.Limits, policy: policy,
 		allocations: newAllocations(cfg.Limits, cfg.Clock),
 		gate:        newGate(cfg.Limits),
+		bandwidth:   newCeiling(cfg.Limits.ServerBytesPerSecond),
 		challenges:  newThrottle(cfg.Limits.ChallengesPerSecond),
 		bindings:    newThrottle(cfg.Limits.BindingsPerSecond),
 	}

@@ -18,7 +18,9 @@ type relayConn struct {
 	port   uint16
 
 	toPeers, fromPeers meter
-	denied             atomic.Uint64
+	// out and in are the ceilings towards peers and from them.
+	out, in *flow
+	dropped drops
 
 	ended *latch
 	// deletedByPion says who ended the socket. It is written before ended closes.
@@ -27,7 +29,11 @@ type relayConn struct {
 }
 
 func newRelayConn(r *relays, socket net.PacketConn, port uint16) *relayConn {
-	return &relayConn{relays: r, socket: socket, port: port, ended: newLatch()}
+	c := r.core
+	return &relayConn{
+		relays: r, socket: socket, port: port, ended: newLatch(),
+		out: newFlow(c.limits, &c.bandwidth), in: newFlow(c.limits, &c.bandwidth),
+	}
 }
 
 // ReadFrom returns the next packet from an admitted peer, whose address is always a *net.UDPAddr (any other judges as
@@ -67,7 +73,7 @@ func (c *relayConn) admitFrom(from net.Addr, n int) (peer net.Addr) {
 	defer c.relays.core.survive("relay read")
 	bound := addrPort(from)
 	announced := c.relays.outward(bound)
-	if !c.judge(announced) {
+	if !c.judge(announced) || !c.within(c.in, n) {
 		return nil
 	}
 	c.fromPeers.add(n)
@@ -77,12 +83,12 @@ func (c *relayConn) admitFrom(from net.Addr, n int) (peer net.Addr) {
 	return net.UDPAddrFromAddrPort(announced)
 }
 
-// WriteTo sends one packet to a peer. A packet to a denied peer is dropped and counted, and reported as sent: pion
-// would only repeat the refusal to its log.
+// WriteTo sends one packet to a peer. A packet to a denied peer or above a ceiling is dropped and counted, and reported
+// as sent: pion would only repeat the refusal to its log.
 func (c *relayConn) WriteTo(p []byte, to net.Addr) (n int, err error) {
 	defer c.relays.core.survive("relay write")
 	announced := addrPort(to)
-	if !c.judge(announced) {
+	if !c.judge(announced) || !c.within(c.out, len(p)) {
 		return len(p), nil
 	}
 	if bound := c.relays.inward(announced); bound != announced {
@@ -97,10 +103,23 @@ func (c *relayConn) WriteTo(p []byte, to net.Addr) (n int, err error) {
 func (c *relayConn) judge(peer netip.AddrPort) bool {
 	verdict := c.relays.policy.Judge(peer, c.relays.isLive)
 	if !verdict.Allowed {
-		c.denied.Add(1)
-		c.relays.core.counters.deniedPackets.add(string(verdict.Reason))
+		c.drop(verdict.Reason)
 	}
 	return verdict.Allowed
+}
+
+// within holds a packet of n payload bytes against the ceilings of its direction.
+func (c *relayConn) within(f *flow, n int) bool {
+	reason := f.admit(c.relays.core.clock.Now(), n)
+	if reason != "" {
+		c.drop(reason)
+	}
+	return reason == ""
+}
+
+func (c *relayConn) drop(reason Reason) {
+	c.dropped.add(reason)
+	c.relays.core.counters.droppedPackets.add(reason)
 }
 
 // Close is pion's: it has deleted the allocation.

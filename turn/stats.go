@@ -19,7 +19,8 @@ type Stats struct {
 	QuotaRefusals uint64
 	// DeniedPermissions counts CreatePermission and ChannelBind requests refused by the policy or a limit, by reason.
 	DeniedPermissions map[string]uint64
-	// DeniedPackets counts packets that a relay did not pass on, in either direction, by reason.
+	// DeniedPackets counts packets that a relay did not pass on, in either direction, by reason: the policy's, or the
+	// ceiling that they were above (packet-rate, bandwidth, server-bandwidth).
 	DeniedPackets map[string]uint64
 	// Retries counts socket errors that were survived.
 	Retries uint64
@@ -43,7 +44,8 @@ type counters struct {
 	refusedConns, failedConns              atomic.Uint64
 	panics                                 atomic.Uint64
 	authFailures                           tally
-	deniedPermissions, deniedPackets       tally
+	deniedPermissions                      tally
+	droppedPackets                         drops
 }
 
 func (c *counters) snapshot() Stats {
@@ -56,7 +58,7 @@ func (c *counters) snapshot() Stats {
 		AuthFailures:        c.authFailures.read(),
 		QuotaRefusals:       c.quotaRefusals.Load(),
 		DeniedPermissions:   c.deniedPermissions.read(),
-		DeniedPackets:       c.deniedPackets.read(),
+		DeniedPackets:       c.droppedPackets.read(),
 		Retries:             c.retries.Load(),
 		RefusedConns:        c.refusedConns.Load(),
 		FailedConns:         c.failedConns.Load(),
