@@ -168,7 +168,7 @@ func TestStrangersAreCutOff(t *testing.T) {
 	if _, err := idle.Read(make([]byte, 100)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "three deadlines are armed", func() bool { return clock.Pending() == 3 })
+	eventually(t, "three deadlines are armed", func() bool { return clock.Pending() == 4 })
 	clock.Advance(10 * time.Second)
 	for _, conn := range []net.Conn{silentTCP, silentTLS, idle} {
 		expectClosed(t, conn)

@@ -34,6 +34,7 @@ type clientKey struct {
 // entry is the table's record of one allocation.
 type entry struct {
 	key         clientKey
+	user        string     // the raw user id
 	shown       Allocation // what does not change, and no counts
 	socket      *relayConn
 	permissions map[netip.Addr]struct{}
@@ -54,6 +55,8 @@ type allocations struct {
 	// outlived holds entries whose client already has a new allocation while pion's event of the old one's end is
 	// still to come; pion names the client in that event and not the relay.
 	outlived map[clientKey][]*entry
+	// draining refuses every reservation.
+	draining bool
 }
 
 func newAllocations(limits Limits, clock timing.Clock) *allocations {
@@ -65,11 +68,14 @@ func newAllocations(limits Limits, clock timing.Clock) *allocations {
 	}
 }
 
-// reserve asks the quota for one more allocation.
-func (t *allocations) reserve(key clientKey, user string) bool {
+// reserve asks the quota for one more allocation. It says what stands against it; nothing, if empty.
+func (t *allocations) reserve(key clientKey, user string) Reason {
 	now := t.clock.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.draining {
+		return reasonDraining
+	}
 	return t.quota.reserve(key, user, now)
 }
 
@@ -78,7 +84,7 @@ func (t *allocations) created(key clientKey, shown Allocation, socket *relayConn
 	user := shown.User
 	shown.User = printable(user)
 	e := &entry{
-		key: key, shown: shown, socket: socket,
+		key: key, user: user, shown: shown, socket: socket,
 		permissions: make(map[netip.Addr]struct{}),
 		channels:    make(map[uint16]struct{}),
 	}
@@ -112,6 +118,27 @@ func (t *allocations) deleted(key clientKey) bool {
 	return e != nil
 }
 
+// owner returns the user id of a client's allocation.
+func (t *allocations) owner(key clientKey) (user string, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e, ok := t.byClient[key]
+	if !ok {
+		return "", false
+	}
+	return e.user, true
+}
+
+// family is the address family of a client's relay, 0 for none.
+func (t *allocations) family(key clientKey) byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e, ok := t.byClient[key]; ok {
+		return familyOfAddr(e.shown.Relay.Addr())
+	}
+	return 0
+}
+
 // update changes the entry of a relay address, if there is one.
 func (t *allocations) update(relay netip.AddrPort, change func(*entry)) {
 	t.mu.Lock()
@@ -127,11 +154,12 @@ const (
 	reasonPermissions  Reason = "permission-limit"
 	reasonChannels     Reason = "channel-limit"
 	reasonNewPeers     Reason = "new-peer-rate"
+	reasonTCPRelay     Reason = "tcp-relay"
 )
 
-// admit holds a permission or channel against the allocation's limits. channel is the number that a ChannelBind asks
-// for and 0 for CreatePermission. A refresh of what is installed always passes.
-func (t *allocations) admit(key clientKey, peer netip.Addr, channel uint16) (Reason, bool) {
+// admit holds a request for permissions or a channel against the allocation's limits, all its peers or none. channel is
+// the number that a ChannelBind asks for and 0 for CreatePermission. A refresh of what is installed always passes.
+func (t *allocations) admit(key clientKey, peers []netip.Addr, channel uint16) (Reason, bool) {
 	now := t.clock.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -140,21 +168,33 @@ func (t *allocations) admit(key clientKey, peer netip.Addr, channel uint16) (Rea
 		return reasonNoAllocation, false
 	}
 	if _, bound := e.channels[channel]; channel != 0 && !bound &&
-		reached(len(e.channels), t.limits.ChannelsPerAllocation) {
+		reaches(len(e.channels), t.limits.ChannelsPerAllocation) {
 		return reasonChannels, false
 	}
-	if _, known := e.permissions[peer]; known {
-		return "", true
-	}
-	if reached(len(e.permissions), t.limits.PeersPerAllocation) {
+	fresh := e.unknown(peers)
+	if fresh > 0 && reaches(len(e.permissions)+fresh-1, t.limits.PeersPerAllocation) {
 		return reasonPermissions, false
 	}
+	newPeers := e.newPeers
 	if rate := t.limits.NewPeersPerSecond; rate != Unlimited {
-		if e.newPeers, ok = e.newPeers.take(now, float64(rate), float64(2*rate)); !ok {
-			return reasonNewPeers, false
+		for range fresh {
+			if newPeers, ok = newPeers.take(now, float64(rate), float64(2*rate)); !ok {
+				return reasonNewPeers, false
+			}
 		}
 	}
+	e.newPeers = newPeers
 	return "", true
+}
+
+// unknown counts the peers, each once, that have no permission yet.
+func (e *entry) unknown(peers []netip.Addr) (fresh int) {
+	for i, peer := range peers {
+		if _, known := e.permissions[peer]; !known && !slices.Contains(peers[:i], peer) {
+			fresh++
+		}
+	}
+	return fresh
 }
 
 // snapshot copies the table, oldest allocation first.

@@ -43,6 +43,9 @@ type Config struct {
 	// RelayBind is the address that relay sockets bind where it differs from the announced one (1:1 NAT). One family
 	// with RelayAddress.
 	RelayBind netip.Addr
+	// RelayAddress6 and RelayBind6 are the same for IPv6, beside a RelayAddress of IPv4. None by default: an Allocate for
+	// the family that is not served is answered 440.
+	RelayAddress6, RelayBind6 netip.Addr
 	// PortMin and PortMax bound the relay ports, both inclusive. Default 49152 to 65535.
 	PortMin, PortMax uint16
 
@@ -157,6 +160,10 @@ func (c Config) withDefaults() Config {
 		c.RelayBind = c.RelayAddress
 	}
 	c.RelayBind = c.RelayBind.Unmap()
+	c.RelayAddress6 = c.RelayAddress6.Unmap()
+	if !c.RelayBind6.IsValid() {
+		c.RelayBind6 = c.RelayAddress6
+	}
 	if c.PortMin == 0 {
 		c.PortMin = DefaultPortMin
 	}
@@ -221,6 +228,7 @@ func (c Config) validateAddresses(wrong func(field, format string, args ...any))
 	if c.RelayAddress.Is4() != c.RelayBind.Is4() {
 		wrong("turn.relay_bind", "%v and turn.relay_address %v are of different families", c.RelayBind, c.RelayAddress)
 	}
+	c.validateSecondRelay(wrong)
 	for _, l := range c.listeners() {
 		host, _, err := net.SplitHostPort(l.address)
 		if err != nil {
@@ -239,6 +247,28 @@ func (c Config) validateAddresses(wrong func(field, format string, args ...any))
 			wrong("turn.deny_peers", "an invalid prefix")
 		}
 	}
+}
+
+func (c Config) validateSecondRelay(wrong func(field, format string, args ...any)) {
+	second := c.RelayAddress6
+	switch {
+	case !second.IsValid() && !c.RelayBind6.IsValid():
+	case !second.Is6() || second.IsUnspecified() || second.IsMulticast():
+		wrong("turn.relay_address6", "%v is no IPv6 address that peers reach", second)
+	case !c.RelayBind6.Is6():
+		wrong("turn.relay_bind6", "%v is no IPv6 address", c.RelayBind6)
+	case c.RelayAddress.Is6():
+		wrong("turn.relay_address6", "turn.relay_address %v is of IPv6 already", c.RelayAddress)
+	}
+}
+
+// relayAddresses lists what relays are announced at, that of IPv4 first.
+func (c Config) relayAddresses() []relayAddress {
+	all := []relayAddress{{c.RelayAddress, c.RelayBind}}
+	if c.RelayAddress6.IsValid() {
+		all = append(all, relayAddress{c.RelayAddress6, c.RelayBind6})
+	}
+	return all
 }
 
 // validateAllowed refuses a prefix that could never take effect, so that an operator does not believe it does.

@@ -16,11 +16,12 @@ type core struct {
 	now    func() time.Time
 	log    *slog.Logger
 	limits Limits
+	realm  string
 
 	ring        atomic.Pointer[keyring] // replaced whole by SetSecrets
 	allocations *allocations
 	relays      *relays
-	policy      *Policy
+	policy      atomic.Pointer[Policy] // replaced whole by hostPolicy
 	gate        *gate
 	bandwidth   ceiling // of all relays together
 
@@ -35,9 +36,9 @@ type core struct {
 	tasks sync.WaitGroup
 }
 
-func newCore(cfg Config, policy *Policy) *core {
+func newCore(cfg Config) *core {
 	c := &core{
-		clock: cfg.Clock, now: cfg.Now, log: cfg.Log, limits: cfg.Limits, policy: policy,
+		clock: cfg.Clock, now: cfg.Now, log: cfg.Log, limits: cfg.Limits, realm: cfg.Realm,
 		allocations: newAllocations(cfg.Limits, cfg.Clock),
 		gate:        newGate(cfg.Limits),
 		bandwidth:   newCeiling(cfg.Limits.ServerBytesPerSecond),
@@ -45,7 +46,8 @@ func newCore(cfg Config, policy *Policy) *core {
 		bindings:    newThrottle(cfg.Limits.BindingsPerSecond),
 	}
 	c.ring.Store(newKeyring(cfg.Realm, cfg.Secrets))
-	c.relays = newRelays(c, cfg, policy)
+	c.relays = newRelays(c, cfg)
+	c.policy.Store(NewPolicy(c.relays.addresses(), cfg.MuxPorts, cfg.AllowPeers, cfg.DenyPeers, nil))
 	return c
 }
 
@@ -67,6 +69,23 @@ func (c *core) retry(b *backoff, done <-chan struct{}) bool {
 		c.log.Warn("turn: socket error, retrying", "suppressed", suppressed)
 	}
 	return b.wait(done)
+}
+
+// correct is request.correct, for a response that is about to leave.
+func (c *core) correct(r *request, p []byte) (answer []byte) {
+	answer = p // What leaves if correcting panics.
+	defer c.survive("answer")
+	if answer = r.correct(p, c.realm); answer == nil {
+		answer = p
+	}
+	return answer
+}
+
+// overdue is request.overdue, for a request of a client's that pion has left in silence.
+func (c *core) overdue(r *request, key clientKey) (answer []byte) {
+	defer c.survive("answer")
+	owner, taken := c.allocations.owner(key)
+	return r.overdue(owner, taken)
 }
 
 // admitReply tells whether a packet to a client may leave. Only what a spoofed source could have asked for is limited

@@ -124,7 +124,7 @@ func TestKeyringMatchesAnySecret(t *testing.T) {
 	for i, secret := range secrets {
 		name := "17:alice"
 		packet := stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodRefresh, stun.ClassRequest),
-			stun.NewUsername(name), stun.NewRealm("tourbillon"),
+			stun.NewUsername(name), stun.NewRealm("tourbillon"), stun.NewNonce("n"),
 			stun.MessageIntegrity(longTermKey(name, "tourbillon", password(secret, name)))).Raw
 		note := noteRequest(packet, ring)
 		if note.secret != i || note.username != name || note.method != stun.MethodRefresh {

@@ -173,7 +173,7 @@ func issued(user string, now time.Time) (username, password string) {
 // rawClient speaks STUN by hand over UDP, to send what a well-behaved client does not.
 type rawClient struct {
 	t                  *testing.T
-	conn               *net.UDPConn
+	conn               net.Conn
 	username, password string
 	nonce              stun.Nonce
 }

@@ -23,7 +23,7 @@ func (s *Server) urls(l *listener, host string) []string {
 	if host == "" {
 		addr := l.addr.Addr()
 		if addr.IsUnspecified() {
-			addr = s.core.relays.announce
+			addr = s.core.relays.addresses()[0]
 		}
 		host = addr.String()
 	}

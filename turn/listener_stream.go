@@ -13,6 +13,7 @@ type streamListener struct {
 	core   *core
 	socket net.Listener
 	tls    *tls.Config // nil for plain TCP
+	index  int         // the listener's in clientKey
 	ready  chan *streamConn
 	ended  *latch
 
@@ -135,11 +136,11 @@ func (l *streamListener) forget(c *streamConn) {
 }
 
 // note is called by the goroutine that reads the client's connection.
-func (l *streamListener) note(client netip.AddrPort) request {
+func (l *streamListener) note(client netip.AddrPort) *request {
 	if c := l.conn(client); c != nil {
-		return c.request
+		return &c.request
 	}
-	return request{}
+	return &request{}
 }
 
 func (l *streamListener) authenticated(client netip.AddrPort) {

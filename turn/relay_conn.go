@@ -15,6 +15,7 @@ import (
 type relayConn struct {
 	relays *relays
 	socket net.PacketConn
+	home   *relayEnd
 	port   uint16
 
 	toPeers, fromPeers meter
@@ -28,10 +29,10 @@ type relayConn struct {
 	readEnded     sync.Once
 }
 
-func newRelayConn(r *relays, socket net.PacketConn, port uint16) *relayConn {
+func newRelayConn(r *relays, socket net.PacketConn, home *relayEnd, port uint16) *relayConn {
 	c := r.core
 	return &relayConn{
-		relays: r, socket: socket, port: port, ended: newLatch(),
+		relays: r, socket: socket, home: home, port: port, ended: newLatch(),
 		out: newFlow(c.limits, &c.bandwidth), in: newFlow(c.limits, &c.bandwidth),
 	}
 }
@@ -101,7 +102,7 @@ func (c *relayConn) WriteTo(p []byte, to net.Addr) (n int, err error) {
 }
 
 func (c *relayConn) judge(peer netip.AddrPort) bool {
-	verdict := c.relays.policy.Judge(peer, c.relays.isLive)
+	verdict := c.relays.core.policy.Load().Judge(peer, c.relays.isLive)
 	if !verdict.Allowed {
 		c.drop(verdict.Reason)
 	}
@@ -134,7 +135,7 @@ func (c *relayConn) abort() { c.end(false) }
 func (c *relayConn) end(byPion bool) {
 	c.ended.once.Do(func() {
 		c.deletedByPion.Store(byPion)
-		c.relays.forget(c)
+		c.home.forget(c)
 		close(c.ended.done)
 		c.socket.Close()
 	})

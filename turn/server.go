@@ -10,6 +10,8 @@ import (
 	"time"
 
 	pion "github.com/pion/turn/v5"
+
+	"tourbillon/timing"
 )
 
 // Server is a running STUN and TURN server. Its methods are safe for concurrent use.
@@ -18,6 +20,8 @@ type Server struct {
 	realm     string
 	ttl       time.Duration
 	listeners []*listener
+	host      *hostPolicy
+	watching  *timing.Periodic // refreshes host
 
 	closing *latch // told to close
 	closed  chan struct{}
@@ -45,15 +49,13 @@ func Listen(cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("turn: configuration: %w", err)
 	}
-	host, err := GatherHost()
-	if err != nil {
-		return nil, fmt.Errorf("turn: read the host's own addresses: %w", err)
-	}
-	own := append(host.All(), cfg.RelayAddress, cfg.RelayBind)
-	policy := NewPolicy(cfg.RelayAddress, cfg.MuxPorts, cfg.AllowPeers, cfg.DenyPeers, own)
 	s := &Server{
-		core: newCore(cfg, policy), realm: cfg.Realm, ttl: cfg.CredentialTTL,
+		core: newCore(cfg), realm: cfg.Realm, ttl: cfg.CredentialTTL,
 		closing: newLatch(), closed: make(chan struct{}),
+	}
+	s.host = &hostPolicy{core: s.core, cfg: cfg, gather: GatherHost}
+	if err := s.host.refresh(); err != nil {
+		return nil, fmt.Errorf("turn: %w", err)
 	}
 	if err := s.bind(cfg); err != nil {
 		return nil, err
@@ -61,6 +63,7 @@ func Listen(cfg Config) (*Server, error) {
 	if err := s.serve(); err != nil {
 		return nil, err
 	}
+	s.watching = s.host.watch()
 	for _, p := range cfg.AllowPeers {
 		cfg.Log.Warn("turn: relays may reach a special-purpose network", "allow_peers", p.String())
 	}
@@ -119,11 +122,11 @@ func (s *Server) serve() error {
 		h := &control{core: s.core, listener: i, transport: l.transport, server: l.addr}
 		var err error
 		if l.packets != nil {
-			h.door = l.packets
+			h.door, l.packets.index = l.packets, i
 			s.core.tasks.Add(1) // Until its read loop ends.
 			l.control, err = h.serve(s.realm, l.packets, nil)
 		} else {
-			h.door = l.conns
+			h.door, l.conns.index = l.conns, i
 			l.control, err = h.serve(s.realm, nil, l.conns)
 			l.conns.start()
 		}
@@ -149,6 +152,7 @@ func (l *listener) close() error {
 // first it returns its error and the rest goes on without being waited for. Later calls wait likewise.
 func (s *Server) Close(ctx context.Context) error {
 	if s.closing.close() {
+		s.watching.StopAndWait()
 		for _, l := range s.listeners {
 			if l.packets != nil {
 				l.packets.quiesce(ctx)

@@ -118,8 +118,8 @@ func TestWrongCredentials(t *testing.T) {
 		"expired":   {expired, expiredPassword, "expired"},
 		"malformed": {"alice", password, "malformed-username"},
 	} {
-		if code := errorCode(t, newRawClient(t, server, row.username, row.password).allocate()); code != 400 {
-			t.Errorf("%s: answered %d, want 400", name, code)
+		if code := errorCode(t, newRawClient(t, server, row.username, row.password).allocate()); code != 401 {
+			t.Errorf("%s: answered %d, want 401", name, code)
 		}
 		if n := server.Stats().AuthFailures[row.reason]; n != 1 {
 			t.Errorf("%s: counted %d times", name, n)
@@ -142,7 +142,7 @@ func TestRefreshOutlivesCredential(t *testing.T) {
 	if code := errorCode(t, c.request(stun.MethodRefresh)); code != 0 {
 		t.Errorf("refresh after expiry answered %d", code)
 	}
-	if code := errorCode(t, newRawClient(t, server, username, password).allocate()); code != 400 {
+	if code := errorCode(t, newRawClient(t, server, username, password).allocate()); code != 401 {
 		t.Errorf("allocate after expiry answered %d", code)
 	}
 	if code := errorCode(t, c.request(stun.MethodRefresh, attr(stun.AttrLifetime, 0, 0, 0, 0))); code != 0 {
@@ -195,7 +195,7 @@ func TestSecretsRotateMidSession(t *testing.T) {
 	if err := server.SetSecrets([][]byte{[]byte("the new secret")}); err != nil {
 		t.Fatal(err)
 	}
-	if code := errorCode(t, old.request(stun.MethodRefresh)); code != 400 {
+	if code := errorCode(t, old.request(stun.MethodRefresh)); code != 401 {
 		t.Errorf("refresh under a dropped secret answered %d", code)
 	}
 	if server.SetSecrets(nil) == nil || server.SetSecrets([][]byte{nil}) == nil {
@@ -216,7 +216,7 @@ func TestQuotaAnswers486(t *testing.T) {
 			last = c
 		}
 	}
-	if n := server.Stats().QuotaRefusals; n != 1 {
+	if n := server.Stats().QuotaRefusals["user-quota"]; n != 1 {
 		t.Errorf("%d refusals counted", n)
 	}
 	last.request(stun.MethodRefresh, attr(stun.AttrLifetime, 0, 0, 0, 0))
@@ -238,9 +238,9 @@ func TestWhatIsNotOffered(t *testing.T) {
 		answer *stun.Message
 		want   int
 	}{
-		"TCP relay":   {c.request(stun.MethodAllocate, attr(stun.AttrRequestedTransport, 6, 0, 0, 0)), 508},
+		"TCP relay":   {c.request(stun.MethodAllocate, attr(stun.AttrRequestedTransport, 6, 0, 0, 0)), 442},
 		"reservation": {c.allocate(attr(stun.AttrReservationToken, 1, 2, 3, 4, 5, 6, 7, 8)), 508},
-		"IPv6":        {c.allocate(attr(stun.AttrRequestedAddressFamily, 2, 0, 0, 0)), 508},
+		"IPv6":        {c.allocate(attr(stun.AttrRequestedAddressFamily, 2, 0, 0, 0)), 440},
 	} {
 		if code := errorCode(t, row.answer); code != row.want {
 			t.Errorf("%s: answered %d, want %d", name, code, row.want)
@@ -250,7 +250,7 @@ func TestWhatIsNotOffered(t *testing.T) {
 		t.Fatalf("allocate answered %d", code)
 	}
 	at := trap.Addr().(*net.TCPAddr).AddrPort()
-	if code := errorCode(t, c.request(stun.MethodConnect, peerAddress(at))); code != 447 {
+	if code := errorCode(t, c.request(stun.MethodConnect, peerAddress(at))); code != 403 {
 		t.Errorf("CONNECT answered %d", code)
 	}
 	if err := trap.(*net.TCPListener).SetDeadline(time.Unix(1, 0)); err != nil {

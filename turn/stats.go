@@ -15,8 +15,9 @@ type Stats struct {
 	ThrottledChallenges, ThrottledBindings uint64
 	// AuthFailures counts refused credentials by reason: malformed-username, expired, realm, integrity.
 	AuthFailures map[string]uint64
-	// QuotaRefusals counts Allocate requests answered 486.
-	QuotaRefusals uint64
+	// QuotaRefusals counts refused Allocate requests by what stood against them: user-quota and source-quota (486),
+	// total-quota and draining (508).
+	QuotaRefusals map[string]uint64
 	// DeniedPermissions counts CreatePermission and ChannelBind requests refused by the policy or a limit, by reason.
 	DeniedPermissions map[string]uint64
 	// DeniedPackets counts packets that a relay did not pass on, in either direction, by reason: the policy's, or the
@@ -39,11 +40,10 @@ type counters struct {
 	fromClients, toClients                 meter
 	garbage                                atomic.Uint64
 	throttledChallenges, throttledBindings atomic.Uint64
-	quotaRefusals                          atomic.Uint64
 	retries                                atomic.Uint64
 	refusedConns, failedConns              atomic.Uint64
 	panics                                 atomic.Uint64
-	authFailures                           tally
+	authFailures, quotaRefusals            tally
 	deniedPermissions                      tally
 	droppedPackets                         drops
 }
@@ -56,7 +56,7 @@ func (c *counters) snapshot() Stats {
 		ThrottledChallenges: c.throttledChallenges.Load(),
 		ThrottledBindings:   c.throttledBindings.Load(),
 		AuthFailures:        c.authFailures.read(),
-		QuotaRefusals:       c.quotaRefusals.Load(),
+		QuotaRefusals:       c.quotaRefusals.read(),
 		DeniedPermissions:   c.deniedPermissions.read(),
 		DeniedPackets:       c.droppedPackets.read(),
 		Retries:             c.retries.Load(),

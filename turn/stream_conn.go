@@ -115,6 +115,7 @@ func (c *streamConn) abandon() {
 // Read hands out one frame, in as many pieces as p requires.
 func (c *streamConn) Read(p []byte) (int, error) {
 	for len(c.pending) == 0 {
+		c.settle()
 		frame, err := c.readFrame()
 		if err != nil {
 			return 0, err
@@ -182,11 +183,26 @@ func (c *streamConn) inspect(frame []byte) (deliver []byte) {
 	return frame
 }
 
+// settle answers the request that pion has just left in silence, if it did.
+func (c *streamConn) settle() {
+	if !c.request.pending() {
+		return
+	}
+	if p := c.listener.core.overdue(&c.request, clientKey{listener: c.listener.index, client: c.client}); p != nil {
+		_, _ = c.Conn.Write(p) // A broken connection shows in the read that follows.
+	}
+}
+
 // Write sends one packet to the client.
 func (c *streamConn) Write(p []byte) (int, error) {
+	whole := len(p)
+	if isResponse(p) {
+		p = c.listener.core.correct(&c.request, p)
+	}
 	n, err := c.Conn.Write(p)
 	if err == nil {
 		c.listener.core.counters.toClients.add(n)
+		n = whole
 	}
 	return n, err
 }

@@ -23,7 +23,7 @@ import (
 func testCore(t *testing.T, clock timing.Clock) *core {
 	t.Helper()
 	cfg := Config{Secrets: [][]byte{[]byte("s")}, Clock: clock}.withDefaults()
-	return newCore(cfg, NewPolicy(cfg.RelayAddress, nil, nil, nil, nil))
+	return newCore(cfg)
 }
 
 // failing is a packet socket whose reads fail some times before they give packets from the given sources.
@@ -68,7 +68,7 @@ func TestReadErrorsAreRetried(t *testing.T) {
 	relay := &net.UDPAddr{IP: net.IPv4(8, 8, 8, 8), Port: 5000}
 	for name, open := range map[string]func(*core, net.PacketConn) net.PacketConn{
 		"listener": func(c *core, s net.PacketConn) net.PacketConn { return newUDPListener(c, s) },
-		"relay":    func(c *core, s net.PacketConn) net.PacketConn { return newRelayConn(c.relays, s, 50000) },
+		"relay":    func(c *core, s net.PacketConn) net.PacketConn { return newRelayConn(c.relays, s, c.relays.ends[0], 50000) },
 	} {
 		clock := timingtest.NewManual()
 		advancing(t, clock)
