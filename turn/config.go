@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"tourbillon/timing"
@@ -26,15 +27,18 @@ const maxRealmBytes = 12
 
 // Config is everything a [Server] is told. The zero value of a field is its documented default.
 type Config struct {
-	// UDP, TCP and TLS are the addresses to listen on, host:port with an IP address or nothing as host.
-	UDP, TCP, TLS []string
-	// TLSConfig holds the certificate for TLS. Versions below 1.2 are raised to 1.2.
+	// UDP, TCP, TLS and DTLS are the addresses to listen on, host:port with an IP address or nothing as host.
+	UDP, TCP, TLS, DTLS []string
+	// TLSConfig holds the certificate for TLS and DTLS. Versions below 1.2 are raised to 1.2.
 	TLSConfig *tls.Config
 
 	// Realm is the authentication realm, at most 12 bytes. Default "tourbillon".
 	Realm string
 	// Secrets are the shared secrets: the first issues credentials, all verify them. At least one.
 	Secrets [][]byte
+	// Users are static users with their passwords, beside the shared secrets; their allocations count by the name. A name
+	// here outranks what it would say as a dated name.
+	Users map[string]string
 	// CredentialTTL is how long an issued credential allocates. Default 300 s.
 	CredentialTTL time.Duration
 
@@ -193,11 +197,13 @@ func (c Config) validate() error {
 	wrong := func(field, format string, args ...any) {
 		problems = append(problems, &ConfigError{Field: field, Problem: fmt.Sprintf(format, args...)})
 	}
-	if len(c.UDP)+len(c.TCP)+len(c.TLS) == 0 {
-		wrong("turn.udp", "no listen address in turn.udp, turn.tcp or turn.tls")
+	if len(c.listeners()) == 0 {
+		wrong("turn.udp", "no listen address in turn.udp, turn.tcp, turn.tls or turn.dtls")
 	}
-	if len(c.TLS) > 0 && c.TLSConfig == nil {
-		wrong("turn.tls", "needs a certificate")
+	for _, secured := range []listenAddress{{TLS, strings.Join(c.TLS, "")}, {DTLS, strings.Join(c.DTLS, "")}} {
+		if secured.address != "" && c.TLSConfig == nil {
+			wrong(secured.transport.field(), "needs a certificate")
+		}
 	}
 	if len(c.Realm) > maxRealmBytes {
 		wrong("turn.realm", "%q has %d bytes; at most %d, since it is sent in answer to every unauthenticated request",
@@ -210,9 +216,7 @@ func (c Config) validate() error {
 		wrong("turn.port_min", "%d is above turn.port_max %d", c.PortMin, c.PortMax)
 	}
 	c.validateAddresses(wrong)
-	if err := validateSecrets(c.Secrets); err != nil {
-		problems = append(problems, err)
-	}
+	problems = append(problems, validateSecrets(c.Secrets), validateUsers(c.Users))
 	for field := range c.Limits.fields() {
 		if *field < Unlimited {
 			wrong("turn.limits", "%d is neither a limit nor %d for none", *field, Unlimited)
@@ -298,6 +302,16 @@ func validateSecrets(secrets [][]byte) error {
 	return nil
 }
 
+func validateUsers(users map[string]string) error {
+	for name, password := range users {
+		if name == "" || len(name) > maxUsernameBytes || password == "" {
+			problem := fmt.Sprintf("%q needs a name of 1 to %d bytes and a password", printable(name), maxUsernameBytes)
+			return &ConfigError{Field: "turn.users", Problem: problem}
+		}
+	}
+	return nil
+}
+
 // Transport is how a client reaches the server.
 type Transport string
 
@@ -306,13 +320,15 @@ const (
 	UDP Transport = "udp"
 	TCP Transport = "tcp"
 	TLS Transport = "tls"
+	// DTLS is DTLS 1.2 over UDP.
+	DTLS Transport = "dtls"
 )
 
 func (t Transport) field() string { return "turn." + string(t) }
 
 // network is the name that package net knows the transport by.
 func (t Transport) network() string {
-	if t == UDP {
+	if t == UDP || t == DTLS {
 		return "udp"
 	}
 	return "tcp"
@@ -335,6 +351,9 @@ func (c Config) listeners() []listenAddress {
 	}
 	for _, a := range c.TLS {
 		all = append(all, listenAddress{TLS, a})
+	}
+	for _, a := range c.DTLS {
+		all = append(all, listenAddress{DTLS, a})
 	}
 	return all
 }

@@ -18,12 +18,14 @@ type core struct {
 	limits Limits
 	realm  string
 
-	ring        atomic.Pointer[keyring] // replaced whole by SetSecrets
+	ring        atomic.Pointer[keyring] // replaced whole by SetCredentials
 	allocations *allocations
 	relays      *relays
 	policy      atomic.Pointer[Policy] // replaced whole by hostPolicy
 	gate        *gate
-	bandwidth   ceiling // of all relays together
+	// dtlsGate is apart from gate, since anybody can fill it from addresses that are not theirs.
+	dtlsGate  *gate
+	bandwidth ceiling // of all relays together
 
 	challenges, bindings *throttle
 	throttleLog          logGate
@@ -41,11 +43,12 @@ func newCore(cfg Config) *core {
 		clock: cfg.Clock, now: cfg.Now, log: cfg.Log, limits: cfg.Limits, realm: cfg.Realm,
 		allocations: newAllocations(cfg.Limits, cfg.Clock),
 		gate:        newGate(cfg.Limits),
+		dtlsGate:    newGate(cfg.Limits),
 		bandwidth:   newCeiling(cfg.Limits.ServerBytesPerSecond),
 		challenges:  newThrottle(cfg.Limits.ChallengesPerSecond),
 		bindings:    newThrottle(cfg.Limits.BindingsPerSecond),
 	}
-	c.ring.Store(newKeyring(cfg.Realm, cfg.Secrets))
+	c.ring.Store(newKeyring(cfg.Realm, cfg.Secrets, cfg.Users))
 	c.relays = newRelays(c, cfg)
 	c.policy.Store(NewPolicy(c.relays.addresses(), cfg.MuxPorts, cfg.AllowPeers, cfg.DenyPeers, nil))
 	return c

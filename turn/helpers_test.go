@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/dtls/v3"
 	"github.com/pion/logging"
 	"github.com/pion/stun/v4"
 	pion "github.com/pion/turn/v5"
@@ -127,6 +128,16 @@ func dial(t *testing.T, server *turn.Server, transport turn.Transport, trust *tl
 	case turn.TCP:
 		conn, err := net.Dial("tcp", at)
 		if err != nil {
+			t.Fatal(err)
+		}
+		packets = pion.NewSTUNConn(conn)
+	case turn.DTLS:
+		conn, err := dtls.DialWithOptions("udp4", net.UDPAddrFromAddrPort(addressOf(t, server, turn.DTLS)),
+			dtls.WithRootCAs(trust.RootCAs), dtls.WithServerName("127.0.0.1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.Handshake(); err != nil {
 			t.Fatal(err)
 		}
 		packets = pion.NewSTUNConn(conn)

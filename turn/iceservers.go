@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// ICEServers returns what a client puts into its ICE configuration: a URL for each bound listener (RFC 7064, RFC 7065)
+// ICEServers returns what a client puts into its ICE configuration: a URL for each bound listener but DTLS (RFC 7064, RFC 7065)
 // and a fresh credential for user. host replaces the bound address where it is not empty; a wildcard listener without
 // a host is named by the relay address. IPv6 literals come in brackets.
 func (s *Server) ICEServers(user string, now time.Time, host string) (
@@ -33,7 +33,8 @@ func (s *Server) urls(l *listener, host string) []string {
 		return []string{"stun:" + at, "turn:" + at + "?transport=udp"}
 	case TCP:
 		return []string{"turn:" + at + "?transport=tcp"}
-	default:
+	case TLS:
 		return []string{"turns:" + at + "?transport=tcp"}
 	}
+	return nil // No browser speaks DTLS to a TURN server.
 }

@@ -126,7 +126,7 @@ func FuzzInspect(f *testing.F) {
 	f.Add(stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodRefresh, stun.ClassRequest),
 		stun.NewUsername("17:a"), stun.NewRealm("t"), stun.NewNonce("n"), stun.MessageIntegrity("key")).Raw)
 	f.Add([]byte{0x40, 0, 0, 0})
-	ring := newKeyring("t", [][]byte{[]byte("a"), []byte("b")})
+	ring := newKeyring("t", [][]byte{[]byte("a"), []byte("b")}, nil)
 	f.Fuzz(func(t *testing.T, p []byte) {
 		before := string(p)
 		classifyReply(p)
@@ -149,7 +149,7 @@ func TestQuota(t *testing.T) {
 	for _, row := range []struct {
 		name  string
 		steps []string // user@address, in order
-		want  Reason // of the last step
+		want  Reason   // of the last step
 	}{
 		{"user full", []string{"a@192.0.2.1", "a@192.0.2.2", "a@192.0.2.3"}, reasonUserQuota},
 		{"other user", []string{"a@192.0.2.1", "a@192.0.2.2", "b@192.0.2.3"}, ""},

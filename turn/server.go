@@ -32,7 +32,7 @@ type listener struct {
 	transport Transport
 	addr      netip.AddrPort
 	packets   *udpListener    // for UDP, nil otherwise
-	conns     *streamListener // for TCP and TLS, nil otherwise
+	conns     *streamListener // for TCP, TLS and DTLS, nil otherwise
 	control   *pion.Server
 }
 
@@ -89,22 +89,29 @@ func (s *Server) bind(cfg Config) error {
 
 func (s *Server) bindOne(at listenAddress, config *tls.Config) (*listener, error) {
 	l := &listener{transport: at.transport}
-	if at.transport == UDP {
-		socket, err := net.ListenPacket(familyOf("udp", at.address), at.address)
+	if at.transport == TCP || at.transport == TLS {
+		socket, err := net.Listen(familyOf("tcp", at.address), at.address)
 		if err != nil {
 			return nil, err
 		}
-		l.packets, l.addr = newUDPListener(s.core, socket), addrPort(socket.LocalAddr())
+		var secure secureLayer
+		if at.transport == TLS {
+			secure = func(raw net.Conn) (securedConn, error) { return tls.Server(raw, config), nil }
+		}
+		l.conns, l.addr = newStreamListener(s.core, socket, s.core.gate, secure), addrPort(socket.Addr())
 		return l, nil
 	}
-	socket, err := net.Listen(familyOf("tcp", at.address), at.address)
+	socket, err := net.ListenPacket(familyOf("udp", at.address), at.address)
 	if err != nil {
 		return nil, err
 	}
-	if at.transport == TCP {
-		config = nil
+	l.addr = addrPort(socket.LocalAddr())
+	if at.transport == UDP {
+		l.packets = newUDPListener(s.core, socket)
+	} else {
+		l.conns = newStreamListener(s.core, newDemux(s.core, socket), s.core.dtlsGate, dtlsLayer(config, s.core))
+		l.conns.datagrams = true
 	}
-	l.conns, l.addr = newStreamListener(s.core, socket, config), addrPort(socket.Addr())
 	return l, nil
 }
 
@@ -176,7 +183,7 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 }
 
-// Addresses lists what is bound, UDP first, then TCP, then TLS, each in the order of the configuration.
+// Addresses lists what is bound, UDP first, then TCP, TLS and DTLS, each in the order of the configuration.
 func (s *Server) Addresses() []Address {
 	all := make([]Address, 0, len(s.listeners))
 	for _, l := range s.listeners {
@@ -191,12 +198,13 @@ func (s *Server) Allocations() []Allocation { return s.core.allocations.snapshot
 // Stats returns the counters.
 func (s *Server) Stats() Stats { return s.core.counters.snapshot() }
 
-// SetSecrets replaces the shared secrets: the first issues from now on, all verify. Keep the previous secret in the
-// list until its credentials are out of use: sessions made with a secret that is gone cannot be refreshed.
-func (s *Server) SetSecrets(secrets [][]byte) error {
-	if err := validateSecrets(secrets); err != nil {
-		return errors.Join(errors.New("turn: replace secrets"), err)
+// SetCredentials replaces the shared secrets and the static users: the first secret issues from now on, all verify.
+// Keep the previous secret in the list until its credentials are out of use: sessions made with a secret or as a user
+// that is gone cannot be refreshed.
+func (s *Server) SetCredentials(secrets [][]byte, users map[string]string) error {
+	if err := errors.Join(validateSecrets(secrets), validateUsers(users)); err != nil {
+		return fmt.Errorf("turn: replace credentials: %w", err)
 	}
-	s.core.ring.Store(newKeyring(s.realm, secrets))
+	s.core.ring.Store(newKeyring(s.realm, secrets, users))
 	return nil
 }

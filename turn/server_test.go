@@ -21,7 +21,8 @@ func everyTransport(t *testing.T) (*turn.Server, func(turn.Transport, string) (n
 	t.Helper()
 	certificate, trust := selfSigned(t)
 	server := listen(t, turn.Config{
-		UDP: []string{"127.0.0.1:0"}, TCP: []string{"127.0.0.1:0"}, TLS: []string{"127.0.0.1:0"}, TLSConfig: certificate,
+		UDP: []string{"127.0.0.1:0"}, TCP: []string{"127.0.0.1:0"}, TLS: []string{"127.0.0.1:0"},
+		DTLS: []string{"127.0.0.1:0"}, TLSConfig: certificate,
 	})
 	return server, func(transport turn.Transport, user string) (net.PacketConn, string) {
 		t.Helper()
@@ -40,7 +41,7 @@ func everyTransport(t *testing.T) (*turn.Server, func(turn.Transport, string) (n
 func TestRelayToRelay(t *testing.T) {
 	server, allocate := everyTransport(t)
 	there, _ := allocate(turn.UDP, "bob")
-	for _, transport := range []turn.Transport{turn.UDP, turn.TCP, turn.TLS} {
+	for _, transport := range []turn.Transport{turn.UDP, turn.TCP, turn.TLS, turn.DTLS} {
 		here, _ := allocate(transport, "alice")
 		exchange(t, there, here, "permission") // Opens the way back before here sends.
 		for range 20 {
@@ -179,7 +180,7 @@ func TestSecretsRotateMidSession(t *testing.T) {
 	if code := errorCode(t, old.allocate()); code != 0 {
 		t.Fatalf("allocate answered %d", code)
 	}
-	if err := server.SetSecrets([][]byte{[]byte("the new secret"), []byte(testSecret)}); err != nil {
+	if err := server.SetCredentials([][]byte{[]byte("the new secret"), []byte(testSecret)}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if code := errorCode(t, old.request(stun.MethodRefresh)); code != 0 {
@@ -192,13 +193,13 @@ func TestSecretsRotateMidSession(t *testing.T) {
 	if code := errorCode(t, newRawClient(t, server, username, password).allocate()); code != 0 || ttl != turn.DefaultTTL {
 		t.Errorf("allocate under the new secret answered %d, ttl %v", code, ttl)
 	}
-	if err := server.SetSecrets([][]byte{[]byte("the new secret")}); err != nil {
+	if err := server.SetCredentials([][]byte{[]byte("the new secret")}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if code := errorCode(t, old.request(stun.MethodRefresh)); code != 401 {
 		t.Errorf("refresh under a dropped secret answered %d", code)
 	}
-	if server.SetSecrets(nil) == nil || server.SetSecrets([][]byte{nil}) == nil {
+	if server.SetCredentials(nil, nil) == nil || server.SetCredentials([][]byte{nil}, nil) == nil {
 		t.Error("no secret, or an empty one, was accepted")
 	}
 }
@@ -393,7 +394,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	files := openFiles(t)
 	t.Run("session", func(t *testing.T) {
 		server, allocate := everyTransport(t)
-		for _, transport := range []turn.Transport{turn.UDP, turn.TCP, turn.TLS} {
+		for _, transport := range []turn.Transport{turn.UDP, turn.TCP, turn.TLS, turn.DTLS} {
 			allocate(transport, "alice")
 		}
 		silent, err := net.Dial("tcp", addressOf(t, server, turn.TLS).String())
@@ -401,7 +402,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer silent.Close()
-		if n := len(server.Allocations()); n != 3 {
+		if n := len(server.Allocations()); n != 4 {
 			t.Fatalf("%d allocations", n)
 		}
 		over, stop := context.WithCancel(context.Background())
