@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pion/stun/v4"
+
 	"tourbillon/timing"
 )
 
@@ -15,15 +17,38 @@ type Allocation struct {
 	Client, Server, Relay netip.AddrPort
 	Transport             Transport
 	// User is the user id fit to be shown: at most 256 bytes, no control characters. It is still text of a stranger.
-	User  string
-	Since time.Time
-	// Permissions and Channels count what is installed now.
+	User string
+	// Since is when it was made, Expires when it ends unless it is refreshed.
+	Since, Expires time.Time
+	// Permissions and Channels count what is installed now; Peers and Bindings list it, in order of address and number.
 	Permissions, Channels int
+	Peers                 []Peer
+	Bindings              []Binding
 	// ToPeers and FromPeers count what the relay socket sent and received, payload bytes only. Denied counts packets
-	// of both directions that the policy stopped.
+	// of both directions that were not passed on, Drops the same by reason.
 	ToPeers, FromPeers Traffic
 	Denied             uint64
+	Drops              map[string]uint64
 }
+
+// Peer is an address that an allocation has a permission for, until Expires unless it is refreshed.
+type Peer struct {
+	Addr    netip.Addr
+	Expires time.Time
+}
+
+// Binding is a channel of an allocation, until Expires unless it is refreshed.
+type Binding struct {
+	Number  uint16
+	Peer    netip.AddrPort
+	Expires time.Time
+}
+
+// Lifetimes that pion gives, which are the RFC's (RFC 8656 9.2 and 12).
+const (
+	permissionLifetime = 5 * time.Minute
+	channelLifetime    = 10 * time.Minute
+)
 
 // clientKey names a client on one listener: the part of the 5-tuple (RFC 8656 3.2) that varies there.
 type clientKey struct {
@@ -37,8 +62,9 @@ type entry struct {
 	user        string     // the raw user id
 	shown       Allocation // what does not change, and no counts
 	socket      *relayConn
-	permissions map[netip.Addr]struct{}
-	channels    map[uint16]struct{}
+	expires     time.Time
+	permissions map[netip.Addr]time.Time // when each expires, as channels
+	channels    map[uint16]Binding
 	newPeers    bucket
 }
 
@@ -55,8 +81,9 @@ type allocations struct {
 	// outlived holds entries whose client already has a new allocation while pion's event of the old one's end is
 	// still to come; pion names the client in that event and not the relay.
 	outlived map[clientKey][]*entry
-	// draining refuses every reservation.
+	// draining refuses every reservation, empty then says that no allocation is left.
 	draining bool
+	empty    *latch
 }
 
 func newAllocations(limits Limits, clock timing.Clock) *allocations {
@@ -65,6 +92,7 @@ func newAllocations(limits Limits, clock timing.Clock) *allocations {
 		byClient: make(map[clientKey]*entry),
 		byRelay:  make(map[netip.AddrPort]*entry),
 		outlived: make(map[clientKey][]*entry),
+		empty:    newLatch(),
 	}
 }
 
@@ -85,8 +113,8 @@ func (t *allocations) created(key clientKey, shown Allocation, socket *relayConn
 	shown.User = printable(user)
 	e := &entry{
 		key: key, user: user, shown: shown, socket: socket,
-		permissions: make(map[netip.Addr]struct{}),
-		channels:    make(map[uint16]struct{}),
+		permissions: make(map[netip.Addr]time.Time),
+		channels:    make(map[uint16]Binding),
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -115,7 +143,53 @@ func (t *allocations) deleted(key clientKey) bool {
 	if e != nil && t.byRelay[e.shown.Relay] == e {
 		delete(t.byRelay, e.shown.Relay)
 	}
+	if t.draining && len(t.byRelay) == 0 {
+		t.empty.close()
+	}
 	return e != nil
+}
+
+// drain refuses every allocation from now on. The returned channel closes when none is left.
+func (t *allocations) drain() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.draining = true
+	if len(t.byRelay) == 0 {
+		t.empty.close()
+	}
+	return t.empty.done
+}
+
+// count is how many allocations live.
+func (t *allocations) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.byRelay)
+}
+
+// granted notes that a request of a client's was answered with success at now: pion tells of what is installed, but not
+// of what is refreshed. lifetime is the allocation's, for Allocate and Refresh.
+func (t *allocations) granted(key clientKey, r *request, lifetime time.Duration, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e, ok := t.byClient[key]
+	if !ok {
+		return
+	}
+	switch r.method {
+	case stun.MethodAllocate, stun.MethodRefresh:
+		e.expires = now.Add(lifetime)
+	case stun.MethodCreatePermission, stun.MethodChannelBind:
+		for _, peer := range r.peers {
+			if _, ok := e.permissions[peer]; ok {
+				e.permissions[peer] = now.Add(permissionLifetime)
+			}
+		}
+		if bound, ok := e.channels[r.channel]; ok {
+			bound.Expires = now.Add(channelLifetime)
+			e.channels[r.channel] = bound
+		}
+	}
 }
 
 // owner returns the user id of a client's allocation.
@@ -202,11 +276,7 @@ func (t *allocations) snapshot() []Allocation {
 	t.mu.Lock()
 	all := make([]Allocation, 0, len(t.byClient))
 	for _, e := range t.byClient {
-		a := e.shown
-		a.Permissions, a.Channels = len(e.permissions), len(e.channels)
-		a.ToPeers, a.FromPeers = e.socket.toPeers.read(), e.socket.fromPeers.read()
-		a.Denied = e.socket.dropped.total()
-		all = append(all, a)
+		all = append(all, e.copyLocked())
 	}
 	t.mu.Unlock()
 	slices.SortFunc(all, func(a, b Allocation) int {
@@ -216,4 +286,21 @@ func (t *allocations) snapshot() []Allocation {
 		return a.Relay.Compare(b.Relay)
 	})
 	return all
+}
+
+func (e *entry) copyLocked() Allocation {
+	a := e.shown
+	a.Expires = e.expires
+	a.Permissions, a.Channels = len(e.permissions), len(e.channels)
+	for addr, expires := range e.permissions {
+		a.Peers = append(a.Peers, Peer{Addr: addr, Expires: expires})
+	}
+	for _, bound := range e.channels {
+		a.Bindings = append(a.Bindings, bound)
+	}
+	slices.SortFunc(a.Peers, func(x, y Peer) int { return x.Addr.Compare(y.Addr) })
+	slices.SortFunc(a.Bindings, func(x, y Binding) int { return int(x.Number) - int(y.Number) })
+	a.ToPeers, a.FromPeers = e.socket.toPeers.read(), e.socket.fromPeers.read()
+	a.Denied, a.Drops = e.socket.dropped.total(), e.socket.dropped.read()
+	return a
 }

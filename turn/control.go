@@ -182,15 +182,17 @@ func (h *control) events() pion.EventHandler {
 		},
 		OnPermissionCreated: func(_, _ net.Addr, _, _, _ string, relay net.Addr, peer net.IP) {
 			defer h.core.survive("event")
-			table.update(addrPort(relay), func(e *entry) { e.permissions[unmapped(peer)] = struct{}{} })
+			expires := h.core.now().Add(permissionLifetime)
+			table.update(addrPort(relay), func(e *entry) { e.permissions[unmapped(peer)] = expires })
 		},
 		OnPermissionDeleted: func(_, _ net.Addr, _, _, _ string, relay net.Addr, peer net.IP) {
 			defer h.core.survive("event")
 			table.update(addrPort(relay), func(e *entry) { delete(e.permissions, unmapped(peer)) })
 		},
-		OnChannelCreated: func(_, _ net.Addr, _, _, _ string, relay, _ net.Addr, number uint16) {
+		OnChannelCreated: func(_, _ net.Addr, _, _, _ string, relay, peer net.Addr, number uint16) {
 			defer h.core.survive("event")
-			table.update(addrPort(relay), func(e *entry) { e.channels[number] = struct{}{} })
+			bound := Binding{Number: number, Peer: addrPort(peer), Expires: h.core.now().Add(channelLifetime)}
+			table.update(addrPort(relay), func(e *entry) { e.channels[number] = bound })
 		},
 		OnChannelDeleted: func(_, _ net.Addr, _, _, _ string, relay, _ net.Addr, number uint16) {
 			defer h.core.survive("event")

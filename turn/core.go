@@ -74,12 +74,13 @@ func (c *core) retry(b *backoff, done <-chan struct{}) bool {
 	return b.wait(done)
 }
 
-// correct is request.correct, for a response that is about to leave.
-func (c *core) correct(r *request, p []byte) (answer []byte) {
+// correct is request.correct, for a response to a client that is about to leave.
+func (c *core) correct(r *request, key clientKey, p []byte) (answer []byte) {
 	answer = p // What leaves if correcting panics.
 	defer c.survive("answer")
-	if answer = r.correct(p, c.realm); answer == nil {
-		answer = p
+	answer = r.correct(p, c.realm)
+	if lifetime, ok := r.grant(answer); ok {
+		c.allocations.granted(key, r, lifetime, c.now())
 	}
 	return answer
 }

@@ -253,7 +253,7 @@ func TestAdmitLimitsPeersAndChannels(t *testing.T) {
 			t.Errorf("peer %d channel %#x: %q %v, want %q", i, channel, reason, ok, want)
 		}
 		if ok {
-			table.update(relay, func(e *entry) { e.permissions[peer(i)] = struct{}{} })
+			table.update(relay, func(e *entry) { e.permissions[peer(i)] = time.Time{} })
 		}
 	}
 	expect(0, 0, reasonNoAllocation)
@@ -265,7 +265,7 @@ func TestAdmitLimitsPeersAndChannels(t *testing.T) {
 	expect(3, 0, "")
 	clock.Advance(time.Second)
 	expect(10, 0x4000, "")
-	table.update(relay, func(e *entry) { e.channels[0x4000] = struct{}{} })
+	table.update(relay, func(e *entry) { e.channels[0x4000] = Binding{} })
 	expect(10, 0x4000, "")
 	expect(10, 0x4001, reasonChannels)
 	expect(11, 0, "")

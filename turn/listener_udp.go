@@ -85,7 +85,7 @@ func (l *udpListener) inspect(p []byte) (ok bool) {
 func (l *udpListener) WriteTo(p []byte, to net.Addr) (int, error) {
 	whole := len(p)
 	if isResponse(p) {
-		p = l.core.correct(&l.request, p)
+		p = l.core.correct(&l.request, clientKey{listener: l.index, client: l.from}, p)
 	}
 	if !l.core.admitReply(p, addrPort(to)) {
 		return whole, nil

@@ -3,6 +3,7 @@ package turn
 import (
 	"encoding/binary"
 	"net/netip"
+	"time"
 
 	"github.com/pion/stun/v4"
 )
@@ -134,6 +135,20 @@ func (r *request) correct(p []byte, realm string) []byte {
 		return r.signed(code.Code, carried(answer)...)
 	}
 	return p
+}
+
+// grant tells whether p is the success response to this request, and the LIFETIME in it.
+func (r *request) grant(p []byte) (lifetime time.Duration, ok bool) {
+	const success = 0x0100 // The class of a success response within the type's two bytes (RFC 8489 5).
+	if r.stage != stageVerified || !r.answered || binary.BigEndian.Uint16(p)&0x0110 != success {
+		return 0, false
+	}
+	answer := stun.New()
+	if stun.Decode(p, answer) != nil || answer.TransactionID != r.id {
+		return 0, false
+	}
+	seconds := binary.BigEndian.Uint32(head(answer, stun.AttrLifetime))
+	return time.Duration(seconds) * time.Second, true
 }
 
 // attribute sets one attribute as it is.

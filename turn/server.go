@@ -155,6 +155,18 @@ func (l *listener) close() error {
 	return l.conns.Close()
 }
 
+// Drain refuses new allocations and waits until the present ones have ended or ctx has. It returns how many are left.
+// An Allocate is answered 508 (RFC 8656 7.2: the server is out of capacity and another may serve), since 300 (Try
+// Alternate) must name another server and 486 would blame the user. Everything else goes on; Close still follows.
+func (s *Server) Drain(ctx context.Context) (left int) {
+	empty := s.core.allocations.drain()
+	select {
+	case <-empty:
+	case <-ctx.Done():
+	}
+	return s.core.allocations.count()
+}
+
 // Close ends every allocation, then every connection, then every listener, and waits for all goroutines. When ctx ends
 // first it returns its error and the rest goes on without being waited for. Later calls wait likewise.
 func (s *Server) Close(ctx context.Context) error {

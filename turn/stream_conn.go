@@ -97,7 +97,7 @@ func (c *streamConn) expire() {
 		return
 	}
 	core := c.listener.core
-	_, allocated := core.allocations.owner(clientKey{listener: c.listener.index, client: c.client})
+	_, allocated := core.allocations.owner(c.key())
 	heard := timing.Instant(c.heard.Load())
 	if !allocated && core.clock.Now().Sub(heard) >= silentLimit {
 		c.abort()
@@ -122,6 +122,8 @@ func (c *streamConn) authenticated() {
 		c.listener.gate.leave(c.client.Addr())
 	})
 }
+
+func (c *streamConn) key() clientKey { return clientKey{listener: c.listener.index, client: c.client} }
 
 // abort cuts the connection; whoever reads it then closes it.
 func (c *streamConn) abort() { c.raw.Close() }
@@ -250,7 +252,7 @@ func (c *streamConn) settle() {
 	if !c.request.pending() {
 		return
 	}
-	if p := c.listener.core.overdue(&c.request, clientKey{listener: c.listener.index, client: c.client}); p != nil {
+	if p := c.listener.core.overdue(&c.request, c.key()); p != nil {
 		_, _ = c.Conn.Write(p) // A broken connection shows in the read that follows.
 	}
 }
@@ -259,7 +261,7 @@ func (c *streamConn) settle() {
 func (c *streamConn) Write(p []byte) (int, error) {
 	whole := len(p)
 	if isResponse(p) {
-		p = c.listener.core.correct(&c.request, p)
+		p = c.listener.core.correct(&c.request, c.key(), p)
 	}
 	n, err := c.Conn.Write(p)
 	if err == nil {
