@@ -47,6 +47,9 @@ type Config struct {
 	// RelayBind is the address that relay sockets bind where it differs from the announced one (1:1 NAT). One family
 	// with RelayAddress.
 	RelayBind netip.Addr
+	// STUNServers, host:port, are asked for the outside address of RelayBind, at first and every minute; what they tell
+	// is announced in place of RelayAddress. For a 1:1 NAT of IPv4 whose address is not known or changes.
+	STUNServers []string
 	// RelayAddress6 and RelayBind6 are the same for IPv6, beside a RelayAddress of IPv4. None by default: an Allocate for
 	// the family that is not served is answered 440.
 	RelayAddress6, RelayBind6 netip.Addr
@@ -233,6 +236,14 @@ func (c Config) validateAddresses(wrong func(field, format string, args ...any))
 		wrong("turn.relay_bind", "%v and turn.relay_address %v are of different families", c.RelayBind, c.RelayAddress)
 	}
 	c.validateSecondRelay(wrong)
+	for _, server := range c.STUNServers {
+		if host, port, err := net.SplitHostPort(server); err != nil || host == "" || port == "" {
+			wrong("turn.stun_servers", "%q is not host:port", server)
+		}
+	}
+	if len(c.STUNServers) > 0 && !c.RelayBind.Is4() {
+		wrong("turn.stun_servers", "needs an IPv4 turn.relay_address")
+	}
 	for _, l := range c.listeners() {
 		host, _, err := net.SplitHostPort(l.address)
 		if err != nil {

@@ -22,6 +22,9 @@ type Server struct {
 	listeners []*listener
 	host      *hostPolicy
 	watching  *timing.Periodic // refreshes host
+	external  *external        // nil without STUN servers
+	stopping  context.Context  // ends as Close begins
+	stop      context.CancelFunc
 
 	closing *latch // told to close
 	closed  chan struct{}
@@ -53,6 +56,7 @@ func Listen(cfg Config) (*Server, error) {
 		core: newCore(cfg), realm: cfg.Realm, ttl: cfg.CredentialTTL,
 		closing: newLatch(), closed: make(chan struct{}),
 	}
+	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.host = &hostPolicy{core: s.core, cfg: cfg, gather: GatherHost}
 	if err := s.host.refresh(); err != nil {
 		return nil, fmt.Errorf("turn: %w", err)
@@ -64,6 +68,7 @@ func Listen(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.watching = s.host.watch()
+	s.findExternal(cfg)
 	for _, p := range cfg.AllowPeers {
 		cfg.Log.Warn("turn: relays may reach a special-purpose network", "allow_peers", p.String())
 	}
@@ -147,6 +152,32 @@ func (s *Server) serve() error {
 	return nil
 }
 
+// findExternal begins to ask for the outside address, if there is anybody to ask.
+func (s *Server) findExternal(cfg Config) {
+	if len(cfg.STUNServers) == 0 {
+		return
+	}
+	s.external = &external{
+		core: s.core, servers: cfg.STUNServers, end: s.core.relays.end(familyIPv4),
+		changed: func() {
+			if err := s.host.refresh(); err != nil {
+				s.core.log.Warn("turn: the list of denied peers is not refreshed", "error", err)
+			}
+		},
+	}
+	s.core.tasks.Go(func() { s.external.run(s.stopping) })
+}
+
+// External returns what STUN servers told of the outside address; false while they have told nothing or none is
+// configured.
+func (s *Server) External() (External, bool) {
+	if s.external == nil {
+		return External{}, false
+	}
+	last := s.external.last()
+	return last, last.Address.IsValid()
+}
+
 // close closes the socket and, for a stream, its connections.
 func (l *listener) close() error {
 	if l.packets != nil {
@@ -171,6 +202,7 @@ func (s *Server) Drain(ctx context.Context) (left int) {
 // first it returns its error and the rest goes on without being waited for. Later calls wait likewise.
 func (s *Server) Close(ctx context.Context) error {
 	if s.closing.close() {
+		s.stop()
 		s.watching.StopAndWait()
 		for _, l := range s.listeners {
 			if l.packets != nil {
