@@ -84,6 +84,9 @@ type allocations struct {
 	// draining refuses every reservation, empty then says that no allocation is left.
 	draining bool
 	empty    *latch
+	// made counts; toPeers and fromPeers are what ended allocations have relayed.
+	made               uint64
+	toPeers, fromPeers Traffic
 }
 
 func newAllocations(limits Limits, clock timing.Clock) *allocations {
@@ -121,6 +124,7 @@ func (t *allocations) created(key clientKey, shown Allocation, socket *relayConn
 	if old, ok := t.byClient[key]; ok {
 		t.outlived[key] = append(t.outlived[key], old)
 	}
+	t.made++
 	t.byClient[key] = e
 	t.byRelay[shown.Relay] = e
 	t.quota.confirm(key, user)
@@ -142,6 +146,9 @@ func (t *allocations) deleted(key clientKey) bool {
 	}
 	if e != nil && t.byRelay[e.shown.Relay] == e {
 		delete(t.byRelay, e.shown.Relay)
+	}
+	if e != nil {
+		t.toPeers, t.fromPeers = t.toPeers.plus(e.socket.toPeers.read()), t.fromPeers.plus(e.socket.fromPeers.read())
 	}
 	if t.draining && len(t.byRelay) == 0 {
 		t.empty.close()
@@ -165,6 +172,17 @@ func (t *allocations) count() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.byRelay)
+}
+
+// fill completes the counters with what the table knows.
+func (t *allocations) fill(s *Stats) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.Allocations, s.Created, s.Draining = len(t.byRelay), t.made, t.draining
+	s.ToPeers, s.FromPeers = t.toPeers, t.fromPeers
+	for _, e := range t.byRelay {
+		s.ToPeers, s.FromPeers = s.ToPeers.plus(e.socket.toPeers.read()), s.FromPeers.plus(e.socket.fromPeers.read())
+	}
 }
 
 // granted notes that a request of a client's was answered with success at now: pion tells of what is installed, but not

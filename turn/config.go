@@ -138,8 +138,8 @@ func (l *Limits) fields() func(yield func(*int, int) bool) {
 	}
 }
 
-// withDefaults fills what was left zero. ports is the size of the relay port range.
-func (l Limits) withDefaults(ports int) Limits {
+// WithDefaults fills what was left zero. ports is the size of the relay port range.
+func (l Limits) WithDefaults(ports int) Limits {
 	if l.Allocations == 0 {
 		l.Allocations = min(1000, max(1, ports/2))
 	}
@@ -186,7 +186,7 @@ func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	c.Limits = c.Limits.withDefaults(int(c.PortMax) - int(c.PortMin) + 1)
+	c.Limits = c.Limits.WithDefaults(int(c.PortMax) - int(c.PortMin) + 1)
 	if c.TLSConfig != nil && c.TLSConfig.MinVersion < tls.VersionTLS12 {
 		c.TLSConfig = c.TLSConfig.Clone()
 		c.TLSConfig.MinVersion = tls.VersionTLS12

@@ -240,7 +240,12 @@ func (s *Server) Addresses() []Address {
 func (s *Server) Allocations() []Allocation { return s.core.allocations.snapshot() }
 
 // Stats returns the counters.
-func (s *Server) Stats() Stats { return s.core.counters.snapshot() }
+func (s *Server) Stats() Stats {
+	stats := s.core.counters.snapshot()
+	stats.Ports = s.core.relays.ports * len(s.core.relays.ends)
+	s.core.allocations.fill(&stats)
+	return stats
+}
 
 // SetCredentials replaces the shared secrets and the static users: the first secret issues from now on, all verify.
 // Keep the previous secret in the list until its credentials are out of use: sessions made with a secret or as a user

@@ -7,6 +7,14 @@ import (
 
 // Stats are the server's counters since it began to listen.
 type Stats struct {
+	// Allocations is how many live now, Created how many were made. Ports is how many relay ports there are.
+	Allocations int
+	Created     uint64
+	Ports       int
+	// Draining says that no allocation is made any more.
+	Draining bool
+	// ToPeers and FromPeers count what all relay sockets sent and received, payload bytes only.
+	ToPeers, FromPeers Traffic
 	// FromClients and ToClients count packets on the listeners; STUN and ChannelData headers are part of the bytes.
 	FromClients, ToClients Traffic
 	// Garbage counts packets that were neither STUN nor ChannelData.
@@ -75,6 +83,8 @@ func (m *meter) add(bytes int) {
 }
 
 func (m *meter) read() Traffic { return Traffic{Packets: m.packets.Load(), Bytes: m.bytes.Load()} }
+
+func (t Traffic) plus(u Traffic) Traffic { return Traffic{t.Packets + u.Packets, t.Bytes + u.Bytes} }
 
 // tally counts by a label out of a small fixed set.
 type tally struct {
