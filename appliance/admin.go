@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"net/http"
 	"time"
 
 	"tourbillon/appliance/observe"
@@ -15,6 +16,7 @@ import (
 func (a *appliance) openAdmin() error {
 	a.admin = web.NewAdmin(web.AdminConfig{
 		Key: a.secrets.Admin, Hello: a.hello(), Now: time.Now, LoopbackOnly: a.adminLoopback(),
+		Routes: map[string]http.Handler{"GET /api/allocations": http.HandlerFunc(a.serveAllocations)},
 	})
 	var certificate *tls.Config
 	if !a.adminLoopback() {
@@ -27,7 +29,7 @@ func (a *appliance) openAdmin() error {
 		}
 	}
 	var err error
-	a.adminHTTP, err = listenHTTP("admin.listen", a.config.Admin.Listen, certificate, a.admin, a.log, a.failed)
+	a.adminHTTP, err = listenHTTP("admin.listen", a.config.Admin.Listen, certificate, a.adminHandler(), a.log, a.failed)
 	if err != nil {
 		return err
 	}
@@ -40,6 +42,19 @@ func (a *appliance) openAdmin() error {
 	}
 	a.onClose(func(context.Context) error { return removeAdminURL(a.dir, a.adminURL()) })
 	return nil
+}
+
+// adminHandler is everything on the admin listener.
+func (a *appliance) adminHandler() http.Handler {
+	metrics := observe.MetricsHandler(observe.NewMetrics(a.build, a.turn, func() (bool, time.Duration) {
+		self := a.selfCall.Status()
+		return self.State == "connected", self.RTT.Smoothed
+	}))
+	handler := a.healthHandler(metrics, a.admin)
+	if a.adminLoopback() {
+		handler = web.LoopbackHosts(handler)
+	}
+	return handler
 }
 
 func (a *appliance) adminLoopback() bool {

@@ -52,8 +52,10 @@ type appliance struct {
 	adminHTTP *httpServer
 	admin     *web.Admin
 	selfCall  *agent.SelfCall
-	sampler   *sampler
-	watchdog  *watchdog
+	// stopSelfCall ends the call to ourselves and waits for it; it may be called again.
+	stopSelfCall func()
+	sampler      *sampler
+	watchdog     *watchdog
 
 	// opened are the closers of what is open, newest last.
 	opened []func(context.Context) error
@@ -83,6 +85,7 @@ func Run(ctx context.Context, o Options) error {
 	case err = <-a.failed:
 	}
 	a.notify("STOPPING=1")
+	a.drain()
 	return errors.Join(err, a.close())
 }
 
@@ -94,7 +97,7 @@ func newServerID() string {
 
 func (a *appliance) open(ctx context.Context) error {
 	steps := []func() error{
-		a.openState, a.openClock, a.openTURN, a.openAdmin, a.openSignaling, a.openPublic, a.openSelfCall, a.openSampler, a.openWatchdog,
+		a.openState, a.openClock, a.openTURN, a.makeSelfCall, a.openAdmin, a.openSignaling, a.openPublic, a.openSelfCall, a.openSampler, a.openWatchdog,
 	}
 	for _, step := range steps {
 		if err := ctx.Err(); err != nil {
@@ -173,18 +176,26 @@ func (a *appliance) openSignaling() error {
 	return nil
 }
 
-func (a *appliance) openSelfCall() error {
+// makeSelfCall comes before the admin listener, which tells how the call stands.
+func (a *appliance) makeSelfCall() error {
 	a.selfCall = agent.NewSelfCall(agent.Config{
 		Clock: a.meter.Clock("agent.selfcall", a.clock),
 		Relay: a.selfRelay,
 		Log:   a.log,
 	})
+	return nil
+}
+
+func (a *appliance) openSelfCall() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { a.selfCall.Run(ctx) })
-	a.onClose(func(context.Context) error {
+	a.stopSelfCall = func() {
 		cancel()
 		running.Wait()
+	}
+	a.onClose(func(context.Context) error {
+		a.stopSelfCall()
 		return nil
 	})
 	return nil

@@ -33,12 +33,14 @@ var rooms = map[string][]string{
 // owners says which room alone may import a library.
 var owners = map[string][]string{
 	"github.com/pion/turn/":         {"tourbillon/turn"},
+	"github.com/pion/dtls/":         {"tourbillon/turn"},
 	"github.com/pion/webrtc/":       {"tourbillon/signaling/agent"},
 	"github.com/pion/ice/":          {"tourbillon/signaling/agent"},
 	"github.com/lxzan/gws":          {"tourbillon/signaling"},
 	"github.com/golang-jwt/":        {"tourbillon/signaling"},
 	"github.com/labstack/echo/":     {"tourbillon/signaling", "tourbillon/appliance"},
 	"github.com/coreos/go-systemd/": {"tourbillon/appliance"},
+	"github.com/prometheus/":        {"tourbillon/appliance"},
 	"go.yaml.in/yaml/":              {"tourbillon/appliance"},
 	"github.com/HdrHistogram/":      {"tourbillon/timing"},
 	"tourbillon/timing/stdtime":     {"tourbillon/timing", "tourbillon/appliance"},

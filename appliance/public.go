@@ -166,6 +166,8 @@ func (a *appliance) publicHandler() http.Handler {
 		e.Match(reads, prefix, func(c echo.Context) error { return c.Redirect(http.StatusFound, prefix+"/") })
 		e.Match(reads, prefix+"/*", echo.WrapHandler(http.StripPrefix(prefix, pages)))
 	}
+	vender := newVender(a.config.TURN.APIKeys, a.origins(), a.clock, a.vend)
+	e.Match([]string{http.MethodGet, http.MethodPost}, vendPath, vender.serve)
 	a.signaling.Register(e)
 	return e
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"tourbillon/appliance/config"
 	"tourbillon/signaling"
 	"tourbillon/signaling/agent"
 	"tourbillon/turn"
@@ -24,19 +25,56 @@ const demoRoom = "demo"
 func (a *appliance) turnConfig(certificate *tls.Config) turn.Config {
 	c := a.config.TURN
 	first, last := a.config.RelayPortRange()
-	limits := turn.Limits{}
+	limits := turnLimits(c.Limits)
 	if a.config.LimitsOff() {
 		limits = turn.LimitsOff()
 	}
-	relay, _ := netip.ParseAddr(c.RelayAddress)
-	bind, _ := netip.ParseAddr(c.RelayBind)
 	return turn.Config{
-		UDP: c.UDP, TCP: c.TCP, TLS: a.config.TURNTLS(), TLSConfig: certificate,
-		Realm: c.Realm, Secrets: [][]byte{a.secrets.TURN}, CredentialTTL: c.CredentialTTL,
-		RelayAddress: relay, RelayBind: bind, PortMin: first, PortMax: last,
+		UDP: c.UDP, TCP: c.TCP, TLS: a.config.TURNTLS(), DTLS: c.DTLS, TLSConfig: certificate,
+		Realm: c.Realm, Secrets: TURNSecrets(a.config, a.secrets), Users: turnUsers(c.Users), CredentialTTL: c.CredentialTTL,
+		RelayAddress: address(c.RelayAddress), RelayBind: address(c.RelayBind),
+		RelayAddress6: address(c.RelayAddress6), RelayBind6: address(c.RelayBind6), STUNServers: c.STUNServers,
+		PortMin: first, PortMax: last,
 		AllowPeers: prefixes(c.AllowPeers), DenyPeers: prefixes(c.DenyPeers),
 		Limits: limits, Clock: a.meter.Clock("turn.server", a.clock), Log: a.log,
 	}
+}
+
+// address is the zero value for an empty text.
+func address(text string) netip.Addr {
+	parsed, _ := netip.ParseAddr(text)
+	return parsed
+}
+
+// TURNSecrets are the shared secrets in force, the one that signs first: the configured ones, or the generated one.
+func TURNSecrets(c config.Config, generated Secrets) [][]byte {
+	if len(c.TURN.Secrets) == 0 {
+		return [][]byte{generated.TURN}
+	}
+	secrets := make([][]byte, len(c.TURN.Secrets))
+	for i, secret := range c.TURN.Secrets {
+		secrets[i] = []byte(secret)
+	}
+	return secrets
+}
+
+func turnLimits(l config.TURNLimits) turn.Limits {
+	return turn.Limits{
+		Allocations: l.Allocations, AllocationsPerUser: l.AllocationsPerUser, AllocationsPerSource: l.AllocationsPerSource,
+		PeersPerAllocation: l.PeersPerAllocation, ChannelsPerAllocation: l.ChannelsPerAllocation,
+		NewPeersPerSecond: l.NewPeersPerSecond, PacketsPerSecond: l.PacketsPerSecond, BytesPerSecond: l.BytesPerSecond,
+		ServerBytesPerSecond: l.ServerBytesPerSecond, ChallengesPerSecond: l.ChallengesPerSecond,
+		BindingsPerSecond: l.BindingsPerSecond, UnauthenticatedConns: l.UnauthenticatedConns,
+		UnauthenticatedConnsPerSource: l.UnauthenticatedConnsPerSource,
+	}
+}
+
+func turnUsers(users map[string]config.Secret) map[string]string {
+	plain := make(map[string]string, len(users))
+	for name, password := range users {
+		plain[name] = string(password)
+	}
+	return plain
 }
 
 func prefixes(texts []string) []netip.Prefix {

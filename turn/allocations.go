@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pion/stun/v4"
+
 	"tourbillon/timing"
 )
 
@@ -15,15 +17,38 @@ type Allocation struct {
 	Client, Server, Relay netip.AddrPort
 	Transport             Transport
 	// User is the user id fit to be shown: at most 256 bytes, no control characters. It is still text of a stranger.
-	User  string
-	Since time.Time
-	// Permissions and Channels count what is installed now.
+	User string
+	// Since is when it was made, Expires when it ends unless it is refreshed.
+	Since, Expires time.Time
+	// Permissions and Channels count what is installed now; Peers and Bindings list it, in order of address and number.
 	Permissions, Channels int
+	Peers                 []Peer
+	Bindings              []Binding
 	// ToPeers and FromPeers count what the relay socket sent and received, payload bytes only. Denied counts packets
-	// of both directions that the policy stopped.
+	// of both directions that were not passed on, Drops the same by reason.
 	ToPeers, FromPeers Traffic
 	Denied             uint64
+	Drops              map[string]uint64
 }
+
+// Peer is an address that an allocation has a permission for, until Expires unless it is refreshed.
+type Peer struct {
+	Addr    netip.Addr
+	Expires time.Time
+}
+
+// Binding is a channel of an allocation, until Expires unless it is refreshed.
+type Binding struct {
+	Number  uint16
+	Peer    netip.AddrPort
+	Expires time.Time
+}
+
+// Lifetimes that pion gives, which are the RFC's (RFC 8656 9.2 and 12).
+const (
+	permissionLifetime = 5 * time.Minute
+	channelLifetime    = 10 * time.Minute
+)
 
 // clientKey names a client on one listener: the part of the 5-tuple (RFC 8656 3.2) that varies there.
 type clientKey struct {
@@ -34,10 +59,12 @@ type clientKey struct {
 // entry is the table's record of one allocation.
 type entry struct {
 	key         clientKey
+	user        string     // the raw user id
 	shown       Allocation // what does not change, and no counts
 	socket      *relayConn
-	permissions map[netip.Addr]struct{}
-	channels    map[uint16]struct{}
+	expires     time.Time
+	permissions map[netip.Addr]time.Time // when each expires, as channels
+	channels    map[uint16]Binding
 	newPeers    bucket
 }
 
@@ -54,6 +81,12 @@ type allocations struct {
 	// outlived holds entries whose client already has a new allocation while pion's event of the old one's end is
 	// still to come; pion names the client in that event and not the relay.
 	outlived map[clientKey][]*entry
+	// draining refuses every reservation, empty then says that no allocation is left.
+	draining bool
+	empty    *latch
+	// made counts; toPeers and fromPeers are what ended allocations have relayed.
+	made               uint64
+	toPeers, fromPeers Traffic
 }
 
 func newAllocations(limits Limits, clock timing.Clock) *allocations {
@@ -62,14 +95,18 @@ func newAllocations(limits Limits, clock timing.Clock) *allocations {
 		byClient: make(map[clientKey]*entry),
 		byRelay:  make(map[netip.AddrPort]*entry),
 		outlived: make(map[clientKey][]*entry),
+		empty:    newLatch(),
 	}
 }
 
-// reserve asks the quota for one more allocation.
-func (t *allocations) reserve(key clientKey, user string) bool {
+// reserve asks the quota for one more allocation. It says what stands against it; nothing, if empty.
+func (t *allocations) reserve(key clientKey, user string) Reason {
 	now := t.clock.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.draining {
+		return reasonDraining
+	}
 	return t.quota.reserve(key, user, now)
 }
 
@@ -78,15 +115,16 @@ func (t *allocations) created(key clientKey, shown Allocation, socket *relayConn
 	user := shown.User
 	shown.User = printable(user)
 	e := &entry{
-		key: key, shown: shown, socket: socket,
-		permissions: make(map[netip.Addr]struct{}),
-		channels:    make(map[uint16]struct{}),
+		key: key, user: user, shown: shown, socket: socket,
+		permissions: make(map[netip.Addr]time.Time),
+		channels:    make(map[uint16]Binding),
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if old, ok := t.byClient[key]; ok {
 		t.outlived[key] = append(t.outlived[key], old)
 	}
+	t.made++
 	t.byClient[key] = e
 	t.byRelay[shown.Relay] = e
 	t.quota.confirm(key, user)
@@ -109,7 +147,90 @@ func (t *allocations) deleted(key clientKey) bool {
 	if e != nil && t.byRelay[e.shown.Relay] == e {
 		delete(t.byRelay, e.shown.Relay)
 	}
+	if e != nil {
+		up, down := e.socket.traffic()
+		t.toPeers, t.fromPeers = t.toPeers.plus(up), t.fromPeers.plus(down)
+	}
+	if t.draining && len(t.byRelay) == 0 {
+		t.empty.close()
+	}
 	return e != nil
+}
+
+// drain refuses every allocation from now on. The returned channel closes when none is left.
+func (t *allocations) drain() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.draining = true
+	if len(t.byRelay) == 0 {
+		t.empty.close()
+	}
+	return t.empty.done
+}
+
+// count is how many allocations live.
+func (t *allocations) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.byRelay)
+}
+
+// fill completes the counters with what the table knows.
+func (t *allocations) fill(s *Stats) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.Allocations, s.Created, s.Draining = len(t.byRelay), t.made, t.draining
+	s.ToPeers, s.FromPeers = t.toPeers, t.fromPeers
+	for _, e := range t.byRelay {
+		up, down := e.socket.traffic()
+		s.ToPeers, s.FromPeers = s.ToPeers.plus(up), s.FromPeers.plus(down)
+	}
+}
+
+// granted notes that a request of a client's was answered with success at now: pion tells of what is installed, but not
+// of what is refreshed. lifetime is the allocation's, for Allocate and Refresh.
+func (t *allocations) granted(key clientKey, r *request, lifetime time.Duration, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e, ok := t.byClient[key]
+	if !ok {
+		return
+	}
+	switch r.method {
+	case stun.MethodAllocate, stun.MethodRefresh:
+		e.expires = now.Add(lifetime)
+	case stun.MethodCreatePermission, stun.MethodChannelBind:
+		for _, peer := range r.peers {
+			if _, ok := e.permissions[peer]; ok {
+				e.permissions[peer] = now.Add(permissionLifetime)
+			}
+		}
+		if bound, ok := e.channels[r.channel]; ok {
+			bound.Expires = now.Add(channelLifetime)
+			e.channels[r.channel] = bound
+		}
+	}
+}
+
+// owner returns the user id of a client's allocation.
+func (t *allocations) owner(key clientKey) (user string, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e, ok := t.byClient[key]
+	if !ok {
+		return "", false
+	}
+	return e.user, true
+}
+
+// family is the address family of a client's relay, 0 for none.
+func (t *allocations) family(key clientKey) byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e, ok := t.byClient[key]; ok {
+		return familyOfAddr(e.shown.Relay.Addr())
+	}
+	return 0
 }
 
 // update changes the entry of a relay address, if there is one.
@@ -127,11 +248,12 @@ const (
 	reasonPermissions  Reason = "permission-limit"
 	reasonChannels     Reason = "channel-limit"
 	reasonNewPeers     Reason = "new-peer-rate"
+	reasonTCPRelay     Reason = "tcp-relay"
 )
 
-// admit holds a permission or channel against the allocation's limits. channel is the number that a ChannelBind asks
-// for and 0 for CreatePermission. A refresh of what is installed always passes.
-func (t *allocations) admit(key clientKey, peer netip.Addr, channel uint16) (Reason, bool) {
+// admit holds a request for permissions or a channel against the allocation's limits, all its peers or none. channel is
+// the number that a ChannelBind asks for and 0 for CreatePermission. A refresh of what is installed always passes.
+func (t *allocations) admit(key clientKey, peers []netip.Addr, channel uint16) (Reason, bool) {
 	now := t.clock.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -140,21 +262,33 @@ func (t *allocations) admit(key clientKey, peer netip.Addr, channel uint16) (Rea
 		return reasonNoAllocation, false
 	}
 	if _, bound := e.channels[channel]; channel != 0 && !bound &&
-		reached(len(e.channels), t.limits.ChannelsPerAllocation) {
+		reaches(len(e.channels), t.limits.ChannelsPerAllocation) {
 		return reasonChannels, false
 	}
-	if _, known := e.permissions[peer]; known {
-		return "", true
-	}
-	if reached(len(e.permissions), t.limits.PeersPerAllocation) {
+	fresh := e.unknown(peers)
+	if fresh > 0 && reaches(len(e.permissions)+fresh-1, t.limits.PeersPerAllocation) {
 		return reasonPermissions, false
 	}
+	newPeers := e.newPeers
 	if rate := t.limits.NewPeersPerSecond; rate != Unlimited {
-		if e.newPeers, ok = e.newPeers.take(now, float64(rate), float64(2*rate)); !ok {
-			return reasonNewPeers, false
+		for range fresh {
+			if newPeers, ok = newPeers.take(now, float64(rate), float64(2*rate)); !ok {
+				return reasonNewPeers, false
+			}
 		}
 	}
+	e.newPeers = newPeers
 	return "", true
+}
+
+// unknown counts the peers, each once, that have no permission yet.
+func (e *entry) unknown(peers []netip.Addr) (fresh int) {
+	for i, peer := range peers {
+		if _, known := e.permissions[peer]; !known && !slices.Contains(peers[:i], peer) {
+			fresh++
+		}
+	}
+	return fresh
 }
 
 // snapshot copies the table, oldest allocation first.
@@ -162,11 +296,7 @@ func (t *allocations) snapshot() []Allocation {
 	t.mu.Lock()
 	all := make([]Allocation, 0, len(t.byClient))
 	for _, e := range t.byClient {
-		a := e.shown
-		a.Permissions, a.Channels = len(e.permissions), len(e.channels)
-		a.ToPeers, a.FromPeers = e.socket.fast.traffic(e.socket.toPeers.read(), e.socket.fromPeers.read())
-		a.Denied = e.socket.denied.Load()
-		all = append(all, a)
+		all = append(all, e.copyLocked())
 	}
 	t.mu.Unlock()
 	slices.SortFunc(all, func(a, b Allocation) int {
@@ -176,4 +306,22 @@ func (t *allocations) snapshot() []Allocation {
 		return a.Relay.Compare(b.Relay)
 	})
 	return all
+}
+
+func (e *entry) copyLocked() Allocation {
+	a := e.shown
+	a.Expires = e.expires
+	a.Permissions, a.Channels = len(e.permissions), len(e.channels)
+	for addr, expires := range e.permissions {
+		a.Peers = append(a.Peers, Peer{Addr: addr, Expires: expires})
+	}
+	for _, bound := range e.channels {
+		a.Bindings = append(a.Bindings, bound)
+	}
+	slices.SortFunc(a.Peers, func(x, y Peer) int { return x.Addr.Compare(y.Addr) })
+	slices.SortFunc(a.Bindings, func(x, y Binding) int { return int(x.Number) - int(y.Number) })
+	a.ToPeers, a.FromPeers = e.socket.traffic()
+	a.Denied, a.Drops = e.socket.dropped.total(), e.socket.dropped.read()
+	e.socket.fast.addDrops(a.Drops, &a.Denied)
+	return a
 }

@@ -22,8 +22,13 @@ type backoff struct {
 // wait pauses before the next try and reports false when done was closed meanwhile.
 func (b *backoff) wait(done <-chan struct{}) bool {
 	b.next = min(max(2*b.next, backoffFirst), backoffMost)
+	return pause(b.clock, b.next, done)
+}
+
+// pause waits and reports false when done was closed meanwhile.
+func pause(clock timing.Clock, d time.Duration, done <-chan struct{}) bool {
 	elapsed := make(chan struct{})
-	timer := b.clock.AfterFunc(b.next, func() { close(elapsed) })
+	timer := clock.AfterFunc(d, func() { close(elapsed) })
 	defer timer.Stop()
 	select {
 	case <-elapsed:

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"tourbillon/timing"
@@ -26,15 +27,18 @@ const maxRealmBytes = 12
 
 // Config is everything a [Server] is told. The zero value of a field is its documented default.
 type Config struct {
-	// UDP, TCP and TLS are the addresses to listen on, host:port with an IP address or nothing as host.
-	UDP, TCP, TLS []string
-	// TLSConfig holds the certificate for TLS. Versions below 1.2 are raised to 1.2.
+	// UDP, TCP, TLS and DTLS are the addresses to listen on, host:port with an IP address or nothing as host.
+	UDP, TCP, TLS, DTLS []string
+	// TLSConfig holds the certificate for TLS and DTLS. Versions below 1.2 are raised to 1.2.
 	TLSConfig *tls.Config
 
 	// Realm is the authentication realm, at most 12 bytes. Default "tourbillon".
 	Realm string
 	// Secrets are the shared secrets: the first issues credentials, all verify them. At least one.
 	Secrets [][]byte
+	// Users are static users with their passwords, beside the shared secrets; their allocations count by the name. A name
+	// here outranks what it would say as a dated name.
+	Users map[string]string
 	// CredentialTTL is how long an issued credential allocates. Default 300 s.
 	CredentialTTL time.Duration
 
@@ -43,6 +47,12 @@ type Config struct {
 	// RelayBind is the address that relay sockets bind where it differs from the announced one (1:1 NAT). One family
 	// with RelayAddress.
 	RelayBind netip.Addr
+	// STUNServers, host:port, are asked for the outside address of RelayBind, at first and every minute; what they tell
+	// is announced in place of RelayAddress. For a 1:1 NAT of IPv4 whose address is not known or changes.
+	STUNServers []string
+	// RelayAddress6 and RelayBind6 are the same for IPv6, beside a RelayAddress of IPv4. None by default: an Allocate for
+	// the family that is not served is answered 440.
+	RelayAddress6, RelayBind6 netip.Addr
 	// PortMin and PortMax bound the relay ports, both inclusive. Default 49152 to 65535.
 	PortMin, PortMax uint16
 
@@ -92,6 +102,14 @@ type Limits struct {
 	UnauthenticatedConns int
 	// UnauthenticatedConnsPerSource is the same for one source. Default 20.
 	UnauthenticatedConnsPerSource int
+	// PacketsPerSecond bounds the packets that one allocation relays, each way; a quarter of a second's worth may come at
+	// once, as with the next two. Default 10,000.
+	PacketsPerSecond int
+	// BytesPerSecond bounds the payload bytes that one allocation relays, each way. Default 6,250,000 (50 Mb/s).
+	BytesPerSecond int
+	// ServerBytesPerSecond bounds the payload bytes that all allocations together relay, both ways. Default
+	// 125,000,000 (1 Gb/s).
+	ServerBytesPerSecond int
 }
 
 // LimitsOff returns limits that limit nothing. It is for benchmarks on loopback.
@@ -115,12 +133,15 @@ func (l *Limits) fields() func(yield func(*int, int) bool) {
 			yield(&l.ChallengesPerSecond, 10) &&
 			yield(&l.BindingsPerSecond, 20) &&
 			yield(&l.UnauthenticatedConns, 1000) &&
-			yield(&l.UnauthenticatedConnsPerSource, 20)
+			yield(&l.UnauthenticatedConnsPerSource, 20) &&
+			yield(&l.PacketsPerSecond, 10_000) &&
+			yield(&l.BytesPerSecond, 50_000_000/8) &&
+			yield(&l.ServerBytesPerSecond, 1_000_000_000/8)
 	}
 }
 
-// withDefaults fills what was left zero. ports is the size of the relay port range.
-func (l Limits) withDefaults(ports int) Limits {
+// WithDefaults fills what was left zero. ports is the size of the relay port range.
+func (l Limits) WithDefaults(ports int) Limits {
 	if l.Allocations == 0 {
 		l.Allocations = min(1000, max(1, ports/2))
 	}
@@ -148,6 +169,10 @@ func (c Config) withDefaults() Config {
 		c.RelayBind = c.RelayAddress
 	}
 	c.RelayBind = c.RelayBind.Unmap()
+	c.RelayAddress6 = c.RelayAddress6.Unmap()
+	if !c.RelayBind6.IsValid() {
+		c.RelayBind6 = c.RelayAddress6
+	}
 	if c.PortMin == 0 {
 		c.PortMin = DefaultPortMin
 	}
@@ -163,7 +188,7 @@ func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	c.Limits = c.Limits.withDefaults(int(c.PortMax) - int(c.PortMin) + 1)
+	c.Limits = c.Limits.WithDefaults(int(c.PortMax) - int(c.PortMin) + 1)
 	if c.TLSConfig != nil && c.TLSConfig.MinVersion < tls.VersionTLS12 {
 		c.TLSConfig = c.TLSConfig.Clone()
 		c.TLSConfig.MinVersion = tls.VersionTLS12
@@ -177,11 +202,13 @@ func (c Config) validate() error {
 	wrong := func(field, format string, args ...any) {
 		problems = append(problems, &ConfigError{Field: field, Problem: fmt.Sprintf(format, args...)})
 	}
-	if len(c.UDP)+len(c.TCP)+len(c.TLS) == 0 {
-		wrong("turn.udp", "no listen address in turn.udp, turn.tcp or turn.tls")
+	if len(c.listeners()) == 0 {
+		wrong("turn.udp", "no listen address in turn.udp, turn.tcp, turn.tls or turn.dtls")
 	}
-	if len(c.TLS) > 0 && c.TLSConfig == nil {
-		wrong("turn.tls", "needs a certificate")
+	for _, secured := range []listenAddress{{TLS, strings.Join(c.TLS, "")}, {DTLS, strings.Join(c.DTLS, "")}} {
+		if secured.address != "" && c.TLSConfig == nil {
+			wrong(secured.transport.field(), "needs a certificate")
+		}
 	}
 	if len(c.Realm) > maxRealmBytes {
 		wrong("turn.realm", "%q has %d bytes; at most %d, since it is sent in answer to every unauthenticated request",
@@ -194,9 +221,7 @@ func (c Config) validate() error {
 		wrong("turn.port_min", "%d is above turn.port_max %d", c.PortMin, c.PortMax)
 	}
 	c.validateAddresses(wrong)
-	if err := validateSecrets(c.Secrets); err != nil {
-		problems = append(problems, err)
-	}
+	problems = append(problems, validateSecrets(c.Secrets), validateUsers(c.Users))
 	for field := range c.Limits.fields() {
 		if *field < Unlimited {
 			wrong("turn.limits", "%d is neither a limit nor %d for none", *field, Unlimited)
@@ -211,6 +236,15 @@ func (c Config) validateAddresses(wrong func(field, format string, args ...any))
 	}
 	if c.RelayAddress.Is4() != c.RelayBind.Is4() {
 		wrong("turn.relay_bind", "%v and turn.relay_address %v are of different families", c.RelayBind, c.RelayAddress)
+	}
+	c.validateSecondRelay(wrong)
+	for _, server := range c.STUNServers {
+		if host, port, err := net.SplitHostPort(server); err != nil || host == "" || port == "" {
+			wrong("turn.stun_servers", "%q is not host:port", server)
+		}
+	}
+	if len(c.STUNServers) > 0 && !c.RelayBind.Is4() {
+		wrong("turn.stun_servers", "needs an IPv4 turn.relay_address")
 	}
 	for _, l := range c.listeners() {
 		host, _, err := net.SplitHostPort(l.address)
@@ -230,6 +264,28 @@ func (c Config) validateAddresses(wrong func(field, format string, args ...any))
 			wrong("turn.deny_peers", "an invalid prefix")
 		}
 	}
+}
+
+func (c Config) validateSecondRelay(wrong func(field, format string, args ...any)) {
+	second := c.RelayAddress6
+	switch {
+	case !second.IsValid() && !c.RelayBind6.IsValid():
+	case !second.Is6() || second.IsUnspecified() || second.IsMulticast():
+		wrong("turn.relay_address6", "%v is no IPv6 address that peers reach", second)
+	case !c.RelayBind6.Is6():
+		wrong("turn.relay_bind6", "%v is no IPv6 address", c.RelayBind6)
+	case c.RelayAddress.Is6():
+		wrong("turn.relay_address6", "turn.relay_address %v is of IPv6 already", c.RelayAddress)
+	}
+}
+
+// relayAddresses lists what relays are announced at, that of IPv4 first.
+func (c Config) relayAddresses() []relayAddress {
+	all := []relayAddress{{c.RelayAddress, c.RelayBind}}
+	if c.RelayAddress6.IsValid() {
+		all = append(all, relayAddress{c.RelayAddress6, c.RelayBind6})
+	}
+	return all
 }
 
 // validateAllowed refuses a prefix that could never take effect, so that an operator does not believe it does.
@@ -259,6 +315,16 @@ func validateSecrets(secrets [][]byte) error {
 	return nil
 }
 
+func validateUsers(users map[string]string) error {
+	for name, password := range users {
+		if name == "" || len(name) > maxUsernameBytes || password == "" {
+			problem := fmt.Sprintf("%q needs a name of 1 to %d bytes and a password", printable(name), maxUsernameBytes)
+			return &ConfigError{Field: "turn.users", Problem: problem}
+		}
+	}
+	return nil
+}
+
 // Transport is how a client reaches the server.
 type Transport string
 
@@ -267,13 +333,15 @@ const (
 	UDP Transport = "udp"
 	TCP Transport = "tcp"
 	TLS Transport = "tls"
+	// DTLS is DTLS 1.2 over UDP.
+	DTLS Transport = "dtls"
 )
 
 func (t Transport) field() string { return "turn." + string(t) }
 
 // network is the name that package net knows the transport by.
 func (t Transport) network() string {
-	if t == UDP {
+	if t == UDP || t == DTLS {
 		return "udp"
 	}
 	return "tcp"
@@ -296,6 +364,9 @@ func (c Config) listeners() []listenAddress {
 	}
 	for _, a := range c.TLS {
 		all = append(all, listenAddress{TLS, a})
+	}
+	for _, a := range c.DTLS {
+		all = append(all, listenAddress{DTLS, a})
 	}
 	return all
 }

@@ -17,13 +17,17 @@ type core struct {
 	now    func() time.Time
 	log    *slog.Logger
 	limits Limits
+	realm  string
 
-	ring        atomic.Pointer[keyring] // replaced whole by SetSecrets
+	ring        atomic.Pointer[keyring] // replaced whole by SetCredentials
 	allocations *allocations
 	relays      *relays
-	policy      *Policy
+	policy      atomic.Pointer[Policy] // replaced whole by hostPolicy
 	gate        *gate
 	plane       *relay.Plane // nil where packets go through pion
+	// dtlsGate is apart from gate, since anybody can fill it from addresses that are not theirs.
+	dtlsGate  *gate
+	bandwidth ceiling // of all relays together
 
 	challenges, bindings *throttle
 	throttleLog          logGate
@@ -36,16 +40,19 @@ type core struct {
 	tasks sync.WaitGroup
 }
 
-func newCore(cfg Config, policy *Policy) *core {
+func newCore(cfg Config) *core {
 	c := &core{
-		clock: cfg.Clock, now: cfg.Now, log: cfg.Log, limits: cfg.Limits, policy: policy,
+		clock: cfg.Clock, now: cfg.Now, log: cfg.Log, limits: cfg.Limits, realm: cfg.Realm,
 		allocations: newAllocations(cfg.Limits, cfg.Clock),
 		gate:        newGate(cfg.Limits),
+		dtlsGate:    newGate(cfg.Limits),
+		bandwidth:   newCeiling(cfg.Limits.ServerBytesPerSecond),
 		challenges:  newThrottle(cfg.Limits.ChallengesPerSecond),
 		bindings:    newThrottle(cfg.Limits.BindingsPerSecond),
 	}
-	c.ring.Store(newKeyring(cfg.Realm, cfg.Secrets))
-	c.relays = newRelays(c, cfg, policy)
+	c.ring.Store(newKeyring(cfg.Realm, cfg.Secrets, cfg.Users))
+	c.relays = newRelays(c, cfg)
+	c.policy.Store(NewPolicy(c.relays.addresses(), cfg.MuxPorts, cfg.AllowPeers, cfg.DenyPeers, nil))
 	return c
 }
 
@@ -67,6 +74,24 @@ func (c *core) retry(b *backoff, done <-chan struct{}) bool {
 		c.log.Warn("turn: socket error, retrying", "suppressed", suppressed)
 	}
 	return b.wait(done)
+}
+
+// correct is request.correct, for a response to a client that is about to leave.
+func (c *core) correct(r *request, key clientKey, p []byte) (answer []byte) {
+	answer = p // What leaves if correcting panics.
+	defer c.survive("answer")
+	answer = r.correct(p, c.realm)
+	if lifetime, ok := r.grant(answer); ok {
+		c.allocations.granted(key, r, lifetime, c.now())
+	}
+	return answer
+}
+
+// overdue is request.overdue, for a request of a client's that pion has left in silence.
+func (c *core) overdue(r *request, key clientKey) (answer []byte) {
+	defer c.survive("answer")
+	owner, taken := c.allocations.owner(key)
+	return r.overdue(owner, taken)
 }
 
 // admitReply tells whether a packet to a client may leave. Only what a spoofed source could have asked for is limited

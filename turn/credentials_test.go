@@ -82,7 +82,7 @@ func FuzzParseUsername(f *testing.F) {
 func TestIssuedCredentialVerifies(t *testing.T) {
 	now := time.Unix(1735412345, 0)
 	issuer := NewIssuer([]byte("s"), DefaultTTL)
-	ring := newKeyring("tourbillon", [][]byte{[]byte("s")})
+	ring := newKeyring("tourbillon", [][]byte{[]byte("s")}, nil)
 	for user, want := range map[string]string{
 		"alice":                  "alice",
 		"@u:example.com":         "@u:example.com",
@@ -120,11 +120,11 @@ func TestIssuedCredentialVerifies(t *testing.T) {
 
 func TestKeyringMatchesAnySecret(t *testing.T) {
 	secrets := [][]byte{[]byte("new"), []byte("old"), []byte("older")}
-	ring := newKeyring("tourbillon", secrets)
+	ring := newKeyring("tourbillon", secrets, nil)
 	for i, secret := range secrets {
 		name := "17:alice"
 		packet := stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodRefresh, stun.ClassRequest),
-			stun.NewUsername(name), stun.NewRealm("tourbillon"),
+			stun.NewUsername(name), stun.NewRealm("tourbillon"), stun.NewNonce("n"),
 			stun.MessageIntegrity(longTermKey(name, "tourbillon", password(secret, name)))).Raw
 		note := noteRequest(packet, ring)
 		if note.secret != i || note.username != name || note.method != stun.MethodRefresh {

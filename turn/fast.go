@@ -31,7 +31,11 @@ type fastPath struct {
 // attach gives the relay its client.
 func (f *fastPath) attach(client netip.AddrPort, at *relay.Listener) {
 	if f.relay != nil && at != nil {
-		f.relay.Attach(relay.Client{Listener: at, Addr: client})
+		limits := f.relays.core.limits
+		f.relay.Attach(relay.Client{
+			Listener: at, Addr: client,
+			PacketsPerSecond: max(0, limits.PacketsPerSecond), BytesPerSecond: max(0, limits.BytesPerSecond),
+		})
 	}
 }
 
@@ -119,11 +123,13 @@ func (f *fastPath) install(peer netip.AddrPort) {
 		return
 	}
 	flow := relay.Flow{Peer: f.relays.inward(peer), Announced: peer, Channel: channel}
-	if !f.relays.policy.Judge(peer, func(netip.AddrPort) bool { return false }).Allowed {
-		if !f.relays.policy.Judge(peer, func(netip.AddrPort) bool { return true }).Allowed {
+	policy := f.relays.core.policy.Load()
+	if !policy.Judge(peer, func(netip.AddrPort) bool { return false }).Allowed {
+		end := f.relays.end(familyOfAddr(peer.Addr()))
+		if end == nil || !policy.Judge(peer, func(netip.AddrPort) bool { return true }).Allowed {
 			return // Its packets are denied and counted one by one.
 		}
-		flow.WhileLive, flow.LivePort = true, peer.Port()
+		flow.WhileLive, flow.LivePort, flow.LiveSet = true, peer.Port(), end.set
 	}
 	if f.flows == nil {
 		f.flows = make(map[netip.AddrPort]struct{})
@@ -139,17 +145,45 @@ func (f *fastPath) drop(peer netip.AddrPort) {
 	}
 }
 
-// traffic adds what the loops relayed.
-func (f *fastPath) traffic(toPeers, fromPeers Traffic) (Traffic, Traffic) {
+// traffic is what the loops relayed.
+func (f *fastPath) traffic() (toPeers, fromPeers Traffic) {
 	if f.relay == nil {
 		return toPeers, fromPeers
 	}
 	up, down, _ := f.relay.Traffic()
-	return toPeers.plus(up), fromPeers.plus(down)
+	return Traffic(up), Traffic(down)
 }
 
-func (t Traffic) plus(other relay.Traffic) Traffic {
-	return Traffic{Packets: t.Packets + other.Packets, Bytes: t.Bytes + other.Bytes}
+// addDrops adds what the loops dropped, by reason and in total.
+func (f *fastPath) addDrops(reasons map[string]uint64, total *uint64) {
+	if f.relay == nil {
+		return
+	}
+	_, _, d := f.relay.Traffic()
+	for reason, n := range map[Reason]uint64{reasonPacketRate: d.PacketRate, reasonBandwidth: d.Bandwidth, reasonServer: d.Server} {
+		if n > 0 {
+			reasons[string(reason)] += n
+			*total += n
+		}
+	}
+}
+
+// awaitEnd waits until the loop has let go of the socket.
+func (f *fastPath) awaitEnd() {
+	if f.relay != nil {
+		<-f.relay.Ended()
+	}
+}
+
+// invalidate drops every cached verdict of every relay, since the policy has changed.
+func (r *relays) invalidate() {
+	for _, end := range r.ends {
+		for i := range end.live {
+			if c := end.live[i].Load(); c != nil {
+				c.fast.invalidate()
+			}
+		}
+	}
 }
 
 // relaysAt makes the relay sockets of one listener: on the loop that its clients come to, where it has one.
@@ -164,7 +198,7 @@ func (c *core) openPlane(cfg Config) {
 		return
 	}
 	bindings := max(0, cfg.Limits.BindingsPerSecond)
-	o := relay.Options{BindingsPerSecond: bindings}
+	o := relay.Options{BindingsPerSecond: bindings, BytesPerSecond: max(0, cfg.Limits.ServerBytesPerSecond)}
 	o.Loops, _ = strconv.Atoi(os.Getenv("TB_LOOPS"))
 	w, _ := strconv.Atoi(os.Getenv("TB_MINWAIT"))
 	o.MinWait = time.Duration(w) * time.Microsecond
@@ -178,21 +212,32 @@ func (c *core) openPlane(cfg Config) {
 		c.log.Info("turn: " + note)
 	}
 	c.plane = plane
+	for _, end := range c.relays.ends {
+		end.plane = plane
+	}
 }
 
-// listenPackets binds an address: on every loop, or for pion alone where there are none.
-func (c *core) listenPackets(network, address string) ([]net.PacketConn, error) {
+// bindUDP binds an address on every loop, or for pion alone where there are none.
+func (s *Server) bindUDP(address string) (bound []*listener, err error) {
+	add := func(socket net.PacketConn) {
+		bound = append(bound, &listener{
+			transport: UDP, addr: addrPort(socket.LocalAddr()), packets: newUDPListener(s.core, socket),
+		})
+	}
 	at, ok := listenAddr(address)
-	if c.plane == nil || !ok {
-		socket, err := net.ListenPacket(network, address)
-		return []net.PacketConn{socket}, err
+	if s.core.plane == nil || !ok {
+		socket, err := net.ListenPacket(familyOf("udp", address), address)
+		if err != nil {
+			return nil, err
+		}
+		add(socket)
+		return bound, nil
 	}
-	listeners, err := c.plane.Listen(at)
-	sockets := make([]net.PacketConn, 0, len(listeners))
+	listeners, err := s.core.plane.Listen(at)
 	for _, l := range listeners {
-		sockets = append(sockets, l)
+		add(l)
 	}
-	return sockets, err
+	return bound, err
 }
 
 // listenAddr reads a validated listen address. No host is every address of both families, as in package net.
@@ -218,9 +263,16 @@ func (c *core) planeStats(s Stats) Stats {
 		return s
 	}
 	n := c.plane.Counters()
-	s.FromClients = s.FromClients.plus(relay.Traffic{Packets: n.FromClients, Bytes: n.FromClientBytes})
-	s.ToClients = s.ToClients.plus(relay.Traffic{Packets: n.ToClients, Bytes: n.ToClientBytes})
+	s.FromClients = s.FromClients.plus(Traffic{Packets: n.FromClients, Bytes: n.FromClientBytes})
+	s.ToClients = s.ToClients.plus(Traffic{Packets: n.ToClients, Bytes: n.ToClientBytes})
 	s.Garbage += n.Garbage
 	s.ThrottledBindings += n.ThrottledBindings
+	for reason, dropped := range map[Reason]uint64{
+		reasonPacketRate: n.Drops.PacketRate, reasonBandwidth: n.Drops.Bandwidth, reasonServer: n.Drops.Server,
+	} {
+		if dropped > 0 {
+			s.DeniedPackets[string(reason)] += dropped
+		}
+	}
 	return s
 }

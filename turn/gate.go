@@ -31,7 +31,7 @@ func (g *gate) enter(source netip.Addr) bool {
 	group := sourceGroup(source)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if reached(g.count, g.total) || reached(g.sources[group], g.perSource) {
+	if reaches(g.count, g.total) || reaches(g.sources[group], g.perSource) {
 		return false
 	}
 	g.count++

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/dtls/v3"
 	"github.com/pion/logging"
 	"github.com/pion/stun/v4"
 	pion "github.com/pion/turn/v5"
@@ -130,6 +131,16 @@ func dial(t *testing.T, server *turn.Server, transport turn.Transport, trust *tl
 			t.Fatal(err)
 		}
 		packets = pion.NewSTUNConn(conn)
+	case turn.DTLS:
+		conn, err := dtls.DialWithOptions("udp4", net.UDPAddrFromAddrPort(addressOf(t, server, turn.DTLS)),
+			dtls.WithRootCAs(trust.RootCAs), dtls.WithServerName("127.0.0.1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		packets = pion.NewSTUNConn(conn)
 	case turn.TLS:
 		conn, err := tls.Dial("tcp", at, trust)
 		if err != nil {
@@ -173,7 +184,7 @@ func issued(user string, now time.Time) (username, password string) {
 // rawClient speaks STUN by hand over UDP, to send what a well-behaved client does not.
 type rawClient struct {
 	t                  *testing.T
-	conn               *net.UDPConn
+	conn               net.Conn
 	username, password string
 	nonce              stun.Nonce
 }

@@ -6,14 +6,16 @@ import (
 	"time"
 )
 
-// ICEServers returns what a client puts into its ICE configuration: a URL for each bound listener (RFC 7064, RFC 7065)
+// ICEServers returns what a client puts into its ICE configuration: a URL for each bound listener but DTLS (RFC 7064, RFC 7065)
 // and a fresh credential for user. host replaces the bound address where it is not empty; a wildcard listener without
 // a host is named by the relay address. IPv6 literals come in brackets.
 func (s *Server) ICEServers(user string, now time.Time, host string) (
 	urls []string, username, credential string, ttl time.Duration,
 ) {
-	for _, l := range s.listeners {
-		urls = append(urls, s.urls(l, host)...)
+	for i, l := range s.listeners {
+		if i == 0 || l.addr != s.listeners[i-1].addr || l.transport != s.listeners[i-1].transport { // One for all loops.
+			urls = append(urls, s.urls(l, host)...)
+		}
 	}
 	issued := NewIssuer(s.core.ring.Load().secrets[0], s.ttl).Issue(user, now)
 	return urls, issued.Username, issued.Password, issued.TTL
@@ -23,7 +25,7 @@ func (s *Server) urls(l *listener, host string) []string {
 	if host == "" {
 		addr := l.addr.Addr()
 		if addr.IsUnspecified() {
-			addr = s.core.relays.announce
+			addr = s.core.relays.addresses()[0]
 		}
 		host = addr.String()
 	}
@@ -33,7 +35,8 @@ func (s *Server) urls(l *listener, host string) []string {
 		return []string{"stun:" + at, "turn:" + at + "?transport=udp"}
 	case TCP:
 		return []string{"turn:" + at + "?transport=tcp"}
-	default:
+	case TLS:
 		return []string{"turns:" + at + "?transport=tcp"}
 	}
+	return nil // No browser speaks DTLS to a TURN server.
 }

@@ -14,6 +14,10 @@ const (
 	magicCookie        = 0x2112A442 // RFC 8489 5
 )
 
+// isChannel tells whether a number may name a channel: RFC 5766 11 has 0x4000 to 0x7FFF. RFC 8656 12 narrows them to
+// 0x4FFF so that other protocols can share the port; none does here, and clients of the older RFC use them all.
+func isChannel(number uint16) bool { return number >= 0x4000 && number < 0x8000 }
+
 // kind is what a packet from a client is, by its first bytes.
 type kind uint8
 
@@ -24,8 +28,7 @@ const (
 )
 
 // classify sorts a datagram without decoding it: STUN needs the magic cookie and whole attributes (RFC 8489 6.3.1),
-// ChannelData a number that RFC 5766 11 knows and its length. RFC 8656 12 narrows the numbers to 0x4FFF so that other
-// protocols can share the port; none does here, and clients of the older RFC use them all.
+// ChannelData a channel number and its length.
 func classify(p []byte) kind {
 	if len(p) < channelHeaderBytes {
 		return kindGarbage
@@ -37,44 +40,12 @@ func classify(p []byte) kind {
 		if whole && binary.BigEndian.Uint32(p[4:]) == magicCookie {
 			return kindSTUN
 		}
-	case p[0] >= 0x40 && p[0] < 0x80:
+	case isChannel(binary.BigEndian.Uint16(p)):
 		if len(p) >= channelHeaderBytes+body {
 			return kindChannelData
 		}
 	}
 	return kindGarbage
-}
-
-// request is what a wrapper notes about the STUN request that pion handles next, because pion's callbacks do not say.
-type request struct {
-	method   stun.Method
-	username string
-	secret   int // index of the secret that MESSAGE-INTEGRITY verifies with
-	channel  uint16
-}
-
-// noteRequest reads a request that carries MESSAGE-INTEGRITY; all others have no note. The packet is copied, since
-// verifying writes into the message's header.
-func noteRequest(packet []byte, ring *keyring) request {
-	var class stun.MessageType
-	class.ReadValue(binary.BigEndian.Uint16(packet))
-	if class.Class != stun.ClassRequest || class.Method == stun.MethodBinding {
-		return request{}
-	}
-	msg := stun.New()
-	if stun.Decode(packet, msg) != nil || !msg.Contains(stun.AttrMessageIntegrity) {
-		return request{}
-	}
-	var username stun.Username
-	if username.GetFrom(msg) != nil {
-		return request{}
-	}
-	note := request{method: msg.Type.Method, username: username.String()}
-	note.secret = ring.match(msg, note.username)
-	if number, err := msg.Get(stun.AttrChannelNumber); err == nil && len(number) >= 2 {
-		note.channel = binary.BigEndian.Uint16(number)
-	}
-	return note
 }
 
 // reply is what a packet to a client is, as far as it may have been asked for by a spoofed source.

@@ -18,16 +18,21 @@ const (
 	authIntegrity authFailure = "integrity"
 )
 
-// keyring verifies credentials against every secret in force. It is immutable: rotation replaces the whole ring.
+// keyring verifies credentials against every secret in force and the static users. It is immutable: rotation replaces
+// the whole ring.
 type keyring struct {
 	realm   string
 	secrets [][]byte
+	users   map[string][]byte // long-term keys by user name
 }
 
-func newKeyring(realm string, secrets [][]byte) *keyring {
-	ring := &keyring{realm: realm}
+func newKeyring(realm string, secrets [][]byte, users map[string]string) *keyring {
+	ring := &keyring{realm: realm, users: make(map[string][]byte, len(users))}
 	for _, secret := range secrets {
 		ring.secrets = append(ring.secrets, slices.Clone(secret))
+	}
+	for name, password := range users {
+		ring.users[name] = longTermKey(name, realm, password)
 	}
 	return ring
 }
@@ -35,7 +40,7 @@ func newKeyring(realm string, secrets [][]byte) *keyring {
 // match returns the index of the secret under which the message's MESSAGE-INTEGRITY verifies, 0 where none does: the
 // check that counts is pion's, with the key that this index picks. With a single secret there is nothing to find out.
 func (k *keyring) match(msg *stun.Message, username string) int {
-	if len(k.secrets) < 2 || len(username) > maxUsernameBytes {
+	if _, static := k.users[username]; static || len(k.secrets) < 2 || len(username) > maxUsernameBytes {
 		return 0
 	}
 	for i := range k.secrets {
@@ -46,8 +51,11 @@ func (k *keyring) match(msg *stun.Message, username string) int {
 	return 0
 }
 
-// key returns the long-term key of a user name under one secret.
+// key returns the long-term key of a user name: a static user's own, or that of the password under one secret.
 func (k *keyring) key(secret int, username string) []byte {
+	if key, static := k.users[username]; static {
+		return key
+	}
 	if secret >= len(k.secrets) { // The ring was replaced by a shorter one since match.
 		secret = 0
 	}
@@ -59,6 +67,9 @@ func (k *keyring) key(secret int, username string) []byte {
 func (k *keyring) judge(username, realm string, method stun.Method, now time.Time) (Username, authFailure) {
 	if realm != k.realm {
 		return Username{}, authRealm
+	}
+	if _, static := k.users[username]; static {
+		return Username{User: username}, authOK
 	}
 	name, err := ParseUsername(username)
 	if err != nil {

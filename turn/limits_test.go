@@ -124,9 +124,9 @@ func TestClassify(t *testing.T) {
 func FuzzInspect(f *testing.F) {
 	f.Add(stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw)
 	f.Add(stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodRefresh, stun.ClassRequest),
-		stun.NewUsername("17:a"), stun.NewRealm("t"), stun.MessageIntegrity("key")).Raw)
+		stun.NewUsername("17:a"), stun.NewRealm("t"), stun.NewNonce("n"), stun.MessageIntegrity("key")).Raw)
 	f.Add([]byte{0x40, 0, 0, 0})
-	ring := newKeyring("t", [][]byte{[]byte("a"), []byte("b")})
+	ring := newKeyring("t", [][]byte{[]byte("a"), []byte("b")}, nil)
 	f.Fuzz(func(t *testing.T, p []byte) {
 		before := string(p)
 		classifyReply(p)
@@ -149,21 +149,21 @@ func TestQuota(t *testing.T) {
 	for _, row := range []struct {
 		name  string
 		steps []string // user@address, in order
-		want  string   // the last step: y or n
+		want  Reason   // of the last step
 	}{
-		{"user full", []string{"a@192.0.2.1", "a@192.0.2.2", "a@192.0.2.3"}, "n"},
-		{"other user", []string{"a@192.0.2.1", "a@192.0.2.2", "b@192.0.2.3"}, "y"},
-		{"source full", []string{"a@192.0.2.1", "b@192.0.2.1", "c@192.0.2.1", "d@192.0.2.1"}, "n"},
-		{"source is a /64", []string{"a@2001:db8::1", "b@2001:db8::2", "c@2001:db8::3", "d@2001:db8::4"}, "n"},
-		{"all full", []string{"a@192.0.2.1", "b@192.0.2.2", "c@192.0.2.3", "d@192.0.2.4", "e@192.0.2.5"}, "n"},
+		{"user full", []string{"a@192.0.2.1", "a@192.0.2.2", "a@192.0.2.3"}, reasonUserQuota},
+		{"other user", []string{"a@192.0.2.1", "a@192.0.2.2", "b@192.0.2.3"}, ""},
+		{"source full", []string{"a@192.0.2.1", "b@192.0.2.1", "c@192.0.2.1", "d@192.0.2.1"}, reasonSourceQuota},
+		{"source is a /64", []string{"a@2001:db8::1", "b@2001:db8::2", "c@2001:db8::3", "d@2001:db8::4"}, reasonSourceQuota},
+		{"all full", []string{"a@192.0.2.1", "b@192.0.2.2", "c@192.0.2.3", "d@192.0.2.4", "e@192.0.2.5"}, reasonTotalQuota},
 	} {
-		q, got := newQuota(limits), ""
+		q, got := newQuota(limits), Reason("")
 		for i, step := range row.steps {
 			user, addr, _ := strings.Cut(step, "@")
-			got = map[bool]string{true: "y", false: "n"}[q.reserve(client(i, addr), user, now)]
+			got = q.reserve(client(i, addr), user, now)
 		}
 		if got != row.want {
-			t.Errorf("%s: %s, want %s", row.name, got, row.want)
+			t.Errorf("%s: %q, want %q", row.name, got, row.want)
 		}
 	}
 }
@@ -171,28 +171,29 @@ func TestQuota(t *testing.T) {
 func TestQuotaReservations(t *testing.T) {
 	q := newQuota(Limits{AllocationsPerUser: 1, AllocationsPerSource: 9, Allocations: 9})
 	now := timing.Instant(time.Hour)
+	granted := func(key clientKey, at timing.Instant) bool { return q.reserve(key, "a", at) == "" }
 	one, two := client(1, "192.0.2.1"), client(2, "192.0.2.1")
-	if !q.reserve(one, "a", now) || !q.reserve(one, "a", now) {
+	if !granted(one, now) || !granted(one, now) {
 		t.Fatal("a repeated request does not replace its own reservation")
 	}
-	if q.reserve(two, "a", now.Add(reservationLife-1)) {
+	if granted(two, now.Add(reservationLife-1)) {
 		t.Fatal("a reservation does not count")
 	}
-	if !q.reserve(two, "a", now.Add(reservationLife)) {
+	if !granted(two, now.Add(reservationLife)) {
 		t.Fatal("a lapsed reservation still counts")
 	}
 	q.confirm(two, "a")
-	if q.reserve(one, "a", now.Add(time.Hour)) {
+	if granted(one, now.Add(time.Hour)) {
 		t.Fatal("an allocation lapsed like a reservation")
 	}
 	q.release(two)
 	q.release(two)
-	if !q.reserve(one, "a", now.Add(time.Hour)) {
+	if !granted(one, now.Add(time.Hour)) {
 		t.Fatal("a released allocation still counts")
 	}
 	unlimited := newQuota(LimitsOff())
 	for i := range 2000 {
-		if !unlimited.reserve(client(i, "192.0.2.1"), "a", now) {
+		if unlimited.reserve(client(i, "192.0.2.1"), "a", now) != "" {
 			t.Fatal("no limit refuses")
 		}
 	}
@@ -247,12 +248,12 @@ func TestAdmitLimitsPeersAndChannels(t *testing.T) {
 	peer := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{8, 8, 8, byte(i)}) }
 	expect := func(i int, channel uint16, want Reason) {
 		t.Helper()
-		reason, ok := table.admit(key, peer(i), channel)
+		reason, ok := table.admit(key, []netip.Addr{peer(i)}, channel)
 		if reason != want || ok != (want == "") {
 			t.Errorf("peer %d channel %#x: %q %v, want %q", i, channel, reason, ok, want)
 		}
 		if ok {
-			table.update(relay, func(e *entry) { e.permissions[peer(i)] = struct{}{} })
+			table.update(relay, func(e *entry) { e.permissions[peer(i)] = time.Time{} })
 		}
 	}
 	expect(0, 0, reasonNoAllocation)
@@ -264,7 +265,7 @@ func TestAdmitLimitsPeersAndChannels(t *testing.T) {
 	expect(3, 0, "")
 	clock.Advance(time.Second)
 	expect(10, 0x4000, "")
-	table.update(relay, func(e *entry) { e.channels[0x4000] = struct{}{} })
+	table.update(relay, func(e *entry) { e.channels[0x4000] = Binding{} })
 	expect(10, 0x4000, "")
 	expect(10, 0x4001, reasonChannels)
 	expect(11, 0, "")
@@ -284,7 +285,7 @@ func TestAllocationOutlivedBySuccessor(t *testing.T) {
 	if got := table.snapshot(); len(got) != 1 || got[0].Relay != second {
 		t.Fatalf("after the late event: %+v", got)
 	}
-	if table.reserve(client(2, "192.0.2.1"), "a") {
+	if table.reserve(client(2, "192.0.2.1"), "a") == "" {
 		t.Error("the late event gave back the quota of the live allocation")
 	}
 	table.deleted(key)

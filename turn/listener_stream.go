@@ -1,28 +1,41 @@
 package turn
 
 import (
-	"crypto/tls"
+	"context"
 	"errors"
 	"net"
 	"net/netip"
 	"sync"
 )
 
-// streamListener accepts TCP or TLS connections and hands pion finished ones: counted, with the handshake done.
+// securedConn is a TLS or DTLS connection.
+type securedConn interface {
+	net.Conn
+	HandshakeContext(ctx context.Context) error
+}
+
+// secureLayer puts TLS or DTLS on a connection, whose handshake follows.
+type secureLayer func(raw net.Conn) (securedConn, error)
+
+// streamListener accepts TCP, TLS or DTLS connections and hands pion finished ones: counted, with the handshake done.
 type streamListener struct {
 	core   *core
 	socket net.Listener
-	tls    *tls.Config // nil for plain TCP
-	ready  chan *streamConn
-	ended  *latch
+	gate   *gate
+	secure secureLayer // nil for plain TCP
+	// datagrams says that each read of a connection is a whole packet: DTLS.
+	datagrams bool
+	index     int // the listener's in clientKey
+	ready     chan *streamConn
+	ended     *latch
 
 	mu    sync.Mutex // guards conns
 	conns map[netip.AddrPort]*streamConn
 }
 
-func newStreamListener(c *core, socket net.Listener, config *tls.Config) *streamListener {
+func newStreamListener(c *core, socket net.Listener, gate *gate, secure secureLayer) *streamListener {
 	return &streamListener{
-		core: c, socket: socket, tls: config,
+		core: c, socket: socket, gate: gate, secure: secure,
 		ready: make(chan *streamConn), ended: newLatch(),
 		conns: make(map[netip.AddrPort]*streamConn),
 	}
@@ -49,7 +62,7 @@ func (l *streamListener) run() {
 // admit takes a new connection in, or closes it when too many have not authenticated.
 func (l *streamListener) admit(raw net.Conn) {
 	client := addrPort(raw.RemoteAddr())
-	if !l.core.gate.enter(client.Addr()) {
+	if !l.gate.enter(client.Addr()) {
 		l.core.counters.refusedConns.Add(1)
 		raw.Close()
 		return
@@ -135,11 +148,11 @@ func (l *streamListener) forget(c *streamConn) {
 }
 
 // note is called by the goroutine that reads the client's connection.
-func (l *streamListener) note(client netip.AddrPort) request {
+func (l *streamListener) note(client netip.AddrPort) *request {
 	if c := l.conn(client); c != nil {
-		return c.request
+		return &c.request
 	}
-	return request{}
+	return &request{}
 }
 
 func (l *streamListener) authenticated(client netip.AddrPort) {

@@ -18,8 +18,12 @@ type udpListener struct {
 	// draining is told by quiesce, quiet by pion's reading goroutine in answer.
 	draining, quiet *latch
 
-	// request is the note on the packet that pion handles now. pion's reading goroutine owns it.
+	// index is the listener's in clientKey.
+	index int
+	// request is the note on the packet that pion handles now, from the client at from. pion's reading goroutine owns
+	// both.
 	request   request
+	from      netip.AddrPort
 	readEnded sync.Once
 }
 
@@ -32,6 +36,7 @@ func newUDPListener(c *core, socket net.PacketConn) *udpListener {
 // the listener and all its allocations on any error.
 func (l *udpListener) ReadFrom(p []byte) (int, net.Addr, error) {
 	retry := backoff{clock: l.core.clock}
+	l.settle()
 	for {
 		draining := l.draining.closed()
 		if draining {
@@ -48,6 +53,9 @@ func (l *udpListener) ReadFrom(p []byte) (int, net.Addr, error) {
 		if err == nil {
 			retry.reset()
 			if udp, ok := from.(*net.UDPAddr); ok && l.inspect(p[:n]) {
+				if l.request.username != "" {
+					l.from = addrPort(udp)
+				}
 				return n, udp, nil
 			}
 			continue
@@ -75,17 +83,32 @@ func (l *udpListener) inspect(p []byte) (ok bool) {
 
 // WriteTo sends a packet to a client, or drops it in silence when its source has had its share of replies.
 func (l *udpListener) WriteTo(p []byte, to net.Addr) (int, error) {
+	whole := len(p)
+	if isResponse(p) {
+		p = l.core.correct(&l.request, clientKey{listener: l.index, client: l.from}, p)
+	}
 	if !l.core.admitReply(p, addrPort(to)) {
-		return len(p), nil
+		return whole, nil
 	}
 	n, err := l.socket.WriteTo(p, to)
 	if err == nil {
 		l.core.counters.toClients.add(n)
+		n = whole
 	}
 	return n, err
 }
 
-func (l *udpListener) note(netip.AddrPort) request { return l.request }
+// settle answers the request that pion has just left in silence, if it did.
+func (l *udpListener) settle() {
+	if !l.request.pending() {
+		return
+	}
+	if p := l.core.overdue(&l.request, clientKey{listener: l.index, client: l.from}); p != nil {
+		_, _ = l.socket.WriteTo(p, net.UDPAddrFromAddrPort(l.from)) // Lost like any datagram.
+	}
+}
+
+func (l *udpListener) note(netip.AddrPort) *request { return &l.request }
 
 // authenticated has nothing to do: a datagram socket holds nothing for strangers.
 func (l *udpListener) authenticated(netip.AddrPort) {}

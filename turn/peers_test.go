@@ -59,7 +59,7 @@ func TestDeniedPeersGetNoPermission(t *testing.T) {
 			}
 			number := binary.BigEndian.AppendUint16(nil, uint16(0x4000+i))
 			bind := c.request(stun.MethodChannelBind, attr(stun.AttrChannelNumber, append(number, 0, 0)...), at)
-			if code := errorCode(t, bind); code != 401 && code != 443 {
+			if code := errorCode(t, bind); code != 403 && code != 443 {
 				t.Errorf("channel to %v on %s answered %d", peer, loopback, code)
 			}
 		}

@@ -46,17 +46,20 @@ type Policy struct {
 	allow, deny []netip.Prefix
 	// own holds what belongs to this host and its network's plumbing; nothing lifts it.
 	own map[netip.Addr]struct{}
-	// relay is the announced relay address, mux our own ICE sockets: the two exceptions, by address and port.
-	relay netip.Addr
-	mux   map[netip.AddrPort]struct{}
+	// relays are the announced relay addresses, mux our own ICE sockets: the two exceptions, by address and port.
+	relays []netip.Addr
+	mux    map[netip.AddrPort]struct{}
 }
 
-// NewPolicy returns the policy of a relay announced at relay. own lists the host's dynamic denials; see [HostAddrs].
-func NewPolicy(relay netip.Addr, mux []netip.AddrPort, allow, deny []netip.Prefix, own []netip.Addr) *Policy {
+// NewPolicy returns the policy of a server whose relays are announced at the given addresses. own lists the host's
+// dynamic denials; see [HostAddrs].
+func NewPolicy(relays []netip.Addr, mux []netip.AddrPort, allow, deny []netip.Prefix, own []netip.Addr) *Policy {
 	p := &Policy{
-		relay: relay.Unmap(),
-		own:   make(map[netip.Addr]struct{}, len(own)),
-		mux:   make(map[netip.AddrPort]struct{}, len(mux)),
+		own: make(map[netip.Addr]struct{}, len(own)),
+		mux: make(map[netip.AddrPort]struct{}, len(mux)),
+	}
+	for _, relay := range relays {
+		p.relays = append(p.relays, relay.Unmap())
 	}
 	for _, prefix := range allow {
 		p.allow = append(p.allow, canonicalPrefix(prefix))
@@ -87,7 +90,7 @@ func (p *Policy) Judge(peer netip.AddrPort, live func(netip.AddrPort) bool) Verd
 	if _, ok := p.mux[peer]; ok {
 		return Verdict{Allowed: true, Reason: ReasonMux}
 	}
-	if peer.Addr() == p.relay && live(peer) {
+	if slices.Contains(p.relays, peer.Addr()) && live(peer) {
 		return Verdict{Allowed: true, Reason: ReasonLiveRelay}
 	}
 	if peer.Port() < 1024 && peer.Port() != 443 {
@@ -103,7 +106,7 @@ func (p *Policy) JudgeIP(addr netip.Addr) Verdict {
 		return Verdict{Reason: ReasonInvalid}
 	}
 	literal, _ := canonical(addr)
-	if literal == p.relay {
+	if slices.Contains(p.relays, literal) {
 		return Verdict{Allowed: true, Reason: ReasonLiveRelay}
 	}
 	for mux := range p.mux {

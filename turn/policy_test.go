@@ -19,7 +19,7 @@ func testPolicy() *Policy {
 		netip.MustParseAddr("2001:4860::1"), // an IPv6 interface
 	}
 	mux := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:40000")}
-	return NewPolicy(netip.MustParseAddr("8.8.4.4"), mux, nil, nil, own)
+	return NewPolicy([]netip.Addr{netip.MustParseAddr("8.8.4.4")}, mux, nil, nil, own)
 }
 
 func TestJudgeAddresses(t *testing.T) {
@@ -114,7 +114,7 @@ func TestAllowAndDenyLists(t *testing.T) {
 		{everything, nil, "224.0.0.1 ff02::1 255.255.255.255", ReasonMulticast},
 		{everything, nil, "2001::1 2002:808:808::1", ReasonTunnel},
 	} {
-		policy := NewPolicy(netip.MustParseAddr("8.8.4.4"), nil, row.allow, row.deny, own)
+		policy := NewPolicy([]netip.Addr{netip.MustParseAddr("8.8.4.4")}, nil, row.allow, row.deny, own)
 		for text := range strings.FieldsSeq(row.addrs) {
 			if got := policy.Judge(netip.AddrPortFrom(netip.MustParseAddr(text), 5000), nobody); got.Reason != row.want {
 				t.Errorf("allow %v deny %v: %s: %+v, want %s", row.allow, row.deny, text, got, row.want)
@@ -145,7 +145,7 @@ func encodeAll(v4 [4]byte) map[string]netip.Addr {
 func TestEncodingsMeetTheSameFate(t *testing.T) {
 	everything := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 	for _, policy := range []*Policy{
-		testPolicy(), NewPolicy(netip.MustParseAddr("8.8.4.4"), nil, everything, nil, nil),
+		testPolicy(), NewPolicy([]netip.Addr{netip.MustParseAddr("8.8.4.4")}, nil, everything, nil, nil),
 	} {
 		for text := range strings.FieldsSeq("127.0.0.1 127.9.9.9 0.0.0.0 169.254.169.254 168.63.129.16 224.0.0.1 255.255.255.255") {
 			for name, addr := range encodeAll(netip.MustParseAddr(text).As4()) {

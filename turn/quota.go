@@ -38,20 +38,33 @@ func newQuota(l Limits) *quota {
 	}
 }
 
-// reserve admits one Allocate, until confirm, release or its lapse. A repeated Allocate of one client replaces its
-// reservation.
-func (q *quota) reserve(key clientKey, user string, now timing.Instant) bool {
+// Reasons for refusing an allocation.
+const (
+	reasonUserQuota   Reason = "user-quota"
+	reasonSourceQuota Reason = "source-quota"
+	reasonTotalQuota  Reason = "total-quota"
+	reasonDraining    Reason = "draining"
+)
+
+// reserve admits one Allocate, until confirm, release or its lapse, or says which quota is reached. A repeated Allocate
+// of one client replaces its reservation.
+func (q *quota) reserve(key clientKey, user string, now timing.Instant) (reached Reason) {
 	q.reclaim(now)
 	if _, ok := q.pending[key]; ok {
 		q.release(key)
 	}
 	h := holding{user: user, source: sourceGroup(key.client.Addr())}
-	if reached(len(q.held), q.total) || reached(q.users[user], q.perUser) || reached(q.sources[h.source], q.perSource) {
-		return false
+	switch {
+	case reaches(len(q.held), q.total):
+		return reasonTotalQuota
+	case reaches(q.users[user], q.perUser):
+		return reasonUserQuota
+	case reaches(q.sources[h.source], q.perSource):
+		return reasonSourceQuota
 	}
 	q.hold(key, h)
 	q.pending[key] = now.Add(reservationLife)
-	return true
+	return ""
 }
 
 // confirm turns a reservation into an allocation. An allocation whose reservation has lapsed is counted all the same:
@@ -93,7 +106,7 @@ func (q *quota) reclaim(now timing.Instant) {
 	}
 }
 
-func reached(count, limit int) bool { return limit != Unlimited && count >= limit }
+func reaches(count, limit int) bool { return limit != Unlimited && count >= limit }
 
 // decrement removes keys that reach zero, so that the maps hold live users and sources only.
 func decrement[K comparable](counts map[K]int, key K) {

@@ -36,17 +36,18 @@ func (s *Server) Ready(ctx context.Context) error {
 
 	// The past wakes the read when ctx ends.
 	defer context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })()
-	if err := exchange(conn, s.core.clock); err != nil {
+	if _, err := exchange(conn, s.core.clock); err != nil {
 		return fmt.Errorf("turn: probe %v: %w", target, errors.Join(err, ctx.Err()))
 	}
 	return nil
 }
 
-// exchange repeats a Binding request until its response arrives or reading fails.
-func exchange(conn net.Conn, clock timing.Clock) error {
-	ask, err := stun.Build(stun.TransactionID, stun.BindingRequest)
+// exchange repeats a Binding request until its response arrives, which it returns, or reading fails.
+func exchange(conn net.Conn, clock timing.Clock) ([]byte, error) {
+	// An attribute makes the request pass through the loop and pion, and not be answered by the loop alone.
+	ask, err := stun.Build(stun.TransactionID, stun.BindingRequest, stun.NewSoftware("ready"))
 	if err != nil {
-		return fmt.Errorf("build a Binding request: %w", err)
+		return nil, fmt.Errorf("build a Binding request: %w", err)
 	}
 	send := func(timing.Tick) { _, _ = conn.Write(ask.Raw) } // A lost request is one that is repeated.
 	send(timing.Tick{})
@@ -56,11 +57,11 @@ func exchange(conn net.Conn, clock timing.Clock) error {
 	for {
 		n, err := conn.Read(answer)
 		if errors.Is(err, net.ErrClosed) || isTimeout(err) {
-			return fmt.Errorf("no answer to a Binding request: %w", err)
+			return nil, fmt.Errorf("no answer to a Binding request: %w", err)
 		}
 		const id = 8 // The transaction id begins here (RFC 8489 5).
 		if err == nil && n >= stunHeaderBytes && bytes.Equal(answer[id:stunHeaderBytes], ask.TransactionID[:]) {
-			return nil
+			return answer[:n], nil
 		}
 	}
 }

@@ -29,25 +29,25 @@ var (
 
 // relays makes the relay sockets and knows which are live. It is pion's RelayAddressGenerator.
 type relays struct {
-	core           *core
-	announce, bind netip.Addr
-	first          uint16
-	ports          int
-	policy         *Policy
+	core  *core
+	first uint16
+	ports int
+	// ends has one entry for each address family with a relay address. It does not change.
+	ends []*relayEnd
 
-	mu     sync.RWMutex // guards what follows
-	live   map[uint16]*relayConn
+	mu     sync.Mutex // guards closed, and orders a socket's entry against the close
 	closed bool
 }
 
 var _ pion.RelayAddressGenerator = (*relays)(nil)
 
-func newRelays(c *core, cfg Config, policy *Policy) *relays {
-	return &relays{
-		core: c, announce: cfg.RelayAddress, bind: cfg.RelayBind,
-		first: cfg.PortMin, ports: int(cfg.PortMax) - int(cfg.PortMin) + 1,
-		policy: policy, live: make(map[uint16]*relayConn),
+func newRelays(c *core, cfg Config) *relays {
+	r := &relays{core: c, first: cfg.PortMin, ports: int(cfg.PortMax) - int(cfg.PortMin) + 1}
+	for i, a := range cfg.relayAddresses() {
+		r.ends = append(r.ends, newRelayEnd(a, r.first, r.ports))
+		r.ends[i].set = i
 	}
+	return r
 }
 
 // Validate implements [pion.RelayAddressGenerator]; the configuration was validated by then.
@@ -64,11 +64,12 @@ func (r *relays) AllocatePacketConn(conf pion.AllocateListenerConfig) (net.Packe
 
 // AllocatePacketConn makes an allocation's socket on the listener's loop; see [relays.AllocatePacketConn].
 func (r relaysAt) AllocatePacketConn(conf pion.AllocateListenerConfig) (net.PacketConn, net.Addr, error) {
-	if conf.Network != relayNetwork(r.bind) {
-		return nil, nil, errRelayFamily
-	}
 	if conf.UserID == "" {
 		return evenPortProbe{}, &net.UDPAddr{Port: evenPortSign}, nil
+	}
+	end := r.end(familyOfNetwork(conf.Network))
+	if end == nil {
+		return nil, nil, errRelayFamily
 	}
 	if conf.RequestedPort%2 != 0 {
 		return nil, nil, errNoReservation
@@ -82,9 +83,9 @@ func (r relaysAt) AllocatePacketConn(conf pion.AllocateListenerConfig) (net.Pack
 		if even && port%2 != 0 {
 			continue
 		}
-		conn, err := r.open(conf.Network, port, r.listener)
+		conn, err := r.open(end, port, r.listener)
 		if err == nil {
-			return conn, net.UDPAddrFromAddrPort(netip.AddrPortFrom(r.announce, port)), nil
+			return conn, net.UDPAddrFromAddrPort(netip.AddrPortFrom(end.announced(), port)), nil
 		}
 		if !errors.Is(err, syscall.EADDRINUSE) { // Another port will not help.
 			return nil, nil, err
@@ -110,13 +111,6 @@ func (r *relays) AllocateListener(pion.AllocateListenerConfig) (net.Listener, ne
 // AllocateConn refuses RFC 6062: pion would dial the peer, without a timeout, in the loop that serves every client.
 func (r *relays) AllocateConn(pion.AllocateConnConfig) (net.Conn, error) { return nil, errNoTCPRelay }
 
-func relayNetwork(addr netip.Addr) string {
-	if addr.Is4() {
-		return "udp4"
-	}
-	return "udp6"
-}
-
 // randomPort is unpredictable, so that a stranger cannot aim at a relay that is yet to come.
 func (r *relays) randomPort() (uint16, error) {
 	n, err := rand.Int(rand.Reader, big.NewInt(int64(r.ports)))
@@ -126,18 +120,17 @@ func (r *relays) randomPort() (uint16, error) {
 	return r.first + uint16(n.Int64()), nil
 }
 
-// open binds one port. The socket is opened outside the lock and entered in the live set before anybody knows of it.
-func (r *relays) open(network string, port uint16, at *relay.Listener) (*relayConn, error) {
-	socket, err := r.bindRelay(network, netip.AddrPortFrom(r.bind, port), at)
+// open binds one port. The socket is opened outside the lock and entered among the live before anybody knows of it.
+func (r *relays) open(end *relayEnd, port uint16, at *relay.Listener) (*relayConn, error) {
+	socket, err := bindRelay(end.network, netip.AddrPortFrom(end.bind, port), at)
 	if err != nil {
 		return nil, fmt.Errorf("bind relay port %d: %w", port, err)
 	}
-	conn := newRelayConn(r, socket, port)
+	conn := newRelayConn(r, socket, end, port)
 	r.mu.Lock()
 	closed := r.closed
 	if !closed {
-		r.live[port] = conn
-		r.announceLive(port, true)
+		end.enter(conn)
 		r.core.tasks.Add(1) // Until its read loop ends.
 	}
 	r.mu.Unlock()
@@ -149,74 +142,81 @@ func (r *relays) open(network string, port uint16, at *relay.Listener) (*relayCo
 }
 
 // bindRelay binds a relay's socket, on the listener's loop where it has one.
-func (r *relays) bindRelay(network string, at netip.AddrPort, l *relay.Listener) (net.PacketConn, error) {
+func bindRelay(network string, at netip.AddrPort, l *relay.Listener) (net.PacketConn, error) {
 	if l == nil {
 		return net.ListenUDP(network, net.UDPAddrFromAddrPort(at))
 	}
 	return l.OpenRelay(at)
 }
 
-// announceLive tells the data plane. The caller holds r.mu.
-func (r *relays) announceLive(port uint16, live bool) {
-	if r.core.plane != nil {
-		r.core.plane.Live(0, port, live)
+// end returns what serves a family, nil where nothing does.
+func (r *relays) end(family byte) *relayEnd {
+	for _, e := range r.ends {
+		if e.family == family {
+			return e
+		}
 	}
+	return nil
 }
 
-// isLive tells whether an address and port is the relay of a live allocation.
-func (r *relays) isLive(peer netip.AddrPort) bool {
-	if peer.Addr() != r.announce {
-		return false
-	}
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	_, ok := r.live[peer.Port()]
-	return ok
-}
+func (r *relays) serves(family byte) bool { return r.end(family) != nil }
 
 // socket returns the live relay socket of an announced address, nil where there is none.
 func (r *relays) socket(relay netip.AddrPort) *relayConn {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.live[relay.Port()]
+	if end := r.end(familyOfAddr(relay.Addr())); end != nil {
+		return end.conn(relay.Port())
+	}
+	return nil
 }
 
-func (r *relays) forget(c *relayConn) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.live[c.port] == c {
-		delete(r.live, c.port)
-		r.announceLive(c.port, false)
-	}
+// isLive tells whether an address and port is the relay of a live allocation. It takes no lock.
+func (r *relays) isLive(peer netip.AddrPort) bool {
+	end := r.end(familyOfAddr(peer.Addr()))
+	return end != nil && peer.Addr() == end.announced() && end.conn(peer.Port()) != nil
 }
 
 // close ends every relay and refuses new ones. pion deletes an allocation when its socket ends.
 func (r *relays) close() {
 	r.mu.Lock()
 	r.closed = true
-	open := make([]*relayConn, 0, len(r.live))
-	for _, c := range r.live {
-		open = append(open, c)
-	}
 	r.mu.Unlock()
-	for _, c := range open {
-		c.abort()
+	for _, end := range r.ends {
+		for i := range end.live {
+			if c := end.live[i].Load(); c != nil {
+				c.abort()
+			}
+		}
 	}
 }
 
 // inward and outward translate between the announced and the bound address of a relay of ours (1:1 NAT), since many
 // networks do not send a packet for their own outside address back in. Other addresses pass as they are.
 func (r *relays) inward(peer netip.AddrPort) netip.AddrPort {
-	if peer.Addr() == r.announce && !r.bind.IsUnspecified() {
-		return netip.AddrPortFrom(r.bind, peer.Port())
+	for _, end := range r.ends {
+		if peer.Addr() == end.announced() && !end.bind.IsUnspecified() {
+			return netip.AddrPortFrom(end.bind, peer.Port())
+		}
 	}
 	return peer
 }
 
 func (r *relays) outward(peer netip.AddrPort) netip.AddrPort {
-	announced := netip.AddrPortFrom(r.announce, peer.Port())
-	if r.bind != r.announce && peer.Addr() == r.bind && r.isLive(announced) {
-		return announced
+	for _, end := range r.ends {
+		if peer.Addr() != end.bind {
+			continue
+		}
+		if announced := end.announced(); announced != end.bind && end.conn(peer.Port()) != nil {
+			return netip.AddrPortFrom(announced, peer.Port())
+		}
 	}
 	return peer
+}
+
+// addresses lists the announced addresses, that of IPv4 first.
+func (r *relays) addresses() []netip.Addr {
+	all := make([]netip.Addr, 0, len(r.ends))
+	for _, end := range r.ends {
+		all = append(all, end.announced())
+	}
+	return all
 }

@@ -17,11 +17,14 @@ import (
 type relayConn struct {
 	relays *relays
 	socket net.PacketConn
+	home   *relayEnd
 	port   uint16
 	fast   fastPath
 
 	toPeers, fromPeers meter
-	denied             atomic.Uint64
+	// out and in are the ceilings towards peers and from them.
+	out, in *flow
+	dropped drops
 
 	ended *latch
 	// deletedByPion says who ended the socket. It is written before ended closes.
@@ -29,11 +32,13 @@ type relayConn struct {
 	readEnded     sync.Once
 }
 
-func newRelayConn(r *relays, socket net.PacketConn, port uint16) *relayConn {
-	c := &relayConn{relays: r, socket: socket, port: port, ended: newLatch()}
-	c.fast.relays = r
-	c.fast.relay, _ = socket.(*relay.Relay)
-	return c
+func newRelayConn(r *relays, socket net.PacketConn, home *relayEnd, port uint16) *relayConn {
+	c := r.core
+	relaying, _ := socket.(*relay.Relay)
+	return &relayConn{
+		relays: r, socket: socket, home: home, port: port, ended: newLatch(), fast: fastPath{relays: r, relay: relaying},
+		out: newFlow(c.limits, &c.bandwidth), in: newFlow(c.limits, &c.bandwidth),
+	}
 }
 
 // ReadFrom returns the next packet from an admitted peer, whose address is always a *net.UDPAddr (any other judges as
@@ -60,9 +65,7 @@ func (c *relayConn) ReadFrom(p []byte) (int, net.Addr, error) {
 }
 
 func (c *relayConn) endRead() error {
-	if c.fast.relay != nil {
-		<-c.fast.relay.Ended() // Its loop lives until all tasks are done.
-	}
+	c.fast.awaitEnd() // Its loop lives until all tasks are done.
 	c.readEnded.Do(c.relays.core.tasks.Done)
 	if c.deletedByPion.Load() {
 		runtime.Goexit()
@@ -76,7 +79,7 @@ func (c *relayConn) admitFrom(from net.Addr, n int) (peer net.Addr) {
 	defer c.relays.core.survive("relay read")
 	bound := addrPort(from)
 	announced := c.relays.outward(bound)
-	if !c.judge(announced) {
+	if !c.judge(announced) || !c.within(c.in, n) {
 		return nil
 	}
 	c.fromPeers.add(n)
@@ -87,12 +90,12 @@ func (c *relayConn) admitFrom(from net.Addr, n int) (peer net.Addr) {
 	return net.UDPAddrFromAddrPort(announced)
 }
 
-// WriteTo sends one packet to a peer. A packet to a denied peer is dropped and counted, and reported as sent: pion
-// would only repeat the refusal to its log.
+// WriteTo sends one packet to a peer. A packet to a denied peer or above a ceiling is dropped and counted, and reported
+// as sent: pion would only repeat the refusal to its log.
 func (c *relayConn) WriteTo(p []byte, to net.Addr) (n int, err error) {
 	defer c.relays.core.survive("relay write")
 	announced := addrPort(to)
-	if !c.judge(announced) {
+	if !c.judge(announced) || !c.within(c.out, len(p)) {
 		return len(p), nil
 	}
 	if bound := c.relays.inward(announced); bound != announced {
@@ -106,12 +109,31 @@ func (c *relayConn) WriteTo(p []byte, to net.Addr) (n int, err error) {
 }
 
 func (c *relayConn) judge(peer netip.AddrPort) bool {
-	verdict := c.relays.policy.Judge(peer, c.relays.isLive)
+	verdict := c.relays.core.policy.Load().Judge(peer, c.relays.isLive)
 	if !verdict.Allowed {
-		c.denied.Add(1)
-		c.relays.core.counters.deniedPackets.add(string(verdict.Reason))
+		c.drop(verdict.Reason)
 	}
 	return verdict.Allowed
+}
+
+// within holds a packet of n payload bytes against the ceilings of its direction.
+func (c *relayConn) within(f *flow, n int) bool {
+	reason := f.admit(c.relays.core.clock.Now(), n)
+	if reason != "" {
+		c.drop(reason)
+	}
+	return reason == ""
+}
+
+func (c *relayConn) drop(reason Reason) {
+	c.dropped.add(reason)
+	c.relays.core.counters.droppedPackets.add(reason)
+}
+
+// traffic is what was relayed towards peers and from them, by the loops and through pion.
+func (c *relayConn) traffic() (toPeers, fromPeers Traffic) {
+	up, down := c.fast.traffic()
+	return c.toPeers.read().plus(up), c.fromPeers.read().plus(down)
 }
 
 // Close is pion's: it has deleted the allocation.
@@ -126,7 +148,7 @@ func (c *relayConn) abort() { c.end(false) }
 func (c *relayConn) end(byPion bool) {
 	c.ended.once.Do(func() {
 		c.deletedByPion.Store(byPion)
-		c.relays.forget(c)
+		c.home.forget(c)
 		close(c.ended.done)
 		c.socket.Close()
 	})

@@ -12,6 +12,7 @@ import (
 
 	pion "github.com/pion/turn/v5"
 
+	"tourbillon/timing"
 	"tourbillon/turn/relay"
 )
 
@@ -21,6 +22,11 @@ type Server struct {
 	realm     string
 	ttl       time.Duration
 	listeners []*listener
+	host      *hostPolicy
+	watching  *timing.Periodic // refreshes host
+	external  *external        // nil without STUN servers
+	stopping  context.Context  // ends as Close begins
+	stop      context.CancelFunc
 
 	closing *latch // told to close
 	closed  chan struct{}
@@ -31,7 +37,7 @@ type listener struct {
 	transport Transport
 	addr      netip.AddrPort
 	packets   *udpListener    // for UDP, nil otherwise
-	conns     *streamListener // for TCP and TLS, nil otherwise
+	conns     *streamListener // for TCP, TLS and DTLS, nil otherwise
 	control   *pion.Server
 }
 
@@ -48,15 +54,14 @@ func Listen(cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("turn: configuration: %w", err)
 	}
-	host, err := GatherHost()
-	if err != nil {
-		return nil, fmt.Errorf("turn: read the host's own addresses: %w", err)
-	}
-	own := append(host.All(), cfg.RelayAddress, cfg.RelayBind)
-	policy := NewPolicy(cfg.RelayAddress, cfg.MuxPorts, cfg.AllowPeers, cfg.DenyPeers, own)
 	s := &Server{
-		core: newCore(cfg, policy), realm: cfg.Realm, ttl: cfg.CredentialTTL,
+		core: newCore(cfg), realm: cfg.Realm, ttl: cfg.CredentialTTL,
 		closing: newLatch(), closed: make(chan struct{}),
+	}
+	s.stopping, s.stop = context.WithCancel(context.Background())
+	s.host = &hostPolicy{core: s.core, cfg: cfg, gather: GatherHost}
+	if err := s.host.refresh(); err != nil {
+		return nil, fmt.Errorf("turn: %w", err)
 	}
 	s.core.openPlane(cfg)
 	if err := s.bind(cfg); err != nil {
@@ -65,6 +70,8 @@ func Listen(cfg Config) (*Server, error) {
 	if err := s.serve(); err != nil {
 		return nil, errors.Join(err, s.core.closePlane())
 	}
+	s.watching = s.host.watch()
+	s.findExternal(cfg)
 	for _, p := range cfg.AllowPeers {
 		cfg.Log.Warn("turn: relays may reach a special-purpose network", "allow_peers", p.String())
 	}
@@ -89,27 +96,30 @@ func (s *Server) bind(cfg Config) error {
 }
 
 // bindOne binds one address, for UDP on every loop of the data plane.
-func (s *Server) bindOne(at listenAddress, config *tls.Config) (bound []*listener, err error) {
+func (s *Server) bindOne(at listenAddress, config *tls.Config) ([]*listener, error) {
 	if at.transport == UDP {
-		sockets, err := s.core.listenPackets(familyOf("udp", at.address), at.address)
+		return s.bindUDP(at.address)
+	}
+	l := &listener{transport: at.transport}
+	if at.transport == TCP || at.transport == TLS {
+		socket, err := net.Listen(familyOf("tcp", at.address), at.address)
 		if err != nil {
 			return nil, err
 		}
-		for _, socket := range sockets {
-			l := &listener{transport: at.transport, packets: newUDPListener(s.core, socket), addr: addrPort(socket.LocalAddr())}
-			bound = append(bound, l)
+		var secure secureLayer
+		if at.transport == TLS {
+			secure = func(raw net.Conn) (securedConn, error) { return tls.Server(raw, config), nil }
 		}
-		return bound, nil
+		l.conns, l.addr = newStreamListener(s.core, socket, s.core.gate, secure), addrPort(socket.Addr())
+		return []*listener{l}, nil
 	}
-	l := &listener{transport: at.transport}
-	socket, err := net.Listen(familyOf("tcp", at.address), at.address)
+	socket, err := net.ListenPacket(familyOf("udp", at.address), at.address)
 	if err != nil {
 		return nil, err
 	}
-	if at.transport == TCP {
-		config = nil
-	}
-	l.conns, l.addr = newStreamListener(s.core, socket, config), addrPort(socket.Addr())
+	l.addr = addrPort(socket.LocalAddr())
+	l.conns = newStreamListener(s.core, newDemux(s.core, socket), s.core.dtlsGate, dtlsLayer(config, s.core))
+	l.conns.datagrams = true
 	return []*listener{l}, nil
 }
 
@@ -127,12 +137,12 @@ func (s *Server) serve() error {
 		h := &control{core: s.core, listener: i, transport: l.transport, server: l.addr}
 		var err error
 		if l.packets != nil {
-			h.door = l.packets
+			h.door, l.packets.index = l.packets, i
 			h.loop, _ = l.packets.socket.(*relay.Listener)
 			s.core.tasks.Add(1) // Until its read loop ends.
 			l.control, err = h.serve(s.realm, l.packets, nil)
 		} else {
-			h.door = l.conns
+			h.door, l.conns.index = l.conns, i
 			l.control, err = h.serve(s.realm, nil, l.conns)
 			l.conns.start()
 		}
@@ -146,6 +156,32 @@ func (s *Server) serve() error {
 	return nil
 }
 
+// findExternal begins to ask for the outside address, if there is anybody to ask.
+func (s *Server) findExternal(cfg Config) {
+	if len(cfg.STUNServers) == 0 {
+		return
+	}
+	s.external = &external{
+		core: s.core, servers: cfg.STUNServers, end: s.core.relays.end(familyIPv4),
+		changed: func() {
+			if err := s.host.refresh(); err != nil {
+				s.core.log.Warn("turn: the list of denied peers is not refreshed", "error", err)
+			}
+		},
+	}
+	s.core.tasks.Go(func() { s.external.run(s.stopping) })
+}
+
+// External returns what STUN servers told of the outside address; false while they have told nothing or none is
+// configured.
+func (s *Server) External() (External, bool) {
+	if s.external == nil {
+		return External{}, false
+	}
+	last := s.external.last()
+	return last, last.Address.IsValid()
+}
+
 // close closes the socket and, for a stream, its connections.
 func (l *listener) close() error {
 	if l.packets != nil {
@@ -154,10 +190,24 @@ func (l *listener) close() error {
 	return l.conns.Close()
 }
 
+// Drain refuses new allocations and waits until the present ones have ended or ctx has. It returns how many are left.
+// An Allocate is answered 508 (RFC 8656 7.2: the server is out of capacity and another may serve), since 300 (Try
+// Alternate) must name another server and 486 would blame the user. Everything else goes on; Close still follows.
+func (s *Server) Drain(ctx context.Context) (left int) {
+	empty := s.core.allocations.drain()
+	select {
+	case <-empty:
+	case <-ctx.Done():
+	}
+	return s.core.allocations.count()
+}
+
 // Close ends every allocation, then every connection, then every listener, and waits for all goroutines. When ctx ends
 // first it returns its error and the rest goes on without being waited for. Later calls wait likewise.
 func (s *Server) Close(ctx context.Context) error {
 	if s.closing.close() {
+		s.stop()
+		s.watching.StopAndWait()
 		for _, l := range s.listeners {
 			if l.packets != nil {
 				l.packets.quiesce(ctx)
@@ -182,7 +232,7 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 }
 
-// Addresses lists what is bound, UDP first, then TCP, then TLS, each in the order of the configuration.
+// Addresses lists what is bound, UDP first, then TCP, TLS and DTLS, each in the order of the configuration.
 func (s *Server) Addresses() []Address {
 	all := make([]Address, 0, len(s.listeners))
 	for _, l := range s.listeners {
@@ -195,14 +245,20 @@ func (s *Server) Addresses() []Address {
 func (s *Server) Allocations() []Allocation { return s.core.allocations.snapshot() }
 
 // Stats returns the counters.
-func (s *Server) Stats() Stats { return s.core.planeStats(s.core.counters.snapshot()) }
+func (s *Server) Stats() Stats {
+	stats := s.core.counters.snapshot()
+	stats.Ports = s.core.relays.ports * len(s.core.relays.ends)
+	s.core.allocations.fill(&stats)
+	return s.core.planeStats(stats)
+}
 
-// SetSecrets replaces the shared secrets: the first issues from now on, all verify. Keep the previous secret in the
-// list until its credentials are out of use: sessions made with a secret that is gone cannot be refreshed.
-func (s *Server) SetSecrets(secrets [][]byte) error {
-	if err := validateSecrets(secrets); err != nil {
-		return errors.Join(errors.New("turn: replace secrets"), err)
+// SetCredentials replaces the shared secrets and the static users: the first secret issues from now on, all verify.
+// Keep the previous secret in the list until its credentials are out of use: sessions made with a secret or as a user
+// that is gone cannot be refreshed.
+func (s *Server) SetCredentials(secrets [][]byte, users map[string]string) error {
+	if err := errors.Join(validateSecrets(secrets), validateUsers(users)); err != nil {
+		return fmt.Errorf("turn: replace credentials: %w", err)
 	}
-	s.core.ring.Store(newKeyring(s.realm, secrets))
+	s.core.ring.Store(newKeyring(s.realm, secrets, users))
 	return nil
 }

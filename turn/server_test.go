@@ -21,7 +21,8 @@ func everyTransport(t *testing.T) (*turn.Server, func(turn.Transport, string) (n
 	t.Helper()
 	certificate, trust := selfSigned(t)
 	server := listen(t, turn.Config{
-		UDP: []string{"127.0.0.1:0"}, TCP: []string{"127.0.0.1:0"}, TLS: []string{"127.0.0.1:0"}, TLSConfig: certificate,
+		UDP: []string{"127.0.0.1:0"}, TCP: []string{"127.0.0.1:0"}, TLS: []string{"127.0.0.1:0"},
+		DTLS: []string{"127.0.0.1:0"}, TLSConfig: certificate,
 	})
 	return server, func(transport turn.Transport, user string) (net.PacketConn, string) {
 		t.Helper()
@@ -40,7 +41,7 @@ func everyTransport(t *testing.T) (*turn.Server, func(turn.Transport, string) (n
 func TestRelayToRelay(t *testing.T) {
 	server, allocate := everyTransport(t)
 	there, _ := allocate(turn.UDP, "bob")
-	for _, transport := range []turn.Transport{turn.UDP, turn.TCP, turn.TLS} {
+	for _, transport := range []turn.Transport{turn.UDP, turn.TCP, turn.TLS, turn.DTLS} {
 		here, _ := allocate(transport, "alice")
 		exchange(t, there, here, "permission") // Opens the way back before here sends.
 		for range 20 {
@@ -118,8 +119,8 @@ func TestWrongCredentials(t *testing.T) {
 		"expired":   {expired, expiredPassword, "expired"},
 		"malformed": {"alice", password, "malformed-username"},
 	} {
-		if code := errorCode(t, newRawClient(t, server, row.username, row.password).allocate()); code != 400 {
-			t.Errorf("%s: answered %d, want 400", name, code)
+		if code := errorCode(t, newRawClient(t, server, row.username, row.password).allocate()); code != 401 {
+			t.Errorf("%s: answered %d, want 401", name, code)
 		}
 		if n := server.Stats().AuthFailures[row.reason]; n != 1 {
 			t.Errorf("%s: counted %d times", name, n)
@@ -142,7 +143,7 @@ func TestRefreshOutlivesCredential(t *testing.T) {
 	if code := errorCode(t, c.request(stun.MethodRefresh)); code != 0 {
 		t.Errorf("refresh after expiry answered %d", code)
 	}
-	if code := errorCode(t, newRawClient(t, server, username, password).allocate()); code != 400 {
+	if code := errorCode(t, newRawClient(t, server, username, password).allocate()); code != 401 {
 		t.Errorf("allocate after expiry answered %d", code)
 	}
 	if code := errorCode(t, c.request(stun.MethodRefresh, attr(stun.AttrLifetime, 0, 0, 0, 0))); code != 0 {
@@ -179,7 +180,7 @@ func TestSecretsRotateMidSession(t *testing.T) {
 	if code := errorCode(t, old.allocate()); code != 0 {
 		t.Fatalf("allocate answered %d", code)
 	}
-	if err := server.SetSecrets([][]byte{[]byte("the new secret"), []byte(testSecret)}); err != nil {
+	if err := server.SetCredentials([][]byte{[]byte("the new secret"), []byte(testSecret)}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if code := errorCode(t, old.request(stun.MethodRefresh)); code != 0 {
@@ -192,13 +193,13 @@ func TestSecretsRotateMidSession(t *testing.T) {
 	if code := errorCode(t, newRawClient(t, server, username, password).allocate()); code != 0 || ttl != turn.DefaultTTL {
 		t.Errorf("allocate under the new secret answered %d, ttl %v", code, ttl)
 	}
-	if err := server.SetSecrets([][]byte{[]byte("the new secret")}); err != nil {
+	if err := server.SetCredentials([][]byte{[]byte("the new secret")}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if code := errorCode(t, old.request(stun.MethodRefresh)); code != 400 {
+	if code := errorCode(t, old.request(stun.MethodRefresh)); code != 401 {
 		t.Errorf("refresh under a dropped secret answered %d", code)
 	}
-	if server.SetSecrets(nil) == nil || server.SetSecrets([][]byte{nil}) == nil {
+	if server.SetCredentials(nil, nil) == nil || server.SetCredentials([][]byte{nil}, nil) == nil {
 		t.Error("no secret, or an empty one, was accepted")
 	}
 }
@@ -216,7 +217,7 @@ func TestQuotaAnswers486(t *testing.T) {
 			last = c
 		}
 	}
-	if n := server.Stats().QuotaRefusals; n != 1 {
+	if n := server.Stats().QuotaRefusals["user-quota"]; n != 1 {
 		t.Errorf("%d refusals counted", n)
 	}
 	last.request(stun.MethodRefresh, attr(stun.AttrLifetime, 0, 0, 0, 0))
@@ -238,9 +239,9 @@ func TestWhatIsNotOffered(t *testing.T) {
 		answer *stun.Message
 		want   int
 	}{
-		"TCP relay":   {c.request(stun.MethodAllocate, attr(stun.AttrRequestedTransport, 6, 0, 0, 0)), 508},
+		"TCP relay":   {c.request(stun.MethodAllocate, attr(stun.AttrRequestedTransport, 6, 0, 0, 0)), 442},
 		"reservation": {c.allocate(attr(stun.AttrReservationToken, 1, 2, 3, 4, 5, 6, 7, 8)), 508},
-		"IPv6":        {c.allocate(attr(stun.AttrRequestedAddressFamily, 2, 0, 0, 0)), 508},
+		"IPv6":        {c.allocate(attr(stun.AttrRequestedAddressFamily, 2, 0, 0, 0)), 440},
 	} {
 		if code := errorCode(t, row.answer); code != row.want {
 			t.Errorf("%s: answered %d, want %d", name, code, row.want)
@@ -250,7 +251,7 @@ func TestWhatIsNotOffered(t *testing.T) {
 		t.Fatalf("allocate answered %d", code)
 	}
 	at := trap.Addr().(*net.TCPAddr).AddrPort()
-	if code := errorCode(t, c.request(stun.MethodConnect, peerAddress(at))); code != 447 {
+	if code := errorCode(t, c.request(stun.MethodConnect, peerAddress(at))); code != 403 {
 		t.Errorf("CONNECT answered %d", code)
 	}
 	if err := trap.(*net.TCPListener).SetDeadline(time.Unix(1, 0)); err != nil {
@@ -393,7 +394,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	files := openFiles(t)
 	t.Run("session", func(t *testing.T) {
 		server, allocate := everyTransport(t)
-		for _, transport := range []turn.Transport{turn.UDP, turn.TCP, turn.TLS} {
+		for _, transport := range []turn.Transport{turn.UDP, turn.TCP, turn.TLS, turn.DTLS} {
 			allocate(transport, "alice")
 		}
 		silent, err := net.Dial("tcp", addressOf(t, server, turn.TLS).String())
@@ -401,7 +402,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer silent.Close()
-		if n := len(server.Allocations()); n != 3 {
+		if n := len(server.Allocations()); n != 4 {
 			t.Fatalf("%d allocations", n)
 		}
 		over, stop := context.WithCancel(context.Background())

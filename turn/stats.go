@@ -7,6 +7,14 @@ import (
 
 // Stats are the server's counters since it began to listen.
 type Stats struct {
+	// Allocations is how many live now, Created how many were made. Ports is how many relay ports there are.
+	Allocations int
+	Created     uint64
+	Ports       int
+	// Draining says that no allocation is made any more.
+	Draining bool
+	// ToPeers and FromPeers count what all relay sockets sent and received, payload bytes only.
+	ToPeers, FromPeers Traffic
 	// FromClients and ToClients count packets on the listeners; STUN and ChannelData headers are part of the bytes.
 	FromClients, ToClients Traffic
 	// Garbage counts packets that were neither STUN nor ChannelData.
@@ -15,11 +23,13 @@ type Stats struct {
 	ThrottledChallenges, ThrottledBindings uint64
 	// AuthFailures counts refused credentials by reason: malformed-username, expired, realm, integrity.
 	AuthFailures map[string]uint64
-	// QuotaRefusals counts Allocate requests answered 486.
-	QuotaRefusals uint64
+	// QuotaRefusals counts refused Allocate requests by what stood against them: user-quota and source-quota (486),
+	// total-quota and draining (508).
+	QuotaRefusals map[string]uint64
 	// DeniedPermissions counts CreatePermission and ChannelBind requests refused by the policy or a limit, by reason.
 	DeniedPermissions map[string]uint64
-	// DeniedPackets counts packets that a relay did not pass on, in either direction, by reason.
+	// DeniedPackets counts packets that a relay did not pass on, in either direction, by reason: the policy's, or the
+	// ceiling that they were above (packet-rate, bandwidth, server-bandwidth).
 	DeniedPackets map[string]uint64
 	// Retries counts socket errors that were survived.
 	Retries uint64
@@ -38,12 +48,12 @@ type counters struct {
 	fromClients, toClients                 meter
 	garbage                                atomic.Uint64
 	throttledChallenges, throttledBindings atomic.Uint64
-	quotaRefusals                          atomic.Uint64
 	retries                                atomic.Uint64
 	refusedConns, failedConns              atomic.Uint64
 	panics                                 atomic.Uint64
-	authFailures                           tally
-	deniedPermissions, deniedPackets       tally
+	authFailures, quotaRefusals            tally
+	deniedPermissions                      tally
+	droppedPackets                         drops
 }
 
 func (c *counters) snapshot() Stats {
@@ -54,9 +64,9 @@ func (c *counters) snapshot() Stats {
 		ThrottledChallenges: c.throttledChallenges.Load(),
 		ThrottledBindings:   c.throttledBindings.Load(),
 		AuthFailures:        c.authFailures.read(),
-		QuotaRefusals:       c.quotaRefusals.Load(),
+		QuotaRefusals:       c.quotaRefusals.read(),
 		DeniedPermissions:   c.deniedPermissions.read(),
-		DeniedPackets:       c.deniedPackets.read(),
+		DeniedPackets:       c.droppedPackets.read(),
 		Retries:             c.retries.Load(),
 		RefusedConns:        c.refusedConns.Load(),
 		FailedConns:         c.failedConns.Load(),
@@ -73,6 +83,8 @@ func (m *meter) add(bytes int) {
 }
 
 func (m *meter) read() Traffic { return Traffic{Packets: m.packets.Load(), Bytes: m.bytes.Load()} }
+
+func (t Traffic) plus(u Traffic) Traffic { return Traffic{t.Packets + u.Packets, t.Bytes + u.Bytes} }
 
 // tally counts by a label out of a small fixed set.
 type tally struct {

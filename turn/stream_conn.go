@@ -2,7 +2,7 @@ package turn
 
 import (
 	"bufio"
-	"crypto/tls"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/pion/stun/v4"
 
@@ -24,23 +26,29 @@ const (
 	shortFrameBytes = 9
 )
 
+// silentLimit is how long a DTLS client without an allocation may say nothing before it is taken for gone.
+const silentLimit = 10 * time.Minute
+
 var errNotTURN = errors.New("neither STUN nor ChannelData on the stream")
 
-// streamConn is one TCP or TLS connection as pion sees it. Each Read returns one whole frame (RFC 8656 3.1, 12.5): the
+// streamConn is one TCP, TLS or DTLS connection as pion sees it. Each Read returns one whole frame (RFC 8656 3.1, 12.5): the
 // lengths are checked here because pion's splitter computes them in 16 bits, and two bytes near 0xFFFF make it spin.
 type streamConn struct {
-	net.Conn // the stream to read and write: raw, or TLS over it
+	net.Conn // what to read and write: raw, or TLS or DTLS over it
 	raw      net.Conn
 	listener *streamListener
 	client   netip.AddrPort
 	deadline timing.Timer
-	failure  sync.Once // counts the connection as failed
-	leave    sync.Once // gives the place among the unauthenticated back
+	known    atomic.Bool  // has authenticated
+	heard    atomic.Int64 // when the last packet came, for datagrams
+	failure  sync.Once    // counts the connection as failed
+	leave    sync.Once    // gives the place among the unauthenticated back
 	closing  sync.Once
 
 	// pion's reading goroutine owns what follows.
 	reader  *bufio.Reader
 	buffer  [maxFrameBytes + stunHeaderBytes]byte
+	packet  []byte // of maxRecordBytes, for datagrams
 	pending []byte // the part of buffer that is still to be handed out
 	request request
 }
@@ -48,24 +56,28 @@ type streamConn struct {
 // newStreamConn starts the deadline. The connection counts as a task until Close.
 func newStreamConn(l *streamListener, raw net.Conn, client netip.AddrPort) *streamConn {
 	c := &streamConn{Conn: raw, raw: raw, listener: l, client: client}
+	if l.datagrams {
+		c.packet = make([]byte, maxRecordBytes)
+	}
 	l.core.tasks.Add(1)
 	limitUnacknowledged(raw)
-	if l.tls != nil {
-		c.Conn = tls.Server(raw, l.tls)
-	}
-	c.reader = bufio.NewReaderSize(c.Conn, 4096)
 	c.deadline = l.core.clock.AfterFunc(connDeadline, c.expire)
 	return c
 }
 
-// handshake completes TLS, if it is TLS, and gives the client the time anew for its first request.
+// handshake completes TLS or DTLS, if that is what the listener speaks, and gives the client the time anew for its
+// first request.
 func (c *streamConn) handshake() error {
-	secure, ok := c.Conn.(*tls.Conn)
-	if !ok {
+	if c.listener.secure == nil {
 		return nil
 	}
-	if err := secure.Handshake(); err != nil { // The deadline closes raw, which ends this.
-		return fmt.Errorf("TLS handshake with %v: %w", c.client, err)
+	secured, err := c.listener.secure(c.raw)
+	if err != nil {
+		return fmt.Errorf("prepare a handshake with %v: %w", c.client, err)
+	}
+	c.Conn = secured
+	if err := secured.HandshakeContext(context.Background()); err != nil { // The deadline closes raw, which ends this.
+		return fmt.Errorf("handshake with %v: %w", c.client, err)
 	}
 	if c.deadline.Stop() { // Otherwise it has fired and raw is closed.
 		c.deadline.Reset(connDeadline)
@@ -73,10 +85,25 @@ func (c *streamConn) handshake() error {
 	return nil
 }
 
-// expire runs when the deadline passes before the client has authenticated.
+// expire runs when the deadline passes before the client has authenticated, and then, for datagrams, whenever the
+// client may be gone: nothing else tells.
 func (c *streamConn) expire() {
-	c.failed()
-	c.abort()
+	if !c.known.Load() {
+		c.failed()
+		c.abort()
+		return
+	}
+	if !c.listener.datagrams { // The deadline passed as the client authenticated.
+		return
+	}
+	core := c.listener.core
+	_, allocated := core.allocations.owner(c.key())
+	heard := timing.Instant(c.heard.Load())
+	if !allocated && core.clock.Now().Sub(heard) >= silentLimit {
+		c.abort()
+		return
+	}
+	c.deadline.Reset(silentLimit)
 }
 
 // failed counts the connection, once, as one that came to nothing.
@@ -87,10 +114,16 @@ func (c *streamConn) failed() {
 // authenticated lifts the deadline and the place among the unauthenticated.
 func (c *streamConn) authenticated() {
 	c.leave.Do(func() {
+		c.known.Store(true)
 		c.deadline.Stop()
-		c.listener.core.gate.leave(c.client.Addr())
+		if c.listener.datagrams {
+			c.deadline.Reset(silentLimit)
+		}
+		c.listener.gate.leave(c.client.Addr())
 	})
 }
+
+func (c *streamConn) key() clientKey { return clientKey{listener: c.listener.index, client: c.client} }
 
 // abort cuts the connection; whoever reads it then closes it.
 func (c *streamConn) abort() { c.raw.Close() }
@@ -107,6 +140,7 @@ func (c *streamConn) Close() error {
 // abandon gives back all that the connection holds but its place in the listener's table.
 func (c *streamConn) abandon() {
 	c.authenticated()
+	c.deadline.Stop()
 	c.Conn.Close()
 	c.raw.Close()
 	c.listener.core.tasks.Done()
@@ -115,6 +149,7 @@ func (c *streamConn) abandon() {
 // Read hands out one frame, in as many pieces as p requires.
 func (c *streamConn) Read(p []byte) (int, error) {
 	for len(c.pending) == 0 {
+		c.settle()
 		frame, err := c.readFrame()
 		if err != nil {
 			return 0, err
@@ -128,6 +163,12 @@ func (c *streamConn) Read(p []byte) (int, error) {
 
 // readFrame reads the next frame into buffer. Frames too long for pion are skipped.
 func (c *streamConn) readFrame() ([]byte, error) {
+	if c.listener.datagrams {
+		return c.readPacket()
+	}
+	if c.reader == nil {
+		c.reader = bufio.NewReaderSize(c.Conn, 4096)
+	}
 	for {
 		size, err := c.frameSize()
 		if err != nil {
@@ -142,6 +183,30 @@ func (c *streamConn) readFrame() ([]byte, error) {
 		if _, err := c.reader.Discard(size); err != nil {
 			return nil, err
 		}
+	}
+}
+
+// readPacket reads one record of DTLS, which is one packet. pion takes it for a part of a stream, so ChannelData is
+// padded to four bytes.
+func (c *streamConn) readPacket() ([]byte, error) {
+	for {
+		n, err := c.Conn.Read(c.packet)
+		if err != nil {
+			return nil, err
+		}
+		c.heard.Store(int64(c.listener.core.clock.Now()))
+		kind := classify(c.packet[:n])
+		if kind == kindChannelData {
+			body := int(binary.BigEndian.Uint16(c.packet[2:]))
+			n = channelHeaderBytes + (body+3)&^3
+		} else if kind == kindSTUN {
+			n = stunHeaderBytes + int(binary.BigEndian.Uint16(c.packet[2:]))
+		}
+		if kind == kindGarbage || n > maxFrameBytes {
+			c.listener.core.counters.garbage.Add(1)
+			continue
+		}
+		return c.buffer[:copy(c.buffer[:], c.packet[:n])], nil
 	}
 }
 
@@ -182,11 +247,26 @@ func (c *streamConn) inspect(frame []byte) (deliver []byte) {
 	return frame
 }
 
+// settle answers the request that pion has just left in silence, if it did.
+func (c *streamConn) settle() {
+	if !c.request.pending() {
+		return
+	}
+	if p := c.listener.core.overdue(&c.request, c.key()); p != nil {
+		_, _ = c.Conn.Write(p) // A broken connection shows in the read that follows.
+	}
+}
+
 // Write sends one packet to the client.
 func (c *streamConn) Write(p []byte) (int, error) {
+	whole := len(p)
+	if isResponse(p) {
+		p = c.listener.core.correct(&c.request, c.key(), p)
+	}
 	n, err := c.Conn.Write(p)
 	if err == nil {
 		c.listener.core.counters.toClients.add(n)
+		n = whole
 	}
 	return n, err
 }

@@ -23,7 +23,7 @@ import (
 func testCore(t *testing.T, clock timing.Clock) *core {
 	t.Helper()
 	cfg := Config{Secrets: [][]byte{[]byte("s")}, Clock: clock}.withDefaults()
-	return newCore(cfg, NewPolicy(cfg.RelayAddress, nil, nil, nil, nil))
+	return newCore(cfg)
 }
 
 // failing is a packet socket whose reads fail some times before they give packets from the given sources.
@@ -68,7 +68,9 @@ func TestReadErrorsAreRetried(t *testing.T) {
 	relay := &net.UDPAddr{IP: net.IPv4(8, 8, 8, 8), Port: 5000}
 	for name, open := range map[string]func(*core, net.PacketConn) net.PacketConn{
 		"listener": func(c *core, s net.PacketConn) net.PacketConn { return newUDPListener(c, s) },
-		"relay":    func(c *core, s net.PacketConn) net.PacketConn { return newRelayConn(c.relays, s, 50000) },
+		"relay": func(c *core, s net.PacketConn) net.PacketConn {
+			return newRelayConn(c.relays, s, c.relays.ends[0], 50000)
+		},
 	} {
 		clock := timingtest.NewManual()
 		advancing(t, clock)
@@ -153,7 +155,7 @@ func pipe(t *testing.T) (near net.Conn, far net.Conn, c *core) {
 	const failures = 3
 	socket := &scripted{failures: failures, conns: make(chan net.Conn, 1)}
 	socket.conns <- piped{other}
-	l := newStreamListener(c, socket, nil)
+	l := newStreamListener(c, socket, c.gate, nil)
 	l.start()
 	for range failures { // Each waits for the clock.
 		for clock.Pending() == 0 {
@@ -231,7 +233,7 @@ func FuzzFrames(f *testing.F) {
 		c := testCore(t, timingtest.NewManual())
 		c.gate.enter(netip.Addr{})
 		near, other := net.Pipe()
-		conn := newStreamConn(newStreamListener(c, &scripted{}, nil), other, netip.AddrPort{})
+		conn := newStreamConn(newStreamListener(c, &scripted{}, c.gate, nil), other, netip.AddrPort{})
 		defer conn.Close()
 		go func() {
 			near.Write(stream)

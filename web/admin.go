@@ -16,6 +16,8 @@ type AdminConfig struct {
 	Now func() time.Time
 	// LoopbackOnly is true while the listener is on loopback.
 	LoopbackOnly bool
+	// Routes are further patterns that only an admin may see.
+	Routes map[string]http.Handler
 }
 
 // Admin serves the admin page and its API. Every route but /login wants the cookie that a link from [AdminLink] gives.
@@ -31,6 +33,9 @@ func NewAdmin(c AdminConfig) *Admin {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /login", d.serveLogin)
 	for pattern, handler := range a.routes() {
+		mux.Handle(pattern, d.guard(handler))
+	}
+	for pattern, handler := range c.Routes {
 		mux.Handle(pattern, d.guard(handler))
 	}
 	a.handler = withHeaders(adminPolicy, http.NewCrossOriginProtection().Handler(mux))

@@ -130,7 +130,7 @@ func turnCredentials(args []string, out IO) error {
 	if *ttl == 0 {
 		*ttl = c.TURN.CredentialTTL
 	}
-	issued := turn.NewIssuer(secrets.TURN, *ttl).Issue(*user, time.Now())
+	issued := turn.NewIssuer(appliance.TURNSecrets(c, secrets)[0], *ttl).Issue(*user, time.Now())
 	answer := struct {
 		Username string   `json:"username"`
 		Password string   `json:"password"`

@@ -66,6 +66,8 @@ type TURN struct {
 	UDP []string `yaml:"udp"`
 	TCP []string `yaml:"tcp"`
 	TLS []string `yaml:"tls"`
+	// DTLS are the listen addresses for TURN over DTLS, which no browser speaks; it needs tls.cert.
+	DTLS []string `yaml:"dtls"`
 	// Host is the name or address that clients are given for this server. Empty means the host by which they
 	// reached the HTTP listener.
 	Host string `yaml:"host"`
@@ -73,17 +75,74 @@ type TURN struct {
 	RelayAddress string `yaml:"relay_address"`
 	// RelayBind is the local IP address for relay sockets where it differs from RelayAddress (1:1 NAT).
 	RelayBind string `yaml:"relay_bind"`
+	// RelayAddress6 and RelayBind6 are the same for IPv6. Without them relays are of RelayAddress's family alone.
+	RelayAddress6 string `yaml:"relay_address6"`
+	RelayBind6    string `yaml:"relay_bind6"`
+	// STUNServers ("stun.example.org:3478") are asked for the outside IPv4 address of this host, at the start and every
+	// minute; what they tell is announced in place of RelayAddress, which then is the local one.
+	STUNServers []string `yaml:"stun_servers"`
 	// RelayPorts is the range FIRST-LAST of relay ports.
 	RelayPorts string `yaml:"relay_ports"`
 	// Realm is the authentication realm, at most 12 bytes since it is echoed to everyone who asks.
 	Realm string `yaml:"realm"`
+	// Secrets are the shared secrets, 16 characters or more: the first signs, all verify, so that a secret can be replaced
+	// while its credentials are in use. Empty means the generated one in the state folder.
+	Secrets []Secret `yaml:"secrets"`
+	// Users are static users with their passwords, for clients that cannot have credentials issued.
+	Users map[string]Secret `yaml:"users"`
+	// APIKeys admit other programs (Janus, nextcloud-spreed-signaling and their like) to /turn/credentials on the HTTP
+	// listener; 16 characters or more. Empty turns that off.
+	APIKeys []Secret `yaml:"api_keys"`
 	// CredentialTTL is how long issued credentials open new allocations; running ones go on.
 	CredentialTTL time.Duration `yaml:"credential_ttl"`
 	// AllowPeers lifts private prefixes from the denial list (["192.168.0.0/16"]); loopback, link-local, metadata
 	// and multicast addresses cannot be lifted. DenyPeers adds prefixes.
 	AllowPeers []string `yaml:"allow_peers"`
 	DenyPeers  []string `yaml:"deny_peers"`
+	// Drain is how long a stop waits for the present allocations to end, 0s to 40s; none is made meanwhile.
+	Drain time.Duration `yaml:"drain"`
+	// Limits are the quotas and rates.
+	Limits TURNLimits `yaml:"limits"`
 }
+
+// TURNLimits are the relay's quotas and rates; -1 is none.
+type TURNLimits struct {
+	// Allocations counts all of them; 0 means 1000, or half of the relay ports where that is less. A client makes two to
+	// four for one call.
+	Allocations          int `yaml:"allocations"`
+	AllocationsPerUser   int `yaml:"allocations_per_user"`
+	AllocationsPerSource int `yaml:"allocations_per_source"`
+	// PeersPerAllocation and ChannelsPerAllocation are how many at a time; NewPeersPerSecond how fast.
+	PeersPerAllocation    int `yaml:"peers_per_allocation"`
+	ChannelsPerAllocation int `yaml:"channels_per_allocation"`
+	NewPeersPerSecond     int `yaml:"new_peers_per_second"`
+	// PacketsPerSecond and BytesPerSecond are for one allocation, each way; ServerBytesPerSecond for all, both ways.
+	PacketsPerSecond     int `yaml:"packets_per_second"`
+	BytesPerSecond       int `yaml:"bytes_per_second"`
+	ServerBytesPerSecond int `yaml:"server_bytes_per_second"`
+	// ChallengesPerSecond and BindingsPerSecond are replies to one source over UDP that has not authenticated; more are
+	// not answered.
+	ChallengesPerSecond int `yaml:"challenges_per_second"`
+	BindingsPerSecond   int `yaml:"bindings_per_second"`
+	// UnauthenticatedConns and UnauthenticatedConnsPerSource are TCP, TLS and DTLS connections.
+	UnauthenticatedConns          int `yaml:"unauthenticated_conns"`
+	UnauthenticatedConnsPerSource int `yaml:"unauthenticated_conns_per_source"`
+}
+
+// Secret is text that no log and no error shows.
+type Secret string
+
+// hidden stands for every secret.
+const hidden = "(secret)"
+
+// String hides the text.
+func (Secret) String() string { return hidden }
+
+// GoString hides the text.
+func (Secret) GoString() string { return hidden }
+
+// MarshalText hides the text.
+func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
 // Signaling configures rooms.
 type Signaling struct {
@@ -114,6 +173,12 @@ func Default() Config {
 			RelayPorts:    "49152-65535",
 			Realm:         "tourbillon",
 			CredentialTTL: 5 * time.Minute,
+			Drain:         5 * time.Second,
+			Limits: TURNLimits{
+				AllocationsPerUser: 12, AllocationsPerSource: 50, PeersPerAllocation: 32, ChannelsPerAllocation: 32,
+				NewPeersPerSecond: 5, PacketsPerSecond: 10_000, BytesPerSecond: 6_250_000, ServerBytesPerSecond: 125_000_000,
+				ChallengesPerSecond: 10, BindingsPerSecond: 20, UnauthenticatedConns: 1000, UnauthenticatedConnsPerSource: 20,
+			},
 		},
 		Signaling: Signaling{Heartbeat: time.Second},
 		Clock:     "hrtimer",

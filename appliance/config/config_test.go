@@ -1,7 +1,9 @@
 package config_test
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -112,6 +114,15 @@ func TestProblemsComeAllAtOnceWithARemedy(t *testing.T) {
 		{"bounds", "", []string{"signaling.heartbeat=6s", "turn.realm=a-very-long-realm", "turn.relay_ports=9-1", "turn.credential_ttl=1s"}, []string{
 			"signaling.heartbeat: 6s is out of bounds", "turn.realm:", "turn.relay_ports:", "turn.credential_ttl:"}},
 		{"web origins", "", []string{"http.public_url=call.example.org", "http.origins=[https://a.example/path]"}, []string{"http.public_url:", "http.origins:"}},
+		{"secrets", "turn: {secrets: [short-one], api_keys: [tiny-key], users: {phone: ''}}\n", nil, []string{
+			"turn.secrets: entry 1 has 9 characters: use at least 16", "turn.api_keys: entry 1 has 8 characters", `turn.users: "phone" lacks`}},
+		{"a secret of the wrong type", "turn: {secrets: short-one}\n", nil, []string{"c.yaml:1 turn.secrets: the value does not fit: give a list"}},
+		{"families", "", []string{"turn.relay_address6=10.0.0.1", "turn.stun_servers=[stun.example.org]"}, []string{
+			"turn.relay_address6: is no IPv6 address", `turn.stun_servers: "stun.example.org" is no server`}},
+		{"limits", "", []string{"turn.limits.allocations_per_user=0", "turn.limits.bytes_per_second=-2", "turn.drain=1m"}, []string{
+			"turn.limits.allocations_per_user: 0 is no limit", "turn.limits.bytes_per_second: -2 is no limit", "turn.drain: 1m0s is out of bounds"}},
+		{"a limit that is no number", "", []string{"turn.limits.allocations=many"}, []string{`turn.limits.allocations: "many" does not fit: give a whole number`}},
+		{"DTLS without certificate", "", []string{"turn.dtls=[127.0.0.1:5349]"}, []string{"turn.dtls: needs a certificate"}},
 		{"no such file", "-", nil, []string{"cannot be read: no such file"}},
 	}
 	for _, c := range cases {
@@ -133,6 +144,11 @@ func TestProblemsComeAllAtOnceWithARemedy(t *testing.T) {
 			for _, want := range c.want {
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("nothing says %q:\n%v", want, err)
+				}
+			}
+			for _, secret := range []string{"short-one", "tiny-key"} {
+				if strings.Contains(err.Error(), secret) {
+					t.Errorf("a secret is shown:\n%v", err)
 				}
 			}
 			for _, p := range problems.Problems {
@@ -168,4 +184,25 @@ func FuzzLoad(f *testing.F) {
 			t.Errorf("error %v is no config.Error", err)
 		}
 	})
+}
+
+func TestSecretsAreHidden(t *testing.T) {
+	c, err := config.Load("", []string{"turn.secrets=[0123456789abcdef]", "turn.users={phone: its-own-password}", "turn.api_keys=[fedcba9876543210]"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.TURN.Secrets[0] != "0123456789abcdef" || c.TURN.Users["phone"] != "its-own-password" {
+		t.Fatal("the secrets did not arrive")
+	}
+	encoded, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{fmt.Sprint(c), fmt.Sprintf("%+v", c), fmt.Sprintf("%#v", c), string(encoded)} {
+		for _, secret := range []string{"0123456789abcdef", "its-own-password", "fedcba9876543210"} {
+			if strings.Contains(text, secret) {
+				t.Errorf("%q is in %s", secret, text)
+			}
+		}
+	}
 }

@@ -77,11 +77,13 @@ func (l *loader) option(option string, c *Config) {
 	for i, word := range path {
 		path[i] = strconv.Quote(word) + ": "
 	}
-	// A list is YAML of its own; anything else is quoted, so that an address or a time needs no quotes in the shell.
+	// A list or mapping is YAML of its own; anything else but a number is quoted, so that an address or a time needs no
+	// quotes in the shell.
+	_, notNumber := strconv.Atoi(value)
 	switch {
 	case strings.HasPrefix(value, "["):
 		value = quoteItems(value)
-	case value != "true" && value != "false":
+	case value != "true" && value != "false" && !strings.HasPrefix(value, "{") && notNumber != nil:
 		value = strconv.Quote(value)
 	}
 	text := "{" + strings.Join(path, "{") + value + strings.Repeat("}", len(path))
@@ -137,10 +139,22 @@ func (l *loader) mapping(node *yaml.Node, into reflect.Value, prefix string, whe
 func (l *loader) value(node *yaml.Node, into reflect.Value, at string) {
 	fresh := reflect.New(into.Type()) // Decoded apart, so that a list replaces the default instead of growing it.
 	if err := node.Load(fresh.Interface(), yaml.WithKnownFields()); err != nil {
-		l.add(at, fmt.Sprintf("%q does not fit", shortened(node.Value)), "give "+typeInWords(into.Type()))
+		value := strconv.Quote(shortened(node.Value))
+		if holdsSecrets(into.Type()) {
+			value = "the value"
+		}
+		l.add(at, value+" does not fit", "give "+typeInWords(into.Type()))
 		return
 	}
 	into.Set(fresh.Elem())
+}
+
+// holdsSecrets tells whether a value of this type must not be shown.
+func holdsSecrets(t reflect.Type) bool {
+	if t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
+		t = t.Elem()
+	}
+	return t == reflect.TypeFor[Secret]()
 }
 
 func fieldOf(s reflect.Value, key string) (reflect.Value, bool) {
@@ -200,6 +214,10 @@ func typeInWords(t reflect.Type) string {
 		return "a duration such as 500ms, 1s or 5m"
 	case t.Kind() == reflect.Slice:
 		return "a list such as [a, b]"
+	case t.Kind() == reflect.Map:
+		return "a mapping such as {name: value}"
+	case t.Kind() == reflect.Int:
+		return "a whole number"
 	case t.Kind() == reflect.Pointer:
 		return "true or false"
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,10 @@ const (
 	minHeartbeat, maxHeartbeat = time.Millisecond, 5 * time.Second
 	// turnsPort is the default port of TURN over TLS (RFC 8656 section 5).
 	turnsPort = "5349"
+	// minSecret is the least length of a secret that strangers could try to guess.
+	minSecret = 16
+	// maxDrain leaves time for the rest of a stop before systemd's TimeoutStopSec=45s.
+	maxDrain = 40 * time.Second
 )
 
 // Loopback reports whether every listener is on loopback.
@@ -81,7 +86,8 @@ func (c *Config) listeners() []setting {
 	all := []setting{{"http.listen", c.HTTP.Listen}, {"admin.listen", c.Admin.Listen}}
 	all = append(all, keyed("turn.udp", c.TURN.UDP)...)
 	all = append(all, keyed("turn.tcp", c.TURN.TCP)...)
-	return append(all, keyed("turn.tls", c.TURN.TLS)...)
+	all = append(all, keyed("turn.tls", c.TURN.TLS)...)
+	return append(all, keyed("turn.dtls", c.TURN.DTLS)...)
 }
 
 func keyed(key string, values []string) []setting {
@@ -166,19 +172,62 @@ func (v *validation) webURLs(c *Config) {
 func (v *validation) tls(c *Config) {
 	v.check((c.TLS.Cert == "") == (c.TLS.Key == ""), "tls", "only one of tls.cert and tls.key is set", "set both PEM files or neither")
 	v.check(len(c.TURN.TLS) == 0 || c.TLS.Cert != "", "turn.tls", "needs a certificate", "set tls.cert and tls.key")
+	v.check(len(c.TURN.DTLS) == 0 || c.TLS.Cert != "", "turn.dtls", "needs a certificate", "set tls.cert and tls.key")
 }
 
 func (v *validation) turn(t *TURN) {
 	v.check(len(t.UDP)+len(t.TCP) > 0, "turn", "no listener", "give turn.udp or turn.tcp at least one address")
 	v.address("turn.relay_address", t.RelayAddress)
-	if t.RelayBind != "" {
-		v.address("turn.relay_bind", t.RelayBind)
+	for _, s := range []setting{
+		{"turn.relay_bind", t.RelayBind}, {"turn.relay_address6", t.RelayAddress6}, {"turn.relay_bind6", t.RelayBind6},
+	} {
+		if s.value != "" {
+			v.address(s.key, s.value)
+		}
+	}
+	v.turnFamilies(t)
+	v.turnSecrets(t)
+	v.check(t.Drain >= 0 && t.Drain <= maxDrain, "turn.drain", fmt.Sprintf("%v is out of bounds", t.Drain), fmt.Sprintf("choose 0s to %v", maxDrain))
+	limits := reflect.ValueOf(t.Limits)
+	for i := range limits.NumField() {
+		key := "turn.limits." + limits.Type().Field(i).Tag.Get("yaml")
+		n := limits.Field(i).Int()
+		v.check(n > 0 || n == -1 || n == 0 && key == "turn.limits.allocations", key, fmt.Sprintf("%d is no limit", n), "give a number above 0, or -1 for none")
 	}
 	_, _, err := portRange(t.RelayPorts)
 	v.check(err == nil, "turn.relay_ports", fmt.Sprintf("%q is no port range", shortened(t.RelayPorts)), "write FIRST-LAST between 1024 and 65535, for example 49152-65535")
 	v.check(t.Realm != "" && len(t.Realm) <= maxRealm, "turn.realm", fmt.Sprintf("%q has %d bytes", shortened(t.Realm), len(t.Realm)), fmt.Sprintf("use 1 to %d bytes", maxRealm))
 	v.check(t.CredentialTTL >= time.Minute && t.CredentialTTL <= 48*time.Hour, "turn.credential_ttl", fmt.Sprintf("%v is out of bounds", t.CredentialTTL), "choose 1m to 48h")
 	v.prefixes(append(keyed("turn.allow_peers", t.AllowPeers), keyed("turn.deny_peers", t.DenyPeers)...))
+}
+
+// turnFamilies holds the addresses of each family together.
+func (v *validation) turnFamilies(t *TURN) {
+	first, _ := netip.ParseAddr(t.RelayAddress)
+	second, err := netip.ParseAddr(t.RelayAddress6)
+	if t.RelayAddress6 != "" && err == nil {
+		v.check(second.Is6() && !second.Is4In6() && first.Is4(), "turn.relay_address6", "is no IPv6 address beside one of IPv4",
+			"give turn.relay_address the IPv4 address and turn.relay_address6 the IPv6 address")
+	}
+	v.check(t.RelayBind6 == "" || t.RelayAddress6 != "", "turn.relay_bind6", "has no turn.relay_address6", "set both or neither")
+	v.check(len(t.STUNServers) == 0 || first.Is4(), "turn.stun_servers", "turn.relay_address is not of IPv4", "set turn.relay_address to the local IPv4 address")
+	for _, server := range t.STUNServers {
+		host, port, err := net.SplitHostPort(server)
+		v.check(err == nil && host != "" && port != "", "turn.stun_servers", fmt.Sprintf("%q is no server", shortened(server)), "write HOST:PORT, for example stun.example.org:3478")
+	}
+}
+
+// turnSecrets judges what must not be shown; no problem does.
+func (v *validation) turnSecrets(t *TURN) {
+	for key, secrets := range map[string][]Secret{"turn.secrets": t.Secrets, "turn.api_keys": t.APIKeys} {
+		for i, secret := range secrets {
+			v.check(len(secret) >= minSecret, key, fmt.Sprintf("entry %d has %d characters", i+1, len(secret)),
+				fmt.Sprintf("use at least %d, for example from: openssl rand -hex 32", minSecret))
+		}
+	}
+	for name, password := range t.Users {
+		v.check(name != "" && len(name) <= 508 && password != "", "turn.users", fmt.Sprintf("%q lacks a name or a password", shortened(name)), "write {NAME: PASSWORD}")
+	}
 }
 
 func (v *validation) address(key, value string) {
@@ -192,7 +241,7 @@ func (v *validation) relayReachable(c *Config) {
 	if err != nil || !relay.IsLoopback() {
 		return
 	}
-	for _, address := range slices.Concat(c.TURN.UDP, c.TURN.TCP, c.TURN.TLS) {
+	for _, address := range slices.Concat(c.TURN.UDP, c.TURN.TCP, c.TURN.TLS, c.TURN.DTLS) {
 		if _, err := netip.ParseAddrPort(address); err == nil && !isLoopback(address) {
 			v.check(false, "turn.relay_address", fmt.Sprintf("%s reaches nobody while TURN listens on %s", relay, shortened(address)),
 				"set it to this host's address as clients see it")

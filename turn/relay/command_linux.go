@@ -163,6 +163,9 @@ func (l *Loop) reap() {
 	defer l.mu.Unlock()
 	for index, h := range l.sockets {
 		if atomic.LoadUint32(&l.m.sockets[index].state) == stateFreed {
+			if h.relay != nil {
+				h.relay.readTraffic()
+			}
 			h.closeFD()
 			atomic.StoreUint32(&l.m.sockets[index].state, stateFree)
 			delete(l.sockets, index)

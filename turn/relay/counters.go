@@ -11,19 +11,24 @@ type Counters struct {
 	Garbage, Strangers uint64
 	// Bindings counts Binding requests answered, ThrottledBindings those whose source had its share.
 	Bindings, ThrottledBindings uint64
-	// Dropped counts packets that a ceiling, a full socket or a full queue took.
-	Ceiling, SocketFull, QueueFull uint64
+	// Drops counts packets that a ceiling took.
+	Drops Drops
+	// SocketFull and QueueFull count packets that a full socket or a full queue to Go took.
+	SocketFull, QueueFull uint64
 	// Truncated counts packets longer than any path carries.
 	Truncated uint64
 	// Rounds counts waits, Packets what they brought.
 	Rounds, Packets uint64
 }
 
+// Drops are packets that a ceiling took: of packets or bytes of one allocation and direction, or of the whole plane.
+type Drops struct{ PacketRate, Bandwidth, Server uint64 }
+
 // each iterates over the counters.
 func (c *Counters) each() []*uint64 {
 	return []*uint64{
 		&c.FromClients, &c.FromClientBytes, &c.ToClients, &c.ToClientBytes, &c.Garbage, &c.Strangers, &c.Bindings,
-		&c.ThrottledBindings, &c.Ceiling, &c.SocketFull, &c.QueueFull, &c.Truncated, &c.Rounds, &c.Packets,
+		&c.ThrottledBindings, &c.Drops.PacketRate, &c.Drops.Bandwidth, &c.Drops.Server, &c.SocketFull, &c.QueueFull, &c.Truncated, &c.Rounds, &c.Packets,
 	}
 }
 

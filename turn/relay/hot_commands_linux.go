@@ -81,6 +81,7 @@ func (m *memory) removeSocket(index uint32) {
 //go:nocheckptr
 func (m *memory) freed(s *socket) {
 	atomic.StoreUint32(&s.state, stateFreed)
+	atomic.StoreUint32(&m.loop.freed, m.loop.freed+1)
 	m.loop.signal |= 1 << sinkRelays
 }
 

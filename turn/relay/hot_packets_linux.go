@@ -94,7 +94,7 @@ func (m *memory) take(p *packet) {
 		return
 	}
 	if p.length < channelHeader {
-		m.loop.counters.Garbage++
+		m.garbage(p)
 		return
 	}
 	switch first := *(*uint8)(p.payload); {
@@ -103,8 +103,16 @@ func (m *memory) take(p *packet) {
 	case first < 0x04 && p.length >= stunHeader && word(p.payload, 4) == magicCookie:
 		m.stun(p)
 	default:
-		m.loop.counters.Garbage++
+		m.garbage(p)
 	}
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) garbage(p *packet) {
+	m.clientPacket(p)
+	m.loop.counters.Garbage++
 }
 
 // clientPacket counts a packet of a client that Go does not see.
@@ -124,13 +132,22 @@ func (m *memory) clientPacket(p *packet) {
 //go:nocheckptr
 func (m *memory) fromChannel(p *packet) {
 	length := uint32(half(p.payload, 2))
+	if length+channelHeader > p.length {
+		m.garbage(p)
+		return
+	}
 	at := m.findChannel(p.socket, &p.from, half(p.payload, 0))
-	if at == 0 || length+channelHeader > p.length {
+	if at == 0 {
 		m.stranger(p)
 		return
 	}
+	f := &m.flows[(at-1)%maxFlows]
+	if !m.isLive(f) {
+		m.handUp(p)
+		return
+	}
 	m.clientPacket(p)
-	m.toPeer(&m.flows[(at-1)%maxFlows], unsafe.Add(p.payload, channelHeader), length)
+	m.toPeer(f, unsafe.Add(p.payload, channelHeader), length)
 }
 
 // stranger passes a packet on to Go if its sender has an allocation.
@@ -154,8 +171,7 @@ func (m *memory) stranger(p *packet) {
 //go:nocheckptr
 func (m *memory) toPeer(f *flow, data unsafe.Pointer, length uint32) {
 	s := &m.sockets[f.relay%maxSockets]
-	if !m.isLive(f) || !m.admit(&s.upPackets, &s.upBytes, length) {
-		s.dropped++
+	if !m.admit(s, &s.upPackets, &s.upBytes, length) {
 		return
 	}
 	atomic.StoreUint64(&s.toPeers.packets, s.toPeers.packets+1)
@@ -167,7 +183,7 @@ func (m *memory) toPeer(f *flow, data unsafe.Pointer, length uint32) {
 //go:norace
 //go:nocheckptr
 func (m *memory) isLive(f *flow) bool {
-	return f.livePort == 0 || atomic.LoadUint32(&m.loop.liveness[f.liveSet%livenessSets][f.livePort]) != 0
+	return f.livePort == 0 || atomic.LoadUint32(&m.loop.shared.live[f.liveSet%livenessSets][f.livePort]) != 0
 }
 
 // fromPeer relays a peer's packet to the client, as ChannelData or as a Data indication.
@@ -177,13 +193,12 @@ func (m *memory) isLive(f *flow) bool {
 //go:nocheckptr
 func (m *memory) fromPeer(p *packet) {
 	at := m.findPeer(p.socket, &p.from)
-	if at == 0 {
+	if at == 0 || !m.isLive(&m.flows[(at-1)%maxFlows]) {
 		m.handUp(p)
 		return
 	}
 	f, s := &m.flows[(at-1)%maxFlows], &m.sockets[p.socket%maxSockets]
-	if !m.isLive(f) || !m.admit(&s.downPackets, &s.downBytes, p.length) {
-		s.dropped++
+	if !m.admit(s, &s.downPackets, &s.downBytes, p.length) {
 		return
 	}
 	atomic.StoreUint64(&s.fromPeers.packets, s.fromPeers.packets+1)
@@ -328,7 +343,7 @@ func (m *memory) sendIndication(p *packet) (done bool) {
 		return false
 	}
 	at := m.findAnnounced(relay-1, &peer)
-	if at == 0 {
+	if at == 0 || !m.isLive(&m.flows[(at-1)%maxFlows]) {
 		return false
 	}
 	m.clientPacket(p)
@@ -413,23 +428,72 @@ func (m *memory) readClock() uint64 {
 // ceilingBurst is how much of a second's rate a ceiling lets through at once, in ns.
 const ceilingBurst = 250e6
 
-// admit holds a packet against both ceilings of its direction, and takes from both or from none.
+// admit holds a packet against the ceilings of its direction and of the plane, and takes from all or from none.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (m *memory) admit(packets, bytes *bucket, length uint32) bool {
-	if packets.cost|bytes.cost == 0 {
+func (m *memory) admit(s *socket, packets, bytes *bucket, length uint32) bool {
+	if packets.cost|bytes.cost|m.loop.shared.bandwidth.cost == 0 {
 		return true
 	}
 	now := m.readClock()
-	first, second := max(packets.full, now), max(bytes.full, now)
-	firstCost, secondCost := packets.cost>>10, bytes.cost*uint64(length)>>10
-	if first > now && first+firstCost-now > ceilingBurst || second > now && second+secondCost-now > ceilingBurst {
-		m.loop.counters.Ceiling++
+	packet, byteCost := packets.cost>>10, bytes.cost*uint64(length)>>10
+	switch {
+	case !packets.room(now, packet):
+		s.drops.PacketRate++
+		m.loop.counters.Drops.PacketRate++
+		return false
+	case !bytes.room(now, byteCost):
+		s.drops.Bandwidth++
+		m.loop.counters.Drops.Bandwidth++
+		return false
+	case !m.draw(now, int64(length)):
+		s.drops.Server++
+		m.loop.counters.Drops.Server++
 		return false
 	}
-	packets.full, bytes.full = first+firstCost, second+secondCost
+	packets.full, bytes.full = max(packets.full, now)+packet, max(bytes.full, now)+byteCost
+	return true
+}
+
+// room tells whether a bucket has what costs so many ns. What costs more than a whole bucket passes when it is full.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (b *bucket) room(now, cost uint64) bool {
+	start := max(b.full, now)
+	return b.cost == 0 || start == now || start+cost-now <= ceilingBurst
+}
+
+// shareBytes is how much a loop draws at once from the ceiling of the whole plane.
+const shareBytes = 16 << 10
+
+// draw takes bytes from the ceiling of the whole plane.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) draw(now uint64, length int64) bool {
+	b := &m.loop.shared.bandwidth
+	if b.cost == 0 {
+		return true
+	}
+	if m.loop.drawn < length {
+		for {
+			full := atomic.LoadUint64(&b.full)
+			start, cost := max(full, now), b.cost*shareBytes>>10
+			if start > now && start+cost-now > ceilingBurst {
+				return false
+			}
+			if atomic.CompareAndSwapUint64(&b.full, full, start+cost) {
+				break
+			}
+		}
+		m.loop.drawn += shareBytes
+	}
+	m.loop.drawn -= length
 	return true
 }
 

@@ -18,6 +18,7 @@ type (
 		MinWait           time.Duration
 		WithoutRing       bool
 		BindingsPerSecond int
+		BytesPerSecond    int
 	}
 	// Plane is described on Linux.
 	Plane struct{}
@@ -82,7 +83,7 @@ func (*Relay) RemoveAddr(netip.Addr) {}
 func (*Relay) RemoveFlows() {}
 
 // Traffic is described on Linux.
-func (*Relay) Traffic() (toPeers, fromPeers Traffic, dropped uint64) { return }
+func (*Relay) Traffic() (toPeers, fromPeers Traffic, dropped Drops) { return }
 
 // Ended is described on Linux.
 func (*Relay) Ended() <-chan struct{} { return nil }

@@ -24,14 +24,16 @@ type Options struct {
 	WithoutRing bool
 	// BindingsPerSecond bounds the Binding responses to one source, a /32 or a /64, of each loop; 0 bounds nothing.
 	BindingsPerSecond int
+	// BytesPerSecond bounds the payload that all relays together send, 0 not at all.
+	BytesPerSecond int
 }
 
 // Plane is a running data plane. Its methods are safe for concurrent use.
 type Plane struct {
-	loops    []*Loop
-	liveness *liveness
-	mapped   []byte // liveness
-	notes    []string
+	loops  []*Loop
+	shared *shared
+	mapped []byte // shared
+	notes  []string
 }
 
 // Open starts the loops. The caller closes the plane after everything that it opened on it.
@@ -39,11 +41,12 @@ func Open(o Options) (*Plane, error) {
 	if o.Loops == 0 {
 		o.Loops = runtime.GOMAXPROCS(0)
 	}
-	at, mapped, err := mapMemory(unsafe.Sizeof(liveness{}))
+	at, mapped, err := mapMemory(unsafe.Sizeof(shared{}))
 	if err != nil {
 		return nil, fmt.Errorf("relay: %w", err)
 	}
-	p := &Plane{liveness: (*liveness)(at), mapped: mapped}
+	p := &Plane{shared: (*shared)(at), mapped: mapped}
+	p.shared.bandwidth.cost = cost(o.BytesPerSecond)
 	for range o.Loops {
 		l, err := openLoop(p, o)
 		if err != nil {
@@ -79,7 +82,7 @@ func (p *Plane) Live(set int, port uint16, live bool) {
 	if live {
 		value = 1
 	}
-	atomic.StoreUint32(&p.liveness[set%livenessSets][port], value)
+	atomic.StoreUint32(&p.shared.live[set%livenessSets][port], value)
 }
 
 // Counters sums what the loops counted.
@@ -164,7 +167,7 @@ func (l *Loop) prepare(o Options) {
 	for i := range s.seed {
 		s.seed[i] = binary.NativeEndian.Uint64(seed[8*i:])
 	}
-	s.liveness = l.plane.liveness
+	s.shared = l.plane.shared
 	s.wait = waitArg{minWait: uint32(o.MinWait.Microseconds())}
 	s.minBatch = waitBatch
 	if o.BindingsPerSecond > 0 {

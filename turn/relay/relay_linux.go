@@ -15,6 +15,10 @@ type Relay struct {
 	handle
 	local netip.AddrPort
 
+	// The loop's mutex guards these.
+	toPeers, fromPeers Traffic
+	dropped            Drops
+
 	mu      sync.Mutex // guards what follows
 	arrived sync.Cond
 	queue   []datagram
@@ -124,15 +128,24 @@ func (r *Relay) order(c command) {
 // Traffic is what a relay has relayed by itself: packets and payload bytes.
 type Traffic struct{ Packets, Bytes uint64 }
 
-// Traffic returns what went to peers and came from them, and how many packets a ceiling or a full socket took.
-func (r *Relay) Traffic() (toPeers, fromPeers Traffic, dropped uint64) {
+// Traffic returns what went to peers and came from them, and what a ceiling took; after the end, what it was then.
+func (r *Relay) Traffic() (toPeers, fromPeers Traffic, dropped Drops) {
 	r.loop.mu.Lock()
 	defer r.loop.mu.Unlock()
-	if r.loop.sockets[r.index] != &r.handle {
-		return
+	if r.loop.sockets[r.index] == &r.handle {
+		r.readTraffic()
 	}
+	return r.toPeers, r.fromPeers, r.dropped
+}
+
+// readTraffic reads the loop's counters. The caller holds the loop's mutex.
+func (r *Relay) readTraffic() {
 	s := &r.loop.m.sockets[r.index]
-	return s.toPeers.read(), s.fromPeers.read(), atomic.LoadUint64(&s.dropped)
+	r.toPeers, r.fromPeers = s.toPeers.read(), s.fromPeers.read()
+	r.dropped = Drops{
+		PacketRate: atomic.LoadUint64(&s.drops.PacketRate),
+		Bandwidth:  atomic.LoadUint64(&s.drops.Bandwidth), Server: atomic.LoadUint64(&s.drops.Server),
+	}
 }
 
 func (c *counter) read() Traffic {
@@ -141,9 +154,10 @@ func (c *counter) read() Traffic {
 
 // serveRelays hands packets to their relays and closes sockets that the loop has let go of, until the loop ends.
 func (l *Loop) serveRelays() {
-	u := l.ups[sinkRelays]
+	u, freed := l.ups[sinkRelays], uint32(0)
 	for {
-		err := u.await()
+		err := u.await(&l.m.loop.freed, freed)
+		freed = atomic.LoadUint32(&l.m.loop.freed)
 		l.reap()
 		for {
 			e, _ := u.peek(false)

@@ -41,7 +41,7 @@ type socket struct {
 	flows     uint32
 
 	toPeers, fromPeers counter
-	dropped            uint64 // by a ceiling or a full socket
+	drops              Drops
 	upPackets, upBytes bucket // ceilings towards the peers
 	downPackets        bucket // and from them
 	downBytes          bucket
@@ -124,7 +124,8 @@ type loop struct {
 	sqTail, cqHead, cqTail *uint32
 	sqes                   *[sqEntries]sqe
 	cqes                   *[cqEntries]cqe
-	liveness               *liveness
+	shared                 *shared
+	drawn                  int64 // bytes drawn from the ceiling of the whole plane and not used
 	pushed, submitted      uint32
 	bufferTail, usedCount  uint32
 	outgoing               uint32 // length of memory.out
@@ -133,6 +134,7 @@ type loop struct {
 	commandHead       uint32 // the loop's
 	commandTail       uint32 // Go's
 	stopped           bool
+	freed             uint32 // sockets that the loop has let go of so far
 	signal            uint32 // bit set of the sinks that got something in this round
 	now               uint64 // ns, read once in a round, 0 until then
 	bindings          bindingLimit
@@ -142,8 +144,12 @@ type loop struct {
 	counters          Counters
 }
 
-// liveness tells for each set of announced addresses which ports are relays of ours. Go writes it, every loop reads.
-type liveness [livenessSets][1 << 16]uint32
+// shared is what all loops look at. Go writes live, which tells for each set of announced addresses which ports are
+// relays of ours; the loops take from the ceiling in lumps, so that they seldom meet there.
+type shared struct {
+	live      [livenessSets][1 << 16]uint32
+	bandwidth bucket
+}
 
 // livenessSets is one for each family of relay addresses.
 const livenessSets = 2

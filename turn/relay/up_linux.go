@@ -50,11 +50,11 @@ func (u *up) peek(wait bool) (*upEntry, error) {
 // done gives the place of the packet that peek returned back to the loop.
 func (u *up) done() { atomic.StoreUint32(&u.ring.tail, u.ring.tail+1) }
 
-// await waits until the loop has something to say, which need not be a packet.
-func (u *up) await() error {
+// await waits until there is a packet, or a count that the loop keeps is no more what it was.
+func (u *up) await(changes *uint32, was uint32) error {
 	var count [8]byte
 	atomic.StoreUint32(&u.ring.waiting, 1)
-	if atomic.LoadUint32(&u.ring.head) != u.ring.tail {
+	if atomic.LoadUint32(&u.ring.head) != u.ring.tail || atomic.LoadUint32(changes) != was {
 		return nil
 	}
 	_, err := u.file.Read(count[:])

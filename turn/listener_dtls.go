@@ -1,0 +1,228 @@
+package turn
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/pion/dtls/v3"
+	dtlsnet "github.com/pion/dtls/v3/pkg/net"
+)
+
+const (
+	// maxRecordBytes is the longest plaintext of a DTLS record (RFC 6347 4.1: 2^14 bytes).
+	maxRecordBytes = 1 << 14
+	// maxDatagramBytes is the longest datagram that is read: a record with its header and room for its cipher.
+	maxDatagramBytes = maxRecordBytes + 512
+	// pathQueue bounds the datagrams that wait for one DTLS connection. More are lost, as on any network.
+	pathQueue = 128
+	// arrivals bounds the connections that wait to be admitted.
+	arrivals = 64
+)
+
+// dtlsLayer puts DTLS 1.2 (RFC 6347) on a path, with the certificate of the TLS configuration.
+func dtlsLayer(config *tls.Config, c *core) secureLayer {
+	certificate := func(hello *dtls.ClientHelloInfo) (*tls.Certificate, error) {
+		if config.GetCertificate != nil {
+			return config.GetCertificate(&tls.ClientHelloInfo{ServerName: hello.ServerName})
+		}
+		return &config.Certificates[0], nil
+	}
+	return func(raw net.Conn) (securedConn, error) {
+		conn, err := dtls.ServerWithOptions(dtlsnet.PacketConnFromConn(raw), raw.RemoteAddr(),
+			dtls.WithGetCertificate(certificate), dtls.WithLoggerFactory(pionLogs{log: c.log, clock: c.clock}),
+			dtls.WithExtendedMasterSecret(dtls.RequestExtendedMasterSecret))
+		if err != nil {
+			return nil, fmt.Errorf("start DTLS: %w", err)
+		}
+		return conn, nil
+	}
+}
+
+// demux splits a UDP socket into one connection for each client, as DTLS wants them. It is the net.Listener of a
+// streamListener.
+type demux struct {
+	core   *core
+	socket net.PacketConn
+	fresh  chan *path
+	ended  *latch
+
+	mu    sync.Mutex // guards paths
+	paths map[netip.AddrPort]*path
+}
+
+// newDemux starts to read the socket, until Close.
+func newDemux(c *core, socket net.PacketConn) *demux {
+	d := &demux{
+		core: c, socket: socket, fresh: make(chan *path, arrivals), ended: newLatch(), paths: make(map[netip.AddrPort]*path),
+	}
+	c.tasks.Go(d.run)
+	return d
+}
+
+func (d *demux) run() {
+	retry := backoff{clock: d.core.clock}
+	buffer := make([]byte, maxDatagramBytes)
+	for {
+		n, from, err := d.socket.ReadFrom(buffer)
+		if err == nil {
+			retry.reset()
+			d.dispatch(buffer[:n], from)
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) || !d.core.retry(&retry, d.ended.done) {
+			return
+		}
+	}
+}
+
+// dispatch hands a datagram to its path. Only a ClientHello makes a path.
+func (d *demux) dispatch(p []byte, from net.Addr) {
+	defer d.core.survive("DTLS datagram")
+	client := addrPort(from)
+	d.mu.Lock()
+	known := d.paths[client]
+	if known == nil && isClientHello(p) && len(d.fresh) < cap(d.fresh) && !d.ended.closed() {
+		known = &path{
+			demux: d, client: from, key: client, inbox: make(chan []byte, pathQueue), ended: newLatch(),
+			wake: make(chan struct{}),
+		}
+		d.paths[client] = known
+		d.fresh <- known // There is room: run alone fills it.
+	}
+	d.mu.Unlock()
+	if known == nil {
+		d.core.counters.garbage.Add(1)
+		return
+	}
+	select {
+	case known.inbox <- append([]byte(nil), p...):
+	default:
+	}
+}
+
+// isClientHello tells whether a datagram begins a DTLS handshake: a handshake record (22) of DTLS 1.0 or 1.2 in epoch 0
+// whose message is a ClientHello (1) (RFC 6347 4.1, 4.2.2).
+func isClientHello(p []byte) bool {
+	const recordHeader = 13
+	return len(p) > recordHeader && p[0] == 22 && p[1] == 254 && (p[2] == 255 || p[2] == 253) &&
+		p[3] == 0 && p[4] == 0 && p[recordHeader] == 1
+}
+
+// Accept returns the next new client.
+func (d *demux) Accept() (net.Conn, error) {
+	select {
+	case p := <-d.fresh:
+		return p, nil
+	case <-d.ended.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close ends the socket. The paths end with their connections.
+func (d *demux) Close() error {
+	if !d.ended.close() {
+		return nil
+	}
+	return d.socket.Close()
+}
+
+// Addr is the bound address.
+func (d *demux) Addr() net.Addr { return d.socket.LocalAddr() }
+
+func (d *demux) forget(p *path) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.paths[p.key] == p {
+		delete(d.paths, p.key)
+	}
+}
+
+// path is the datagrams to and from one client of a demux.
+type path struct {
+	demux  *demux
+	client net.Addr
+	key    netip.AddrPort
+	inbox  chan []byte
+	ended  *latch
+
+	mu   sync.Mutex    // guards wake
+	wake chan struct{} // closed while a read deadline is set
+}
+
+// Read returns one datagram. Its error is net.ErrClosed, or os.ErrDeadlineExceeded after SetReadDeadline.
+func (p *path) Read(b []byte) (int, error) {
+	p.mu.Lock()
+	wake := p.wake
+	p.mu.Unlock()
+	select {
+	case <-wake: // Before a datagram, as in package net.
+		return 0, os.ErrDeadlineExceeded
+	default:
+	}
+	select {
+	case datagram := <-p.inbox:
+		return copy(b, datagram), nil
+	case <-wake:
+		return 0, os.ErrDeadlineExceeded
+	case <-p.ended.done:
+		return 0, net.ErrClosed
+	}
+}
+
+// Write sends one datagram.
+func (p *path) Write(b []byte) (int, error) {
+	if p.ended.closed() {
+		return 0, net.ErrClosed
+	}
+	return p.demux.socket.WriteTo(b, p.client)
+}
+
+// Close forgets the client.
+func (p *path) Close() error {
+	if p.ended.close() {
+		p.demux.forget(p)
+	}
+	return nil
+}
+
+// LocalAddr is the listener's address.
+func (p *path) LocalAddr() net.Addr { return p.demux.Addr() }
+
+// RemoteAddr is the client's address.
+func (p *path) RemoteAddr() net.Addr { return p.client }
+
+// SetDeadline is SetReadDeadline: a datagram is written at once.
+func (p *path) SetDeadline(t time.Time) error { return p.SetReadDeadline(t) }
+
+// SetReadDeadline ends a Read at once, and each that follows until it is called with the zero time. pion/dtls sets
+// times in the past, to be woken, and no other.
+func (p *path) SetReadDeadline(t time.Time) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	set := isClosed(p.wake)
+	switch {
+	case t.IsZero() && set:
+		p.wake = make(chan struct{})
+	case !t.IsZero() && !set:
+		close(p.wake)
+	}
+	return nil
+}
+
+// SetWriteDeadline does nothing.
+func (p *path) SetWriteDeadline(time.Time) error { return nil }
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
