@@ -17,6 +17,8 @@ type Counters struct {
 	SocketFull, QueueFull uint64
 	// Truncated counts packets longer than any path carries.
 	Truncated uint64
+	// Segments counts packets that left together with others.
+	Segments uint64
 	// Rounds counts waits, Packets what they brought.
 	Rounds, Packets uint64
 }
@@ -28,7 +30,7 @@ type Drops struct{ PacketRate, Bandwidth, Server uint64 }
 func (c *Counters) each() []*uint64 {
 	return []*uint64{
 		&c.FromClients, &c.FromClientBytes, &c.ToClients, &c.ToClientBytes, &c.Garbage, &c.Strangers, &c.Bindings,
-		&c.ThrottledBindings, &c.Drops.PacketRate, &c.Drops.Bandwidth, &c.Drops.Server, &c.SocketFull, &c.QueueFull, &c.Truncated, &c.Rounds, &c.Packets,
+		&c.ThrottledBindings, &c.Drops.PacketRate, &c.Drops.Bandwidth, &c.Drops.Server, &c.SocketFull, &c.QueueFull, &c.Truncated, &c.Segments, &c.Rounds, &c.Packets,
 	}
 }
 

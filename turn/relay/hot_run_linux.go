@@ -14,6 +14,8 @@ const (
 	roundBatch = 256
 	// ignored is the user data of requests whose completion says nothing; sends have it with the socket below.
 	ignored = 1 << 63
+	// together marks a send of several datagrams.
+	together = 1 << 62
 	// group is the number of the ring of buffers.
 	group = 1
 )
@@ -24,7 +26,7 @@ const (
 //go:norace
 //go:nocheckptr
 func userData(index, generation uint32) uint64 {
-	return uint64(generation&0x7fffffff)<<32 | uint64(index)
+	return uint64(generation&0x3fffffff)<<32 | uint64(index)
 }
 
 // run serves until commandStop.
@@ -73,11 +75,24 @@ func (m *memory) enter(wait uintptr) {
 		wait, flags = uintptr(l.minBatch), flags|enterExtArg
 		arg, size = uintptr(unsafe.Pointer(&l.wait)), unsafe.Sizeof(l.wait)
 	}
-	n, _, errno := enterRing(uintptr(l.ringFD), uintptr(l.pushed-l.submitted), wait, flags, arg, size)
-	if errno == 0 {
-		l.submitted += uint32(n)
+	for try := 0; try < submitTries; try++ {
+		n, _, errno := enterRing(uintptr(l.ringFD), uintptr(l.pushed-l.submitted), wait, flags, arg, size)
+		if errno == 0 {
+			l.submitted += uint32(n)
+		}
+		if l.submitted == l.pushed {
+			return
+		}
+		wait, flags, arg, size = 0, enterGetevents, 0, 0
 	}
+	// Their buffers and names are about to change hands, so that they must not be submitted later.
+	l.counters.SocketFull += uint64(l.pushed - l.submitted)
+	l.pushed = l.submitted
+	atomic.StoreUint32(l.sqTail, l.pushed)
 }
+
+// submitTries is how often the kernel is asked to take submissions that it refuses for want of memory.
+const submitTries = 16
 
 // ringRound waits for completions, handles them and leaves sends to be submitted with the next wait.
 //
@@ -153,7 +168,9 @@ func (m *memory) complete(c *cqe) {
 	index := uint32(c.userData) % maxSockets
 	s := &m.sockets[index]
 	if c.userData&ignored != 0 {
-		if c.res < 0 {
+		if c.res < 0 && c.userData&together != 0 {
+			m.sentTogether(-c.res)
+		} else if c.res < 0 {
 			m.loop.counters.SocketFull++
 		}
 		return
@@ -207,7 +224,10 @@ func (m *memory) received(index uint32, id uint16) {
 	m.keep(id)
 	b := unsafe.Pointer(&m.buffers[id%buffers])
 	out := (*recvmsgOut)(b)
-	if out.flags&unix.MSG_TRUNC != 0 || out.payloadLen > payloadBytes || m.sockets[index%maxSockets].state != stateOpen {
+	if m.sockets[index%maxSockets].state != stateOpen {
+		return
+	}
+	if out.flags&unix.MSG_TRUNC != 0 || out.payloadLen > payloadBytes {
 		m.loop.counters.Truncated++
 		return
 	}
@@ -217,7 +237,8 @@ func (m *memory) received(index uint32, id uint16) {
 	m.take(&p)
 }
 
-// kicked drains the eventfd, whose only purpose is to end a wait.
+// kicked drains the eventfd, whose purpose is to end a wait, and then looks for commands: one that was given after this
+// round's look has written to the eventfd before it was drained.
 //
 //go:nosplit
 //go:norace
@@ -225,9 +246,14 @@ func (m *memory) received(index uint32, id uint16) {
 func (m *memory) kicked(c *cqe) {
 	var count uint64
 	_, _, _ = unix.RawSyscall(unix.SYS_READ, uintptr(m.loop.kickFD), uintptr(unsafe.Pointer(&count)), 8)
-	if c.flags&cqeMore == 0 {
-		m.armKick()
+	if m.loop.uring {
+		m.flush()
+		if c.flags&cqeMore == 0 {
+			m.armKick()
+		}
+		m.enter(0) // What waits to be sent has names in tables that commands change.
 	}
+	m.obey()
 }
 
 //go:nosplit
@@ -273,8 +299,14 @@ func (m *memory) send(socket, index uint32, data unsafe.Pointer, length uint32, 
 //go:norace
 //go:nocheckptr
 func (m *memory) flush() {
-	for i := uint32(0); i < m.loop.outgoing; i++ {
+	for i := uint32(0); i < m.loop.outgoing; {
+		if n := m.alike(i); n > 1 {
+			m.sendTogether(i, n)
+			i += n
+			continue
+		}
 		o := &m.out[i%outSlots]
+		i++
 		if m.loop.uring {
 			e := m.next()
 			clearSQE(e)
@@ -290,6 +322,83 @@ func (m *memory) flush() {
 		}
 	}
 	m.loop.outgoing = 0
+}
+
+// Bounds of datagrams that leave together (UDP_SEGMENT, udp(7)): the kernel's number, and a length that fits every
+// usual path with its headers, since segments are not fragmented.
+const (
+	maxSegments     = 64
+	maxSegmentBytes = 1380
+)
+
+// alike counts the datagrams of the queue from a place on that may leave together: to one address through one socket,
+// of one length but the last, which may be shorter.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) alike(first uint32) (n uint32) {
+	o := &m.out[first%outSlots]
+	n = 1
+	if m.loop.whole || o.length > maxSegmentBytes || o.length == 0 {
+		return n
+	}
+	for first+n < m.loop.outgoing && n < maxSegments && (n+1)*uint32(o.length) < 1<<16-1 {
+		next := &m.out[(first+n)%outSlots]
+		if next.fd != o.fd || next.name != o.name || next.length > o.length || next.length == 0 {
+			break
+		}
+		n++
+		if next.length < o.length {
+			break
+		}
+	}
+	return n
+}
+
+// sendTogether sends n datagrams of the queue from a place on as segments of one.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) sendTogether(first, n uint32) {
+	o := &m.out[first%outSlots]
+	for i := first; i < first+n; i++ {
+		m.pieces[i%uint32(len(m.pieces))] = vector{m.out[i%outSlots].data, m.out[i%outSlots].length}
+	}
+	s := &m.segments[first%outSlots]
+	s.header.name, s.header.nameLen = o.name, o.nameLen
+	s.header.iov, s.header.iovLen = uint64(uintptr(unsafe.Pointer(&m.pieces[first%outSlots]))), uint64(n)
+	s.header.control, s.header.controlLen = uint64(uintptr(unsafe.Pointer(&s.control))), uint64(unsafe.Sizeof(s.control))
+	s.control.length = unix.SizeofCmsghdr + 2
+	s.control.level, s.control.kind, s.control.size = unix.SOL_UDP, unix.UDP_SEGMENT, uint16(o.length)
+	m.loop.counters.Segments += uint64(n)
+	if m.loop.uring {
+		e := m.next()
+		clearSQE(e)
+		e.opcode, e.flags, e.fd = opSendmsg, sqeSkipSuccess, o.fd
+		e.addr, e.len, e.opFlags = uint64(uintptr(unsafe.Pointer(&s.header))), 1, unix.MSG_DONTWAIT
+		e.userData = ignored | together | uint64(o.index)
+		return
+	}
+	_, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(o.fd), uintptr(unsafe.Pointer(&s.header)), unix.MSG_DONTWAIT)
+	m.sentTogether(int32(errno))
+}
+
+// sentTogether takes the outcome. A network device that cannot do it, or a path with a smaller MTU, ends it for good:
+// what was lost is repeated by those who need it.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) sentTogether(errno int32) {
+	if errno == 0 {
+		return
+	}
+	m.loop.counters.SocketFull++
+	if unix.Errno(errno) == unix.EINVAL || unix.Errno(errno) == unix.EIO || unix.Errno(errno) == unix.EMSGSIZE {
+		m.loop.whole = true
+	}
 }
 
 //go:nosplit
@@ -318,10 +427,10 @@ func (m *memory) epollRound() {
 		s := &m.sockets[index%maxSockets]
 		switch {
 		case s.kind == kindKick:
-			var count uint64
-			_, _, _ = unix.RawSyscall(unix.SYS_READ, uintptr(m.loop.kickFD), uintptr(unsafe.Pointer(&count)), 8)
+			m.kicked(nil)
 		case s.state == stateOpen:
 			m.readSocket(index, s.fd)
+			m.flush() // Before the next read overwrites what is to be sent.
 		}
 	}
 }
@@ -340,7 +449,7 @@ func (m *memory) readSocket(index uint32, fd int32) {
 	for i := uintptr(0); i < n; i++ {
 		h := &m.headers[i%readBatch]
 		h.nameLen = nameBytes
-		if h.flags&unix.MSG_TRUNC != 0 || m.sockets[index%maxSockets].state != stateOpen {
+		if h.flags&unix.MSG_TRUNC != 0 {
 			m.loop.counters.Truncated++
 			continue
 		}
@@ -350,5 +459,4 @@ func (m *memory) readSocket(index uint32, fd int32) {
 		}
 		m.take(&p)
 	}
-	m.flush()
 }

@@ -65,4 +65,6 @@ type memory struct {
 	used     [buffers]uint16
 	events   [epollBatch]unix.EpollEvent
 	out      [outSlots]outgoing
+	pieces   [outSlots + maxSegments]vector // Those of one datagram lie in a row.
+	segments [outSlots]segmented
 }

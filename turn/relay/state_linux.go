@@ -113,6 +113,17 @@ type outgoing struct {
 	_            uint32
 }
 
+// segmented is what sendmsg needs to send several datagrams as one.
+type segmented struct {
+	header  msghdr
+	control struct { // struct cmsghdr with the size of a segment
+		length      uint64
+		level, kind int32
+		size        uint16
+		_           [3]uint16
+	}
+}
+
 // loop is the state of one loop. Its pointers are to memory outside the Go heap and are written before the loop runs.
 type loop struct {
 	ringFD, kickFD, epollFD int32
@@ -129,6 +140,7 @@ type loop struct {
 	pushed, submitted      uint32
 	bufferTail, usedCount  uint32
 	outgoing               uint32 // length of memory.out
+	whole                  bool   // datagrams leave one by one
 
 	freeFlow, flowTop uint32 // index+1 of a flow that was freed; flows that were ever used
 	commandHead       uint32 // the loop's
