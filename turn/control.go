@@ -236,6 +236,9 @@ func (h *control) created(client net.Addr, userID string, relay net.Addr) {
 	}
 	h.core.tasks.Add(1) // Until pion's event of its deletion.
 	socket.fast.attach(key.client, h.loop)
+	if conns, ok := h.door.(*streamListener); ok {
+		socket.attachStream(conns.conn(key.client))
+	}
 	h.core.allocations.created(key, Allocation{
 		Client: key.client, Server: h.server, Relay: announced,
 		Transport: h.transport, User: userID, Since: h.core.now(),

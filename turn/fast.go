@@ -3,10 +3,7 @@ package turn
 import (
 	"net"
 	"net/netip"
-	"os"
-	"strconv"
 	"sync"
-	"time"
 
 	"tourbillon/turn/relay"
 )
@@ -21,10 +18,13 @@ const maxFlows = 256
 type fastPath struct {
 	relays *relays
 	relay  *relay.Relay // nil where packets go through pion
+	// streaming says that the client is on a stream; see streamPath. It is written before pion knows of a channel.
+	streaming bool
 
 	mu       sync.Mutex // guards what follows, and is held while flows change
 	granted  map[netip.Addr]struct{}
 	channels map[netip.AddrPort]uint16
+	numbers  map[uint16]net.Addr         // the same the other way, for a stream
 	flows    map[netip.AddrPort]struct{} // by announced address
 }
 
@@ -69,7 +69,7 @@ func (f *fastPath) revoke(addr netip.Addr) {
 
 // bind notes a channel.
 func (f *fastPath) bind(peer netip.AddrPort, channel uint16) {
-	if f.relay == nil {
+	if f.relay == nil && !f.streaming {
 		return
 	}
 	f.mu.Lock()
@@ -78,17 +78,25 @@ func (f *fastPath) bind(peer netip.AddrPort, channel uint16) {
 		f.channels = make(map[netip.AddrPort]uint16)
 	}
 	f.channels[peer] = channel
+	if f.streaming {
+		if f.numbers == nil {
+			f.numbers = make(map[uint16]net.Addr)
+		}
+		f.numbers[channel] = net.UDPAddrFromAddrPort(peer)
+		return
+	}
 	f.drop(peer) // What may be there has no channel.
 	f.install(peer)
 }
 
 // unbind ends a channel.
 func (f *fastPath) unbind(peer netip.AddrPort) {
-	if f.relay == nil {
+	if f.relay == nil && !f.streaming {
 		return
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	delete(f.numbers, f.channels[peer])
 	delete(f.channels, peer)
 	f.drop(peer)
 }
@@ -198,12 +206,9 @@ func (c *core) openPlane(cfg Config) {
 		return
 	}
 	bindings := max(0, cfg.Limits.BindingsPerSecond)
-	o := relay.Options{BindingsPerSecond: bindings, BytesPerSecond: max(0, cfg.Limits.ServerBytesPerSecond)}
-	o.Loops, _ = strconv.Atoi(os.Getenv("TB_LOOPS"))
-	w, _ := strconv.Atoi(os.Getenv("TB_MINWAIT"))
-	o.MinWait = time.Duration(w) * time.Microsecond
-	o.WithoutRing = os.Getenv("TB_EPOLL") != ""
-	plane, err := relay.Open(o)
+	plane, err := relay.Open(relay.Options{
+		BindingsPerSecond: bindings, BytesPerSecond: max(0, cfg.Limits.ServerBytesPerSecond),
+	})
 	if err != nil {
 		c.log.Warn("turn: packets are relayed through pion", "error", err)
 		return

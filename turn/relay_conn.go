@@ -20,6 +20,7 @@ type relayConn struct {
 	home   *relayEnd
 	port   uint16
 	fast   fastPath
+	stream streamPath
 
 	toPeers, fromPeers meter
 	// out and in are the ceilings towards peers and from them.
@@ -48,6 +49,9 @@ func newRelayConn(r *relays, socket net.PacketConn, home *relayEnd, port uint16)
 // answers an error by deleting whatever allocation the client has at that moment, which would be the next one if the
 // client was quick to make it; the loop has nothing else left to do.
 func (c *relayConn) ReadFrom(p []byte) (int, net.Addr, error) {
+	if c.stream.client != nil {
+		return c.readStream(p)
+	}
 	retry := backoff{clock: c.relays.core.clock}
 	for {
 		n, from, err := c.socket.ReadFrom(p)

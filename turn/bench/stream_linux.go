@@ -148,12 +148,17 @@ func (g *streams) countAllocations() (float64, error) {
 }
 
 func (g *streams) close() error {
+	g.hangUp()
+	return closing(g.peer, nil)
+}
+
+// hangUp ends the connections, and so the goroutines.
+func (g *streams) hangUp() {
 	g.quit.Store(true)
 	for _, s := range g.conns {
 		_ = s.Close() // Its reader ends; the outcome stands.
 	}
 	g.tasks.Wait()
-	return closing(g.peer, nil)
 }
 
 func (g *streams) measure(o *outcome) error {
@@ -164,7 +169,7 @@ func (g *streams) measure(o *outcome) error {
 	if err != nil {
 		return err
 	}
-	defer func() { g.quit.Store(true); g.tasks.Wait(); echo.close() }()
+	defer func() { g.hangUp(); echo.close() }()
 	g.tasks.Go(func() { g.echo(echo) })
 	for i, s := range g.conns {
 		g.tasks.Go(func() { g.read(i, s) })

@@ -87,3 +87,12 @@ func (*Relay) Traffic() (toPeers, fromPeers Traffic, dropped Drops) { return }
 
 // Ended is described on Linux.
 func (*Relay) Ended() <-chan struct{} { return nil }
+
+// Batches is described on Linux.
+type Batches struct{}
+
+// NewBatches returns nil but on Linux.
+func NewBatches(net.PacketConn) *Batches { return nil }
+
+// Read is described on Linux.
+func (*Batches) Read(func(netip.AddrPort, []byte)) error { return errNotLinux }
