@@ -20,9 +20,15 @@
 //     policy_tables.go, the host's own addresses in policy_host.go): by address in control.admitPeer when a permission or
 //     channel is asked for, by address and port for each packet in relayConn.WriteTo, and again in relayConn.ReadFrom
 //     (relay_conn.go).
-//   - A ChannelData packet from a client passes udpListener.ReadFrom or streamConn.Read, then pion's loop, which looks
-//     up allocation and channel, then relayConn.WriteTo. One from a peer passes relayConn.ReadFrom, pion's relay loop, and
-//     udpListener.WriteTo or streamConn.Write.
+//   - Over UDP the sockets are read by the loops of package relay. ChannelData, plain Send indications and packets of
+//     peers that have a flow go from socket to socket there, and bare Binding requests are answered; all else comes to
+//     pion as above. fastPath (fast.go) installs a flow when the policy admits a peer that pion has granted, and removes
+//     it with channel, permission, allocation or policy, so that a cached verdict never outlives its reasons. Whether a
+//     relay of ours is live is looked up for each packet.
+//   - Over TCP and TLS ChannelData goes between stream and socket in stream_relay.go, each packet judged, without pion.
+//   - Elsewhere, and where the data plane cannot run, ChannelData passes udpListener.ReadFrom or streamConn.Read, pion's
+//     loop, which looks up allocation and channel, and relayConn.WriteTo; a peer's packet passes relayConn.ReadFrom,
+//     pion's relay loop, and udpListener.WriteTo or streamConn.Write.
 //   - Replies leave through udpListener.WriteTo, where core.admitReply (core.go, throttle.go) withholds those that a
 //     spoofed source may have asked for.
 //   - What exists is in one table that pion's events fill (control.events, allocations.go); [Server.Allocations] copies
