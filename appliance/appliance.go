@@ -141,7 +141,7 @@ func (a *appliance) openClock() error {
 	a.meter = timing.NewMeter(a.clock, func(label string, took time.Duration) {
 		a.log.Warn("an inline timer callback is over its budget", "label", label, "took", took, "budget", timing.InlineBudget)
 	})
-	if err := stdtime.Use(a.clock, a.meter); err != nil {
+	if err := stdtime.Use(a.clock.Clock, a.meter); err != nil {
 		return err
 	}
 	a.build = observe.ReadBuild(a.clock.Name, a.clock.Note)

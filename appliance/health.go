@@ -8,6 +8,9 @@ import (
 	"net/http"
 )
 
+// errNoOutside is why relays may be announced at an address that nobody reaches.
+var errNoOutside = errors.New("the outside address is not known: turn.stun_servers told none")
+
 // errDraining is why a process that stops is not ready.
 var errDraining = errors.New("draining: no allocation is made any more")
 
@@ -48,6 +51,11 @@ func (a *appliance) serveReady(w http.ResponseWriter, r *http.Request) {
 func (a *appliance) problems(ctx context.Context) (problems []error) {
 	if a.turn.Stats().Draining {
 		problems = append(problems, errDraining)
+	}
+	if len(a.config.TURN.STUNServers) > 0 {
+		if found, ok := a.turn.External(); !ok {
+			problems = append(problems, errors.Join(errNoOutside, found.Err))
+		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

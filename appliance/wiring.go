@@ -18,6 +18,9 @@ import (
 // inviteLifetime is how long the printed invite link can be used.
 const inviteLifetime = 24 * time.Hour
 
+// selfCallUser is whom the relay counts the call to ourselves by.
+const selfCallUser = "self-call"
+
 // demoRoom is the room of the printed link.
 const demoRoom = "demo"
 
@@ -129,7 +132,7 @@ func (a *appliance) turnHost(host string) string {
 
 // selfRelay is our own relay for the self-call, over the first transport that is bound.
 func (a *appliance) selfRelay() agent.Relay {
-	urls, username, credential, _ := a.turn.ICEServers("self-call", time.Now(), "")
+	urls, username, credential, _ := a.turn.ICEServers(selfCallUser, time.Now(), "")
 	for _, u := range urls {
 		if strings.HasPrefix(u, "turn:") {
 			return agent.Relay{URL: u, Username: username, Credential: credential}

@@ -1,6 +1,9 @@
 package timing
 
-import "sync/atomic"
+import (
+	"math"
+	"sync/atomic"
+)
 
 // alarm keeps a one-shot waker armed at a deadline or before it. It spares the waker calls: a deadline that moved
 // later, as when a timer is stopped, costs one wake for nothing instead of a call for each timer.
@@ -22,6 +25,24 @@ func newAlarm(set func(at Instant)) *alarm {
 
 // fired notes that the waker has fired and is not armed any more.
 func (a *alarm) fired() { a.at.Store(int64(Never)) }
+
+// held is what an alarm says between hold and resume: earlier than any deadline.
+const held Instant = math.MinInt64
+
+// hold notes that the waker has fired and that its caller is about to run what is due, so that nobody need arm it.
+func (a *alarm) hold() { a.at.Store(int64(held)) }
+
+// resume arms a waker that is on hold, as ensure does.
+func (a *alarm) resume(wanted func() Instant) {
+	a.at.CompareAndSwap(int64(held), int64(Never))
+	a.ensure(wanted)
+}
+
+// passed reports whether the deadline that the waker was told has passed.
+func (a *alarm) passed() bool {
+	told := Instant(a.at.Load())
+	return told != Never && told != held && told <= monotonicNow()
+}
 
 // ensure arms the waker so that it fires at the wanted deadline at the latest.
 func (a *alarm) ensure(wanted func() Instant) {

@@ -4,7 +4,8 @@ import "time"
 
 // Clock tells monotonic time and arms timers on it. Methods are safe for concurrent use and do not block.
 //
-// A callback given to AfterFunc or At runs on a goroutine of its own, as with [time.AfterFunc], and may block.
+// A callback given to AfterFunc or At may block, as with [time.AfterFunc]. It may share its goroutine with other callbacks, so
+// what it changes of the goroutine (runtime.LockOSThread, profiler labels) it has to change back.
 // [Inline] gives a view of a clock whose callbacks run on the waker's goroutine instead.
 type Clock interface {
 	// Now returns the present instant. It does not allocate and costs tens of nanoseconds.

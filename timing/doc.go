@@ -10,9 +10,10 @@
 // # Where a timer fires
 //
 // [Engine.At] makes a timer (engine_timer.go) and puts it into the queue (queue.go). The kernel's waker
-// (waker_linux.go) is a timerfd at the earliest deadline, read through Go's poller; it calls fireFromKernel (engine.go).
-// Each near timer also has a package-time backstop, which calls backstopFired. Whoever comes first claims the timer by
-// one compare-and-swap and runs the callback. The reasons are in the documentation of [Engine].
+// (waker_linux.go) is a timerfd at the earliest deadline, waited for through Go's poller by one goroutine, the watcher
+// (watcher.go). Each near timer also has a package-time backstop, which calls backstopFired (backstop.go). Whoever comes first
+// claims the timer by one compare-and-swap (claimDue in firing.go) and runs the callback. The reasons are in the
+// documentation of [Engine].
 //
 // Datagrams that are prepared ahead leave by [Wire]: the kernel itself sends them at their instant (wire_linux.go), with
 // no Go processor in between.
@@ -33,14 +34,17 @@
 //	CPU        1000 × 100 ms   4.5 (3.7–4.6); 3.3 with 250 µs of slack, 1.5 with 1 ms
 //
 // Precision is paid for in wakes: package time serves 10,000 firings a second in 1,000 wakes, the engine in one for
-// each. Under a busy collector both wait for its workers; a processor more (GOMAXPROCS) helps there and costs more under
-// the server loads than it gains.
+// each. One of the engine's wakes is the cheaper: package time's hands the poller to another thread, and starts a goroutine for
+// each callback. Both arms run with one Go processor more than CPUs, as serve does ([AddProcessor]): under a busy
+// collector all others are taken.
 //
 // What did not help, in throw-away sketches: a thread of our own with SCHED_FIFO that sleeps in epoll_wait. It has a CPU
 // at once but waits for a Go processor, and keeps one from the program, with all that is queued there, each time it goes
 // back to sleep. One package-time backstop for all timers: a goroutine that loses its processor between taking it and
 // setting it again stops the clock until it runs again. Starting all due callbacks side by side while busy: each new
-// goroutine pushes the one before behind the program's.
+// goroutine pushes the one before behind the program's. A goroutine for each callback while idle: it wakes another
+// processor, which cost twice the CPU time. Package time as the only waker of wide slack classes: setting a timer that is
+// the next to fire wakes a second thread, which cost more than the timerfd.
 //
 // # Rules that hold for every Clock
 //

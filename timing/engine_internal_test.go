@@ -9,9 +9,12 @@ import (
 
 // silentWaker never wakes: what fires beside it fires by package time. It notes what it was told.
 type silentWaker struct {
-	told  atomic.Int64
-	onArm func(at Instant)
+	told   atomic.Int64
+	onArm  func(at Instant)
+	closed chan struct{}
 }
+
+func newSilentWaker() *silentWaker { return &silentWaker{closed: make(chan struct{})} }
 
 func (w *silentWaker) arm(at Instant) {
 	w.told.Store(int64(at))
@@ -20,8 +23,9 @@ func (w *silentWaker) arm(at Instant) {
 	}
 }
 
-func (w *silentWaker) start(func(func())) EngineReport { return EngineReport{Policy: "silent"} }
-func (w *silentWaker) close()                          {}
+func (w *silentWaker) wait(func() bool) bool { <-w.closed; return false }
+func (w *silentWaker) close()                { close(w.closed) }
+func (w *silentWaker) policy() string        { return "silent" }
 
 // testPatience bounds waiting for a firing; reaching it is a failure.
 const testPatience = 10 * time.Second
@@ -38,8 +42,8 @@ func awaitFiring(t *testing.T, what string, fired <-chan struct{}) {
 }
 
 func TestBackstopsFireWithoutTheKernelsWaker(t *testing.T) {
-	for name, nearby := range map[string]time.Duration{"its own": time.Hour, "the shared one": -time.Hour} {
-		e := startEngine(&silentWaker{}, nearby)
+	for name, nearby := range map[string]time.Duration{"its own": time.Hour, "one that it is given when it comes near": time.Millisecond} {
+		e := startEngine(newSilentWaker(), nearby)
 		fired := make(chan struct{})
 		e.AfterFunc(5*time.Millisecond, func() { close(fired) })
 		awaitFiring(t, "a timer by "+name, fired)
@@ -101,7 +105,7 @@ func TestStalledCallbackDelaysNobody(t *testing.T) {
 
 // TestWakerIsToldTheEarliestDeadline has an earlier timer armed while the waker is just being told of a later one.
 func TestWakerIsToldTheEarliestDeadline(t *testing.T) {
-	w := &silentWaker{}
+	w := newSilentWaker()
 	e := startEngine(w, nearby)
 	defer e.Close()
 	early, late := e.Now().Add(time.Hour), e.Now().Add(2*time.Hour)
@@ -131,13 +135,19 @@ func FuzzQueue(f *testing.F) {
 		for i := range timers {
 			timers[i] = &engineTimer{index: notQueued}
 			timers[i].key.Store(int64(Never))
+			timers[i].due.Store(int64(disarmed))
 		}
 		for i := 0; i+1 < len(steps); i += 2 {
 			timer, key := timers[steps[i]%8], Instant(steps[i+1])
 			if steps[i] < 64 {
 				q.remove(timer)
 				delete(model, timer)
+				timer.due.Store(int64(disarmed))
+				if q.len() > 0 && q.another() == nil {
+					t.Fatalf("step %d: no timer to look at, of %d", i, q.len())
+				}
 			} else {
+				timer.due.Store(int64(key))
 				q.put(timer, key)
 				model[timer] = key
 			}

@@ -19,9 +19,14 @@ package timing
 type queue struct {
 	timers   []*engineTimer
 	inserted uint64
+	cursor   int
 }
 
-const heapArity = 4
+const (
+	heapArity = 4
+	// leastPlaces is how many places a queue keeps, however few timers it holds.
+	leastPlaces = 64
+)
 
 func (q *queue) len() int { return len(q.timers) }
 
@@ -41,29 +46,39 @@ func (q *queue) next() Instant {
 	return Never
 }
 
+// another returns one timer after the other, round and round; nil when the queue is empty.
+func (q *queue) another() *engineTimer {
+	if len(q.timers) == 0 {
+		return nil
+	}
+	q.cursor = (q.cursor + 1) % len(q.timers)
+	return q.timers[q.cursor]
+}
+
 // put inserts the timer under a key, or moves it there.
 func (q *queue) put(t *engineTimer, key Instant) {
 	if t.index == notQueued {
-		t.index = len(q.timers)
+		t.index = int32(len(q.timers))
 		q.timers = append(q.timers, t)
 	}
 	q.inserted++
 	t.order = q.inserted
 	t.key.Store(int64(key))
-	if i := t.index; q.up(i) == i {
+	if i := int(t.index); q.up(i) == i {
 		q.down(i)
 	}
 }
 
 // remove takes the timer out, if it is in.
 func (q *queue) remove(t *engineTimer) {
-	i, last := t.index, len(q.timers)-1
-	if i == notQueued {
+	i, last := int(t.index), len(q.timers)-1
+	if t.index == notQueued {
 		return
 	}
 	moved := q.timers[last]
 	q.timers[last] = nil
 	q.timers = q.timers[:last]
+	q.giveBack()
 	t.index = notQueued
 	t.key.Store(int64(Never))
 	if i == last {
@@ -72,6 +87,13 @@ func (q *queue) remove(t *engineTimer) {
 	q.place(moved, i)
 	if q.up(i) == i {
 		q.down(i)
+	}
+}
+
+// giveBack moves to a smaller slice when three quarters of it are empty.
+func (q *queue) giveBack() {
+	if n := cap(q.timers); n > leastPlaces && len(q.timers) < n/4 {
+		q.timers = append(make([]*engineTimer, 0, n/2), q.timers...)
 	}
 }
 
@@ -118,5 +140,5 @@ func (q *queue) earliestChild(i int) int {
 
 func (q *queue) place(t *engineTimer, i int) {
 	q.timers[i] = t
-	t.index = i
+	t.index = int32(i)
 }

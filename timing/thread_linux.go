@@ -15,9 +15,13 @@ const (
 	timerSlackNS = 1
 )
 
-// configureThread asks for real-time scheduling of the calling thread; a refusal is a note, never an error.
-func configureThread() EngineReport {
+// configureThread asks for real-time scheduling of the calling thread, and for it to stay on the given CPUs, if any; a
+// refusal is a note, never an error.
+func configureThread(cpus []int) EngineReport {
 	report := EngineReport{Policy: "SCHED_OTHER"}
+	if err := pinThread(cpus); err != nil {
+		report.Notes = append(report.Notes, err.Error())
+	}
 	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, timerSlackNS, 0, 0, 0); err != nil {
 		report.Notes = append(report.Notes, fmt.Sprintf("timer slack stays at the default: %v", err))
 	}
@@ -38,4 +42,19 @@ func configureThread() EngineReport {
 	}
 	report.Policy = fmt.Sprintf("SCHED_FIFO %d", fifoPriority)
 	return report
+}
+
+// pinThread keeps the calling thread on the given CPUs; on any where there are none.
+func pinThread(cpus []int) error {
+	if len(cpus) == 0 {
+		return nil
+	}
+	var set unix.CPUSet
+	for _, cpu := range cpus {
+		set.Set(cpu)
+	}
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		return fmt.Errorf("keep the thread on the CPUs %v: %w", cpus, err)
+	}
+	return nil
 }

@@ -18,7 +18,7 @@ import (
 // returns while it serves: its loop is, as far as the scheduler can tell, one long system call.
 type uringOwner struct {
 	eventFD int
-	policy  string
+	report  EngineReport
 	thread  sync.WaitGroup
 }
 
@@ -28,20 +28,20 @@ const (
 	uringOwnerStop   uint64 = 1 << 62
 )
 
-func startUringOwner(r *uring) (*uringOwner, error) {
+func startUringOwner(r *uring, cpus []int) (*uringOwner, error) {
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("create eventfd: %w", err)
 	}
 	o := &uringOwner{eventFD: fd}
-	started := make(chan string, 1)
+	started := make(chan EngineReport, 1)
 	o.thread.Go(func() {
 		// Never unlocked, so that the runtime discards the thread together with its changed scheduling.
 		runtime.LockOSThread()
-		started <- configureThread().Policy
+		started <- configureThread(cpus)
 		serveUring(uintptr(r.fd), uintptr(fd), uintptr(len(r.entries)))
 	})
-	o.policy = <-started
+	o.report = <-started
 	return o, nil
 }
 

@@ -4,19 +4,21 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// timerWaker is a timerfd on CLOCK_MONOTONIC with absolute deadlines, read through Go's own poller. The poller wakes
-// for it at the instant itself, while package time's timers are rounded to the poller's whole milliseconds.
+// timerWaker is a timerfd on CLOCK_MONOTONIC with absolute deadlines, waited for through Go's own poller. The poller
+// wakes for it at the instant itself, while package time's timers are rounded to the poller's whole milliseconds.
 type timerWaker struct {
 	file *os.File
+	raw  syscall.RawConn
 	fd   int
 	// closed and calls keep arm from using the descriptor's number once it may be another file's.
-	closed  atomic.Bool
-	calls   sync.RWMutex
-	reading sync.WaitGroup
+	closed atomic.Bool
+	calls  sync.RWMutex
 }
 
 func newWaker() (waker, error) {
@@ -24,8 +26,19 @@ func newWaker() (waker, error) {
 	if err != nil {
 		return nil, &EngineError{Attempt: "create timerfd", Err: err}
 	}
-	return &timerWaker{file: os.NewFile(uintptr(fd), "timerfd"), fd: fd}, nil
+	file := os.NewFile(uintptr(fd), "timerfd")
+	raw, err := file.SyscallConn()
+	if err == nil {
+		err = file.SetReadDeadline(time.Time{}) // Fails for a file that the poller did not take.
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, &EngineError{Attempt: "give the timerfd to Go's poller", Err: err}
+	}
+	return &timerWaker{file: file, raw: raw, fd: fd}, nil
 }
+
+func (w *timerWaker) policy() string { return "timerfd in Go's poller" }
 
 func (w *timerWaker) arm(at Instant) {
 	spec := unix.ItimerSpec{} // All zero disarms.
@@ -41,34 +54,14 @@ func (w *timerWaker) arm(at Instant) {
 	}
 }
 
-func (w *timerWaker) start(wake func(handOver func())) EngineReport {
-	w.reading.Add(1)
-	go w.read(wake)
-	return EngineReport{Policy: "timerfd in Go's poller"}
-}
-
-// read waits for the timer and calls wake, until the file is closed or wake hands the reading over to run a callback
-// that may block. w.reading counts one reader at a time.
-func (w *timerWaker) read(wake func(handOver func())) {
-	var expirations [8]byte
-	handed := false
-	handOver := func() {
-		handed = true
-		go w.read(wake)
-	}
-	for !handed {
-		if _, err := w.file.Read(expirations[:]); err != nil {
-			w.reading.Done()
-			return // Closed.
-		}
-		wake(handOver)
-	}
+// wait never reads the timerfd: the poller reports each expiry once (EPOLLET), and arming it again clears the last.
+func (w *timerWaker) wait(passed func() bool) bool {
+	return w.raw.Read(func(uintptr) bool { return passed() }) == nil
 }
 
 func (w *timerWaker) close() {
 	w.calls.Lock()
+	defer w.calls.Unlock()
 	w.closed.Store(true)
 	_ = w.file.Close() // A timerfd has nothing to flush.
-	w.calls.Unlock()
-	w.reading.Wait()
 }

@@ -58,6 +58,9 @@ type WireConfig struct {
 	// Capacity is how many sends may be pending at once, DefaultWireCapacity where it is not positive and
 	// at most MaxWireCapacity. Each takes about 2 KiB once used.
 	Capacity int
+	// CPUs are those that the thread which sends may run on; any where it is empty. A number that the machine does not
+	// have is told in the report, and the thread runs on any.
+	CPUs []int
 }
 
 // WireReport says how a wire runs on this machine.
@@ -71,6 +74,8 @@ type WireReport struct {
 	// Policy is the scheduling policy of the thread that sends, "SCHED_FIFO 10" or "SCHED_OTHER"; empty in the clock's
 	// mode.
 	Policy string
+	// Notes are what was asked for and not granted, in words.
+	Notes []string
 }
 
 // Wire is the tier of timing for prepared datagrams: each leaves its UDP socket at an absolute instant unless it is
@@ -119,7 +124,7 @@ type wireExecutor interface {
 // Report says why. Close it after use.
 func NewWire(clock Clock, config WireConfig) *Wire { return newWire(clock, config, openWireExecutor) }
 
-type wireExecutorOpener func(w *Wire, mode WireMode) (wireExecutor, WireReport)
+type wireExecutorOpener func(w *Wire, config WireConfig) (wireExecutor, WireReport)
 
 func newWire(clock Clock, config WireConfig, open wireExecutorOpener) *Wire {
 	w := &Wire{clock: clock, capacity: config.Capacity, sockets: make(map[*WireSocket]struct{})}
@@ -129,7 +134,7 @@ func newWire(clock Clock, config WireConfig, open wireExecutorOpener) *Wire {
 	w.capacity = min(w.capacity, MaxWireCapacity)
 	w.idle.L = &w.mu
 	w.outcomes.start()
-	w.executor, w.report = open(w, config.Mode)
+	w.executor, w.report = open(w, config)
 	return w
 }
 

@@ -68,7 +68,7 @@ func (r *uring) registerMany(opcode uintptr, arg unsafe.Pointer, n int) error {
 }
 
 func newWireOn(clock Clock, setup uringSetup) *Wire {
-	return newWire(clock, WireConfig{}, func(w *Wire, mode WireMode) (wireExecutor, WireReport) {
-		return openKernelExecutor(w, mode, setup)
+	return newWire(clock, WireConfig{}, func(w *Wire, config WireConfig) (wireExecutor, WireReport) {
+		return openKernelExecutor(w, config, setup)
 	})
 }

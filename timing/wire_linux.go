@@ -15,24 +15,24 @@ import (
 // takes. It rounds up to its scheduler ticks, so the truth is 4 to 8 ms at 250 Hz.
 const sqPollIdle = time.Millisecond
 
-func openWireExecutor(w *Wire, mode WireMode) (wireExecutor, WireReport) {
-	return openKernelExecutor(w, mode, ioUringSetup)
+func openWireExecutor(w *Wire, config WireConfig) (wireExecutor, WireReport) {
+	return openKernelExecutor(w, config, ioUringSetup)
 }
 
-func openKernelExecutor(w *Wire, mode WireMode, setup uringSetup) (wireExecutor, WireReport) {
+func openKernelExecutor(w *Wire, config WireConfig, setup uringSetup) (wireExecutor, WireReport) {
 	switch {
-	case mode == WireClock:
+	case config.Mode == WireClock:
 		return newClockExecutor(w, "the clock was asked for")
 	case !isMachineClock(w.clock):
 		return newClockExecutor(w, "the clock is not the machine's monotonic one")
 	}
-	e, err := newRingExecutor(w, mode, setup)
+	e, err := newRingExecutor(w, config, setup)
 	if err != nil {
 		return newClockExecutor(w, err.Error())
 	}
 	report := WireReport{Kernel: true, Mode: WireSQPoll, Policy: "SCHED_OTHER"}
 	if e.owner != nil {
-		report.Mode, report.Policy = WireOwnerThread, e.owner.policy
+		report.Mode, report.Policy, report.Notes = WireOwnerThread, e.owner.report.Policy, e.owner.report.Notes
 	}
 	return e, report
 }
@@ -67,20 +67,20 @@ type ringExecutor struct {
 	sequence uint32
 }
 
-func newRingExecutor(w *Wire, mode WireMode, setup uringSetup) (*ringExecutor, error) {
+func newRingExecutor(w *Wire, config WireConfig, setup uringSetup) (*ringExecutor, error) {
 	e := &ringExecutor{wire: w, sends: make([]*WireSend, w.capacity)}
-	if err := e.open(mode, setup); err != nil {
+	if err := e.open(config, setup); err != nil {
 		return nil, errors.Join(err, e.release())
 	}
 	e.reaper.Go(e.reap)
 	return e, nil
 }
 
-func (e *ringExecutor) open(mode WireMode, setup uringSetup) (err error) {
+func (e *ringExecutor) open(config WireConfig, setup uringSetup) (err error) {
 	// Each pending send is at most two submissions that the kernel has not taken yet, and ends in one completion: the
 	// ring, which has twice as many places for completions, never overflows.
 	params := uringParams{sqEntries: uint32(2 * e.wire.capacity)}
-	if mode == WireSQPoll {
+	if config.Mode == WireSQPoll {
 		params.flags, params.sqThreadIdle = ioringSetupSQPoll, uint32(sqPollIdle/time.Millisecond)
 	}
 	if e.ring, err = openUring(setup, params); err != nil {
@@ -95,8 +95,8 @@ func (e *ringExecutor) open(mode WireMode, setup uringSetup) (err error) {
 	if e.completed, err = e.ring.notify(); err != nil {
 		return err
 	}
-	if mode != WireSQPoll {
-		e.owner, err = startUringOwner(e.ring)
+	if config.Mode != WireSQPoll {
+		e.owner, err = startUringOwner(e.ring, config.CPUs)
 	}
 	return err
 }

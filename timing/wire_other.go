@@ -8,7 +8,7 @@ import (
 	"net/netip"
 )
 
-func openWireExecutor(w *Wire, _ WireMode) (wireExecutor, WireReport) {
+func openWireExecutor(w *Wire, _ WireConfig) (wireExecutor, WireReport) {
 	return newClockExecutor(w, "needs Linux's io_uring")
 }
 

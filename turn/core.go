@@ -98,18 +98,19 @@ func (c *core) overdue(r *request, key clientKey) (answer []byte) {
 // (RFC 8489 16.2.2); then silence is the answer.
 func (c *core) admitReply(p []byte, client netip.AddrPort) bool {
 	defer c.survive("reply")
-	limit, withheld := c.bindings, &c.counters.throttledBindings
+	limit, sent, withheld := c.bindings, &c.counters.bindings, &c.counters.throttledBindings
 	switch classifyReply(p) {
 	case replyOther:
 		return true
 	case replyChallenge:
-		limit, withheld = c.challenges, &c.counters.throttledChallenges
+		limit, sent, withheld = c.challenges, &c.counters.challenges, &c.counters.throttledChallenges
 	}
 	if probe := c.probe.Load(); probe != nil && *probe == client {
 		return true
 	}
 	now := c.clock.Now()
 	if limit.allow(client.Addr(), now) {
+		sent.Add(1)
 		return true
 	}
 	withheld.Add(1)

@@ -18,14 +18,9 @@ func TestExternalAddress(t *testing.T) {
 	inside, outside := netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("127.0.0.1")
 	server := listen(t, turn.Config{
 		UDP: []string{"127.0.0.1:0"}, RelayAddress: inside, RelayBind: outside, Clock: clock,
-		STUNServers: []string{"127.0.0.1:1", addressOf(t, other, turn.UDP).String()},
+		STUNServers: []string{addressOf(t, other, turn.UDP).String()},
 	})
-	eventually(t, "the outside address is told", func() bool {
-		clock.AdvanceNext() // The first server says nothing, until its time is over.
-		_, ok := server.External()
-		return ok
-	})
-	found, _ := server.External()
+	found := awaitExternal(t, server)
 	if found.Address != outside || !found.Hairpin || found.Err != nil || found.Server != addressOf(t, other, turn.UDP).String() {
 		t.Errorf("found %+v", found)
 	}
@@ -44,4 +39,44 @@ func TestExternalAddress(t *testing.T) {
 	if !errors.Is(found.Err, turn.ErrNoExternal) || found.Address != outside {
 		t.Errorf("after the loss %+v", found)
 	}
+}
+
+func awaitExternal(t *testing.T, server *turn.Server) (found turn.External) {
+	t.Helper()
+	eventually(t, "the outside address is told", func() (ok bool) {
+		found, ok = server.External()
+		return ok
+	})
+	return found
+}
+
+// TestSilentSTUNServer has the second server asked when the first has had its time.
+func TestSilentSTUNServer(t *testing.T) {
+	other := listen(t, turn.Config{UDP: []string{"127.0.0.1:0"}})
+	clock := timingtest.NewManual()
+	advancing(t, clock)
+	server := listen(t, turn.Config{
+		UDP: []string{"127.0.0.1:0"}, Clock: clock, STUNServers: []string{"127.0.0.1:1", addressOf(t, other, turn.UDP).String()},
+	})
+	if found := awaitExternal(t, server); found.Server != addressOf(t, other, turn.UDP).String() {
+		t.Errorf("found %+v", found)
+	}
+}
+
+// advancing steps a manual clock to each deadline as it is armed, until the test ends.
+func advancing(t *testing.T, clock *timingtest.Manual) {
+	t.Helper()
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				clock.AdvanceNext()
+			}
+		}
+	}()
+	t.Cleanup(func() { close(stop); <-done })
 }

@@ -223,22 +223,22 @@ func (c *core) openPlane(cfg Config) {
 }
 
 // bindUDP binds an address on every loop, or for pion alone where there are none.
-func (s *Server) bindUDP(address string) (bound []*listener, err error) {
+func (s *Server) bindUDP(wanted listenAddress) (bound []*listener, err error) {
 	add := func(socket net.PacketConn) {
 		bound = append(bound, &listener{
 			transport: UDP, addr: addrPort(socket.LocalAddr()), packets: newUDPListener(s.core, socket),
 		})
 	}
-	at, ok := listenAddr(address)
+	at, ok := listenAddr(wanted.address)
 	if s.core.plane == nil || !ok {
-		socket, err := net.ListenPacket(familyOf("udp", address), address)
+		socket, err := net.ListenPacket(familyOf("udp", wanted), wanted.address)
 		if err != nil {
 			return nil, err
 		}
 		add(socket)
 		return bound, nil
 	}
-	listeners, err := s.core.plane.Listen(at)
+	listeners, err := s.core.plane.Listen(at, wanted.alone6)
 	for _, l := range listeners {
 		add(l)
 	}

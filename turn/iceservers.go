@@ -2,19 +2,22 @@ package turn
 
 import (
 	"net"
+	"slices"
 	"strconv"
 	"time"
 )
 
-// ICEServers returns what a client puts into its ICE configuration: a URL for each bound listener but DTLS (RFC 7064, RFC 7065)
-// and a fresh credential for user. host replaces the bound address where it is not empty; a wildcard listener without
-// a host is named by the relay address. IPv6 literals come in brackets.
+// ICEServers returns what a client puts into its ICE configuration: a URL for each bound listener but DTLS (RFC 7064,
+// RFC 7065), each once, and a fresh credential for user. host replaces the bound address where it is not empty; a
+// wildcard listener without a host is named by the relay address of its family. IPv6 literals come in brackets.
 func (s *Server) ICEServers(user string, now time.Time, host string) (
 	urls []string, username, credential string, ttl time.Duration,
 ) {
-	for i, l := range s.listeners {
-		if i == 0 || l.addr != s.listeners[i-1].addr || l.transport != s.listeners[i-1].transport { // One for all loops.
-			urls = append(urls, s.urls(l, host)...)
+	for _, l := range s.listeners {
+		for _, url := range s.urls(l, host) {
+			if !slices.Contains(urls, url) { // Wildcards of both families have one name.
+				urls = append(urls, url)
+			}
 		}
 	}
 	issued := NewIssuer(s.core.ring.Load().secrets[0], s.ttl).Issue(user, now)
@@ -25,7 +28,7 @@ func (s *Server) urls(l *listener, host string) []string {
 	if host == "" {
 		addr := l.addr.Addr()
 		if addr.IsUnspecified() {
-			addr = s.core.relays.addresses()[0]
+			addr = s.core.relays.named(familyOfAddr(addr))
 		}
 		host = addr.String()
 	}

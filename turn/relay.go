@@ -212,6 +212,14 @@ func (r *relays) outward(peer netip.AddrPort) netip.AddrPort {
 	return peer
 }
 
+// named is the announced address of a family, or the first where that has none.
+func (r *relays) named(family byte) netip.Addr {
+	if end := r.end(family); end != nil {
+		return end.announced()
+	}
+	return r.ends[0].announced()
+}
+
 // addresses lists the announced addresses, that of IPv4 first.
 func (r *relays) addresses() []netip.Addr {
 	all := make([]netip.Addr, 0, len(r.ends))

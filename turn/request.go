@@ -188,5 +188,13 @@ func (r *request) signed(code stun.ErrorCode, setters ...stun.Setter) []byte {
 // answer builds an error response. Building cannot fail: pion has decoded or encoded every part before.
 func (r *request) answer(code stun.ErrorCode, setters ...stun.Setter) []byte {
 	kind := stun.NewType(r.method, stun.ClassErrorResponse)
-	return stun.MustBuild(append([]stun.Setter{&stun.Message{TransactionID: r.id}, kind, code}, setters...)...).Raw
+	return stun.MustBuild(append([]stun.Setter{&stun.Message{TransactionID: r.id}, kind, worded(code)}, setters...)...).Raw
+}
+
+// worded is a code with its reason phrase, or without one where it has none.
+func worded(code stun.ErrorCode) stun.Setter {
+	if code.AddTo(stun.New()) != nil {
+		return stun.ErrorCodeAttribute{Code: code}
+	}
+	return code
 }

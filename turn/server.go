@@ -98,11 +98,11 @@ func (s *Server) bind(cfg Config) error {
 // bindOne binds one address, for UDP on every loop of the data plane.
 func (s *Server) bindOne(at listenAddress, config *tls.Config) ([]*listener, error) {
 	if at.transport == UDP {
-		return s.bindUDP(at.address)
+		return s.bindUDP(at)
 	}
 	l := &listener{transport: at.transport}
 	if at.transport == TCP || at.transport == TLS {
-		socket, err := net.Listen(familyOf("tcp", at.address), at.address)
+		socket, err := net.Listen(familyOf("tcp", at), at.address)
 		if err != nil {
 			return nil, err
 		}
@@ -113,7 +113,7 @@ func (s *Server) bindOne(at listenAddress, config *tls.Config) ([]*listener, err
 		l.conns, l.addr = newStreamListener(s.core, socket, s.core.gate, secure), addrPort(socket.Addr())
 		return []*listener{l}, nil
 	}
-	socket, err := net.ListenPacket(familyOf("udp", at.address), at.address)
+	socket, err := net.ListenPacket(familyOf("udp", at), at.address)
 	if err != nil {
 		return nil, err
 	}
@@ -123,10 +123,15 @@ func (s *Server) bindOne(at listenAddress, config *tls.Config) ([]*listener, err
 	return []*listener{l}, nil
 }
 
-// familyOf keeps an IPv4 wildcard from listening on IPv6 as well.
-func familyOf(network, address string) string {
-	if at, err := netip.ParseAddrPort(address); err == nil && at.Addr().Is4() {
+// familyOf keeps an IPv4 wildcard from listening on IPv6 as well, and an IPv6 wildcard from listening on IPv4 where
+// another listener does.
+func familyOf(network string, l listenAddress) string {
+	at, err := netip.ParseAddrPort(l.address)
+	switch {
+	case err == nil && at.Addr().Is4():
 		return network + "4"
+	case l.alone6:
+		return network + "6"
 	}
 	return network
 }
@@ -188,6 +193,16 @@ func (l *listener) close() error {
 		return l.packets.Close()
 	}
 	return l.conns.Close()
+}
+
+// Kick ends every allocation of a user id and returns how many there were. Their clients are told nothing; their next
+// request is answered 437. It does not revoke credentials.
+func (s *Server) Kick(user string) (ended int) {
+	sockets := s.core.allocations.socketsOf(user)
+	for _, c := range sockets {
+		c.abort()
+	}
+	return len(sockets)
 }
 
 // Drain refuses new allocations and waits until the present ones have ended or ctx has. It returns how many are left.

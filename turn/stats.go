@@ -19,6 +19,8 @@ type Stats struct {
 	FromClients, ToClients Traffic
 	// Garbage counts packets that were neither STUN nor ChannelData.
 	Garbage uint64
+	// Challenges and Bindings count replies to unauthenticated requests and Binding responses that were sent over UDP.
+	Challenges, Bindings uint64
 	// ThrottledChallenges and ThrottledBindings count replies that were not sent because their source had its share.
 	ThrottledChallenges, ThrottledBindings uint64
 	// AuthFailures counts refused credentials by reason: malformed-username, expired, realm, integrity.
@@ -47,6 +49,7 @@ type Traffic struct{ Packets, Bytes uint64 }
 type counters struct {
 	fromClients, toClients                 meter
 	garbage                                atomic.Uint64
+	challenges, bindings                   atomic.Uint64
 	throttledChallenges, throttledBindings atomic.Uint64
 	retries                                atomic.Uint64
 	refusedConns, failedConns              atomic.Uint64
@@ -61,6 +64,8 @@ func (c *counters) snapshot() Stats {
 		FromClients:         c.fromClients.read(),
 		ToClients:           c.toClients.read(),
 		Garbage:             c.garbage.Load(),
+		Challenges:          c.challenges.Load(),
+		Bindings:            c.bindings.Load(),
 		ThrottledChallenges: c.throttledChallenges.Load(),
 		ThrottledBindings:   c.throttledBindings.Load(),
 		AuthFailures:        c.authFailures.read(),

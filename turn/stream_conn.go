@@ -41,8 +41,8 @@ type streamConn struct {
 	deadline timing.Timer
 	known    atomic.Bool  // has authenticated
 	heard    atomic.Int64 // when the last packet came, for datagrams
+	broken   atomic.Bool  // has failed
 	relay    atomic.Pointer[relayConn]
-	failure  sync.Once // counts the connection as failed
 	leave    sync.Once // gives the place among the unauthenticated back
 	closing  sync.Once
 
@@ -101,16 +101,14 @@ func (c *streamConn) expire() {
 	_, allocated := core.allocations.owner(c.key())
 	heard := timing.Instant(c.heard.Load())
 	if !allocated && core.clock.Now().Sub(heard) >= silentLimit {
-		c.abort()
+		c.Conn.Close() // Says goodbye, should the client be there after all.
 		return
 	}
 	c.deadline.Reset(silentLimit)
 }
 
-// failed counts the connection, once, as one that came to nothing.
-func (c *streamConn) failed() {
-	c.failure.Do(func() { c.listener.core.counters.failedConns.Add(1) })
-}
+// failed marks the connection as one that came to nothing, which counts when it has given back its place.
+func (c *streamConn) failed() { c.broken.Store(true) }
 
 // authenticated lifts the deadline and the place among the unauthenticated.
 func (c *streamConn) authenticated() {
@@ -142,6 +140,9 @@ func (c *streamConn) Close() error {
 func (c *streamConn) abandon() {
 	c.authenticated()
 	c.deadline.Stop()
+	if c.broken.Load() {
+		c.listener.core.counters.failedConns.Add(1)
+	}
 	c.Conn.Close()
 	c.raw.Close()
 	c.listener.core.tasks.Done()

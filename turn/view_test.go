@@ -53,6 +53,24 @@ func TestLiveView(t *testing.T) {
 	}
 }
 
+// TestKick ends the allocations of one user among two.
+func TestKick(t *testing.T) {
+	server := listen(t, turn.Config{UDP: []string{"127.0.0.1:0"}})
+	var clients []*rawClient
+	for _, user := range []string{"alice", "alice", "bob"} {
+		username, password := issued(user, time.Now())
+		c := newRawClient(t, server, username, password)
+		c.expectSigned("allocate", c.allocate(), 0)
+		clients = append(clients, c)
+	}
+	if n := server.Kick("alice"); n != 2 {
+		t.Errorf("%d ended, want 2", n)
+	}
+	eventually(t, "they are gone", func() bool { return len(server.Allocations()) == 1 })
+	clients[0].expectSigned("the kicked one's refresh", clients[0].request(stun.MethodRefresh), 437)
+	clients[2].expectSigned("the other's refresh", clients[2].request(stun.MethodRefresh), 0)
+}
+
 // TestDrain lets one allocation run out and none begin.
 func TestDrain(t *testing.T) {
 	server := listen(t, turn.Config{UDP: []string{"127.0.0.1:0"}})

@@ -30,6 +30,7 @@ func testCore(t *testing.T, clock timing.Clock) *core {
 type failing struct {
 	net.PacketConn
 	failures int
+	cause    error
 	packet   []byte
 	from     []net.Addr
 }
@@ -37,7 +38,7 @@ type failing struct {
 func (f *failing) ReadFrom(p []byte) (int, net.Addr, error) {
 	if f.failures > 0 {
 		f.failures--
-		return 0, nil, &net.OpError{Op: "read", Net: "udp", Err: syscall.ENOBUFS}
+		return 0, nil, &net.OpError{Op: "read", Net: "udp", Err: f.cause}
 	}
 	if len(f.from) == 0 {
 		return 0, nil, net.ErrClosed
@@ -72,11 +73,12 @@ func TestReadErrorsAreRetried(t *testing.T) {
 			return newRelayConn(c.relays, s, c.relays.ends[0], 50000)
 		},
 	} {
+		cause := map[string]error{"listener": syscall.ENETDOWN, "relay": syscall.ENOBUFS}[name]
 		clock := timingtest.NewManual()
 		advancing(t, clock)
 		c := testCore(t, clock)
 		c.tasks.Add(1)
-		socket := &failing{failures: 12, packet: binding, from: []net.Addr{&net.UnixAddr{Name: "odd"}, relay}}
+		socket := &failing{failures: 12, cause: cause, packet: binding, from: []net.Addr{&net.UnixAddr{Name: "odd"}, relay}}
 		conn := open(c, socket)
 		began, buffer := clock.Now(), make([]byte, 100)
 		n, from, err := conn.ReadFrom(buffer)
@@ -101,7 +103,7 @@ func TestCloseEndsARetry(t *testing.T) {
 	clock := timingtest.NewManual()
 	c := testCore(t, clock)
 	c.tasks.Add(1)
-	l := newUDPListener(c, &failing{failures: 1 << 30})
+	l := newUDPListener(c, &failing{failures: 1 << 30, cause: syscall.ENETDOWN})
 	ended := make(chan error)
 	go func() {
 		_, _, err := l.ReadFrom(make([]byte, 10))

@@ -41,7 +41,7 @@ func newWireArm(t trial) (arm, error) {
 	if err != nil {
 		return nil, errors.Join(err, conn.Close(), r.close())
 	}
-	wire := timing.NewWire(engine, timing.WireConfig{Capacity: t.Timers * wireAhead(t.Interval)})
+	wire := timing.NewWire(engine, timing.WireConfig{Capacity: t.Timers * wireAhead(t.Interval), CPUs: t.pinned()})
 	socket, err := wire.Socket(conn)
 	if err != nil {
 		return nil, errors.Join(err, wire.Close(), engine.Close(), conn.Close(), r.close())
@@ -78,7 +78,7 @@ func wireAhead(interval time.Duration) int { return max(wireAheadLeast, int(wire
 
 func (a *wireArm) facts() armFacts {
 	report := a.wire.Report()
-	facts := armFacts{policy: report.Policy}
+	facts := armFacts{policy: report.Policy, notes: report.Notes}
 	if report.Reason != "" {
 		facts.notes = append(facts.notes, "the wire is not the kernel's: "+report.Reason)
 	}

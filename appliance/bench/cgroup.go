@@ -166,28 +166,3 @@ func below(path, root string) string {
 	}
 	return relative
 }
-
-// cpuQuota returns the quota of this process's CPU cgroup in thousandths of a CPU, 0 where there is none or it cannot
-// be known.
-func cpuQuota() (millicores int) {
-	at, err := findCPUCgroup(os.ReadFile)
-	if err != nil {
-		return 0
-	}
-	if at.version == 2 {
-		text, _ := os.ReadFile(filepath.Join(at.dir, "cpu.max"))
-		return parseQuota(string(text))
-	}
-	quota, _ := os.ReadFile(filepath.Join(at.dir, "cpu.cfs_quota_us"))
-	period, _ := os.ReadFile(filepath.Join(at.dir, "cpu.cfs_period_us"))
-	return parseQuota(string(quota) + " " + string(period))
-}
-
-// parseQuota reads a quota and a period in microseconds; "max" and -1 are no quota.
-func parseQuota(text string) (millicores int) {
-	var quota, period int64
-	if n, _ := fmt.Sscan(text, &quota, &period); n != 2 || quota <= 0 || period <= 0 {
-		return 0
-	}
-	return int(quota * 1000 / period)
-}

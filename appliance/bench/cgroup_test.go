@@ -9,6 +9,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"tourbillon/timing"
 )
 
 func TestFindCPUCgroup(t *testing.T) {
@@ -54,12 +57,16 @@ func TestQuotaSettings(t *testing.T) {
 	}
 }
 
-func TestParseQuota(t *testing.T) {
-	for text, want := range map[string]int{
-		"": 0, "max 100000\n": 0, "-1\n 100000\n": 0, "2000 100000\n": 20, "150000 100000": 1500, "5 0": 0,
-	} {
-		if got := parseQuota(text); got != want {
-			t.Errorf("%q: %d, want %d", text, got, want)
+func TestMillicores(t *testing.T) {
+	quota := func(ms ...time.Duration) (limits timing.CPULimits) {
+		for _, m := range ms {
+			limits.Quotas = append(limits.Quotas, timing.CPUQuota{Quota: m * time.Millisecond, Period: 100 * time.Millisecond})
+		}
+		return limits
+	}
+	for want, limits := range map[int]timing.CPULimits{0: quota(), 20: quota(2), 1500: quota(150), 100: quota(50, 10, 200)} {
+		if got := millicores(limits); got != want {
+			t.Errorf("%v: %d, want %d", limits, got, want)
 		}
 	}
 }

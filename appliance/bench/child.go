@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"tourbillon/timing"
 )
 
 // ChildCommand is the first argument with which the program runs one measurement for its parent. It is not meant for
@@ -29,6 +31,7 @@ type order struct {
 	Create   *createOrder   `json:"create,omitempty"`
 	Beats    *beatsOrder    `json:"beats,omitempty"`
 	Poller   *pollerOrder   `json:"poller,omitempty"`
+	Soak     *soakOrder     `json:"soak,omitempty"`
 }
 
 // answer is what it measured: the field of the order's name is set.
@@ -38,6 +41,7 @@ type answer struct {
 	Create   *createAnswer   `json:"create,omitempty"`
 	Beats    *beatsAnswer    `json:"beats,omitempty"`
 	Poller   *pollerAnswer   `json:"poller,omitempty"`
+	Soak     *Soak           `json:"soak,omitempty"`
 }
 
 // Child is the process behind one measurement: it reads an order as JSON, carries it out and writes the answer as JSON.
@@ -51,6 +55,7 @@ func Child(args []string, in io.Reader, out io.Writer) error {
 	if err := json.NewDecoder(in).Decode(&o); err != nil {
 		return fmt.Errorf("%s is started by `tourbillon bench timers` alone: read the order: %w", ChildCommand, err)
 	}
+	timing.AddProcessor() // As serve does.
 	a, err := o.carryOut()
 	if err != nil {
 		return err
@@ -83,6 +88,8 @@ func (o order) carryOut() (a answer, err error) {
 		a.Beats, err = pointTo(o.Beats.measure())
 	case o.Poller != nil:
 		a.Poller, err = pointTo(o.Poller.measure())
+	case o.Soak != nil:
+		a.Soak, err = pointTo(o.Soak.measure())
 	default:
 		err = fmt.Errorf("the order asks for nothing")
 	}

@@ -3,13 +3,10 @@
 package bench
 
 import (
-	"os"
 	"runtime"
-	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"tourbillon/appliance/observe"
+	"tourbillon/timing"
 )
 
 // Host is the machine that the figures belong to.
@@ -19,33 +16,31 @@ type Host struct {
 	Go          string `json:"go"`
 	ClockSource string `json:"clock_source"`
 	GOMAXPROCS  int    `json:"gomaxprocs"`
-	// QuotaMillicores is the CPU quota of this process's own cgroup in thousandths of a CPU, 0 for none.
+	// QuotaMillicores is the CPU quota of this process's cgroups in thousandths of a CPU, 0 for none.
 	QuotaMillicores int    `json:"quota_millicores"`
 	Version         string `json:"version"`
 }
 
 // readHost gathers the facts; what the machine hides stays empty.
 func readHost() Host {
+	facts := timing.ReadHost()
 	return Host{
-		Kernel:          kernelRelease(),
+		Kernel:          facts.Kernel,
 		CPUs:            runtime.NumCPU(),
 		Go:              runtime.Version(),
-		ClockSource:     clockSource(),
-		GOMAXPROCS:      runtime.GOMAXPROCS(0),
-		QuotaMillicores: cpuQuota(),
+		ClockSource:     facts.ClockSource,
+		GOMAXPROCS:      facts.MaxProcs,
+		QuotaMillicores: millicores(facts.CPU),
 		Version:         observe.Version,
 	}
 }
 
-func kernelRelease() string {
-	var name unix.Utsname
-	if unix.Uname(&name) != nil {
-		return ""
+// millicores is the tightest of the quotas, 0 where there is none.
+func millicores(limits timing.CPULimits) (least int) {
+	for _, q := range limits.Quotas {
+		if m := int(1000 * q.Quota / q.Period); least == 0 || m < least {
+			least = m
+		}
 	}
-	return unix.ByteSliceToString(name.Sysname[:]) + " " + unix.ByteSliceToString(name.Release[:])
-}
-
-func clockSource() string {
-	text, _ := os.ReadFile("/sys/devices/system/clocksource/clocksource0/current_clocksource")
-	return strings.TrimSpace(string(text))
+	return least
 }

@@ -18,6 +18,8 @@ const (
 	maxDuration = time.Hour
 	// maxSamples bounds a trial's memory: eight bytes each.
 	maxSamples = 50_000_000
+	// maxCPU bounds the number of a CPU (CPU_SETSIZE), anyCPU stands for none in particular.
+	maxCPU, anyCPU = 1024, -1
 	// suiteRuns is how often the suite interleaves its arms unless told.
 	suiteRuns = 5
 )
@@ -27,6 +29,8 @@ type options struct {
 	arms, loads        []string
 	timers             int
 	interval, duration time.Duration
+	slack, soak        time.Duration
+	cpu                int
 	realTime           bool
 	runs               int
 	asJSON             bool
@@ -36,7 +40,7 @@ type options struct {
 
 // parseOptions reads the arguments of `bench timers`.
 func parseOptions(args []string) (options, error) {
-	o := options{realTime: true}
+	o := options{realTime: true, cpu: anyCPU}
 	arms, loads := armRuntime+","+armHRTimer, loadIdle
 	flags := flag.NewFlagSet("bench timers", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // The error that Parse returns says it.
@@ -45,6 +49,9 @@ func parseOptions(args []string) (options, error) {
 	flags.IntVar(&o.timers, "timers", 50, "")
 	flags.DurationVar(&o.interval, "interval", 20*time.Millisecond, "")
 	flags.DurationVar(&o.duration, "duration", 10*time.Second, "")
+	flags.DurationVar(&o.slack, "slack", 0, "")
+	flags.IntVar(&o.cpu, "cpu", anyCPU, "")
+	flags.DurationVar(&o.soak, "soak", 0, "")
 	flags.Func("rt", "", o.setRealTime)
 	flags.IntVar(&o.runs, "runs", 0, "")
 	flags.BoolVar(&o.asJSON, "json", false, "")
@@ -99,6 +106,14 @@ func (o *options) validate(flags *flag.FlagSet) error {
 	case int64(o.timers)*int64(o.duration/o.interval) > maxSamples:
 		return &UsageError{fmt.Sprintf("%d timers each %v for %v", o.timers, o.interval, o.duration),
 			fmt.Sprintf("at most %d firings in a run", maxSamples)}
+	case o.slack < 0 || o.slack > o.interval:
+		return &UsageError{fmt.Sprintf("--slack %v", o.slack), fmt.Sprintf("from 0 to one interval, %v", o.interval)}
+	case o.cpu != anyCPU && (o.cpu < 0 || o.cpu >= maxCPU):
+		return &UsageError{fmt.Sprintf("--cpu %d", o.cpu), "the number of a CPU, from 0"}
+	case o.soak < 0 || o.soak > maxDuration:
+		return &UsageError{fmt.Sprintf("--soak %v", o.soak), fmt.Sprintf("at most %v", maxDuration)}
+	case o.soak > 0 && (o.suite || o.table != "" || o.plot != ""):
+		return &UsageError{"--soak with --suite, --table or --plot", "one of them"}
 	case o.runs < 1:
 		return &UsageError{fmt.Sprintf("--runs %d", o.runs), "at least 1"}
 	case o.table != "" && !slices.Contains(tableNames(), o.table):
@@ -111,7 +126,7 @@ func (o *options) validate(flags *flag.FlagSet) error {
 	if !o.suite {
 		return nil
 	}
-	for _, fixed := range []string{"arm", "load", "timers", "interval"} {
+	for _, fixed := range []string{"arm", "load", "timers", "interval", "slack"} {
 		if given(flags, fixed) {
 			return &UsageError{"--suite with --" + fixed, "leave it out: the suite's rows are fixed"}
 		}

@@ -24,7 +24,11 @@ func (b *bench) runRows(ctx context.Context) error {
 	for _, load := range b.loads {
 		var trials []trial
 		for _, arm := range b.arms {
-			trials = append(trials, b.trial(arm, load, b.timers, b.interval))
+			t := b.trial(arm, load, b.timers, b.interval)
+			if arm == armHRTimer || arm == armInline {
+				t.Slack = b.slack
+			}
+			trials = append(trials, t)
 		}
 		sets = append(sets, trials)
 	}
@@ -34,7 +38,7 @@ func (b *bench) runRows(ctx context.Context) error {
 func (b *bench) trial(arm, load string, timers int, interval time.Duration) trial {
 	return trial{
 		Arm: arm, Load: load, Timers: timers, Interval: interval,
-		WarmUp: warmUpFor(interval), Window: b.duration, Work: b.work,
+		WarmUp: warmUpFor(interval), Window: b.duration, Work: b.work, CPU: b.cpu,
 	}
 }
 

@@ -27,6 +27,7 @@ func writeText(w io.Writer, b *bench) error {
 		t.line("\nMedians of the runs, with their range in brackets; ratios are to %s, for arms that send to %s, within a run.",
 			armRuntime, armRuntimeSend)
 	}
+	t.soaks(b.report.Soak)
 	t.suite(b.report.Suite)
 	t.floor(b.report.Floor)
 	return t.end()
@@ -110,6 +111,12 @@ func times(n int, what string) string {
 		return "1 " + what
 	}
 	return strconv.Itoa(n) + " " + what + "s"
+}
+
+func (t *text) soaks(soaks []Soak) {
+	for _, s := range soaks {
+		t.line("%v", s)
+	}
 }
 
 func (t *text) measured(b *bench, m measured) {

@@ -5,6 +5,7 @@ package bench
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -24,20 +25,25 @@ func Timers(ctx context.Context, args []string, out, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := b.run(ctx); err != nil {
-		return err
+	lost := b.run(ctx)
+	if lost != nil && len(b.report.Soak) == 0 {
+		return lost
 	}
 	if o.plot != "" {
 		if err := os.WriteFile(o.plot, []byte(plotPage(b.report.Host, b.panels())), 0o644); err != nil {
 			return fmt.Errorf("write the plot: %w", err)
 		}
 	}
-	if o.asJSON {
-		encoder := json.NewEncoder(out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(b.report)
+	return errors.Join(lost, b.write(out))
+}
+
+func (b *bench) write(out io.Writer) error {
+	if !b.asJSON {
+		return writeText(out, b)
 	}
-	return writeText(out, b)
+	encoder := json.NewEncoder(out)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(b.report)
 }
 
 // bench is one call of the command.
@@ -59,11 +65,13 @@ type Report struct {
 	Rows  []Row     `json:"rows"`
 	Suite []Verdict `json:"suite,omitempty"`
 	Table *Table    `json:"table,omitempty"`
+	Soak  []Soak    `json:"soak,omitempty"`
 	// Floor is what cyclictest says of the machine, where it is installed.
 	Floor *Floor `json:"floor,omitempty"`
 }
 
 func newBench(o options, errs io.Writer) (*bench, error) {
+	timing.AddProcessor() // As serve and the measuring processes do, so that the host facts are theirs.
 	launch, err := newLauncher(o.realTime)
 	if err != nil {
 		return nil, err
@@ -83,6 +91,8 @@ func (b *bench) run(ctx context.Context) (err error) {
 	case b.table != "":
 		b.report.Table, err = b.runTable(ctx, b.table)
 		return err
+	case b.soak > 0:
+		return b.runSoak(ctx)
 	case b.suite:
 		err = b.runSuite(ctx)
 	default:

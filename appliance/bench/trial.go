@@ -34,12 +34,22 @@ type trial struct {
 	Window   time.Duration `json:"window_ns"`
 	// Slack is the coalescing slack of the timers' class; 0 for precise.
 	Slack time.Duration `json:"slack_ns"`
+	// CPU is the one that the wire's thread is to stay on; anyCPU for none in particular.
+	CPU int `json:"cpu"`
 	// Work is how many iterations of burn make a job of the load.
 	Work int `json:"work"`
 }
 
 // warmUpFor is the time that is thrown away before the window.
 func warmUpFor(interval time.Duration) time.Duration { return max(time.Second, 10*interval) }
+
+// pinned are the CPUs that the wire's thread is to stay on.
+func (t trial) pinned() []int {
+	if t.CPU == anyCPU {
+		return nil
+	}
+	return []int{t.CPU}
+}
 
 // Row is the outcome of one trial. Lateness and CPU time are in nanoseconds.
 type Row struct {

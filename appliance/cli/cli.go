@@ -15,6 +15,7 @@ import (
 	"tourbillon/appliance"
 	"tourbillon/appliance/bench"
 	"tourbillon/appliance/config"
+	pionbench "tourbillon/signaling/agent/bench"
 	turnbench "tourbillon/turn/bench"
 )
 
@@ -42,7 +43,7 @@ func commands() []command {
 		{"serve", "run the server (the default)", serve},
 		{"admin-link", "print a link that opens the admin page of the running server", adminLink},
 		{"credentials", "print a join token or TURN credentials", credentials},
-		{"bench", "measure timers or the relay: bench timers|turn [OPTIONS]", measure},
+		{"bench", "measure: bench timers|pion|turn [OPTIONS]", measure},
 		{"version", "tell what this binary is and what its timers run on", version},
 	}
 }
@@ -83,10 +84,11 @@ func exitCode(err error, stderr io.Writer) int {
 	fmt.Fprintln(stderr, "tourbillon:", err)
 	var usage *usageError
 	var benchUsage *bench.UsageError
+	var pionUsage *pionbench.UsageError
 	var turnUsage *turnbench.UsageError
 	var configuration *config.Error
 	switch {
-	case errors.As(err, &usage), errors.As(err, &benchUsage), errors.As(err, &turnUsage):
+	case errors.As(err, &usage), errors.As(err, &benchUsage), errors.As(err, &pionUsage), errors.As(err, &turnUsage):
 		return exitUsage
 	case errors.As(err, &configuration):
 		return exitConfig
@@ -107,22 +109,23 @@ Options of every command:
 serve:
   --check            judge the configuration and end: exit code 78 with every problem, or 0
 version:
+  --timers           list every place in the program that arms a timer, with its label and tier
   --json             for machines
 bench timers: how late timers fire, each arm in a process of its own
   --arm A,B          runtime, netpoll, hrtimer, hrtimer-inline, runtime-send, wire
   --load A,B         idle, server-2, server-50 (server: both), busy, gc, quota
   --timers N --interval D --duration D --runs N --rt on|off --json
+  --slack D          coalescing slack of the hrtimer arms
+  --cpu N            the CPU that the wire's thread is to stay on
+  --soak D           arm, stop and re-arm at random for so long, and count the timers lost
   --suite            the rows that the clock is judged by, each ratio beside its bound
   --table NAME       afterfunc, requests, create, heartbeat, poller or quota
   --plot FILE.html   draw the distributions
-bench turn: what relaying costs, this server beside plain pion and coturn, each in a process of its own
-  --arm A,B          tourbillon, pion, coturn (--coturn PATH where it is not installed)
-  --clients N --size BYTES --rate PER_CLIENT_AND_SECOND --duration D --transport udp|tcp|tls --runs N --json
-  --rate 0 --in-flight N   as fast as the server takes
-  --load idle|server-50    what else goes on in the server's process
-  --allocate D       how long allocations are counted; --idle N weighs N idle allocations instead
-  --server HOST:PORT --user U --pass P --pid N   measure a server that runs already
-  --suite            the rows that the relay is judged by, each beside its bound
+	var pionUsage *pionbench.UsageError
+	var turnUsage *turnbench.UsageError
+	var configuration *config.Error
+	switch {
+	case errors.As(err, &usage), errors.As(err, &benchUsage), errors.As(err, &pionUsage), errors.As(err, &turnUsage):
 credentials token [--room NAME] [--ttl DURATION]
                      print a token that joins the room ("*" for all)
 credentials turn [--user NAME] [--ttl DURATION] [--json]

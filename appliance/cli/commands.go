@@ -12,6 +12,9 @@ import (
 	"tourbillon/appliance/config"
 	"tourbillon/appliance/observe"
 	"tourbillon/signaling"
+	pionbench "tourbillon/signaling/agent/bench"
+	"tourbillon/timing"
+	"tourbillon/timing/stdtime"
 	"tourbillon/turn"
 	turnbench "tourbillon/turn/bench"
 	"tourbillon/web"
@@ -28,6 +31,7 @@ func serve(ctx context.Context, args []string, out IO) error {
 		fmt.Fprintln(out.Out, "the configuration is good")
 		return nil
 	}
+	timing.AddProcessor()
 	log := observe.NewLog(out.Err, c.Level(), c.Log.Format)
 	return appliance.Run(ctx, appliance.Options{Config: c, Out: out.Out, Log: log})
 }
@@ -48,9 +52,13 @@ func adminLink(_ context.Context, args []string, out IO) error {
 func version(_ context.Context, args []string, out IO) error {
 	o := newOptions("version")
 	asJSON := o.flags.Bool("json", false, "")
+	timers := o.flags.Bool("timers", false, "")
 	c, err := o.load(args)
 	if err != nil {
 		return err
+	}
+	if *timers {
+		return listTimers(out, *asJSON)
 	}
 	clock := appliance.OpenClock(c.Clock)
 	defer clock.Close()
@@ -67,19 +75,61 @@ func version(_ context.Context, args []string, out IO) error {
 	for _, path := range paths {
 		fmt.Fprintf(out.Out, "  %-32s %s\n", path, build.Timers.Modules[path])
 	}
+	for _, problem := range build.Timers.Problems {
+		fmt.Fprintln(out.Out, "problem:", problem)
+	}
+	return nil
+}
+
+// listTimers prints every place in the program that arms a timer.
+func listTimers(out IO, asJSON bool) error {
+	listing, err := observe.ReadTimers()
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return writeJSON(out.Out, listing)
+	}
+	listing.Print(out.Out)
 	return nil
 }
 
 func measure(ctx context.Context, args []string, out IO) error {
-	if len(args) > 0 {
-		switch args[0] {
-		case "timers":
-			return bench.Timers(ctx, args[1:], out.Out, out.Err)
-		case "turn":
-			return turnbench.Run(ctx, args[1:], out.Out, out.Err, turnHooks())
-		}
+	if len(args) == 0 {
+		return &usageError{"bench wants timers, pion or turn"}
 	}
-	return &usageError{"bench wants timers or turn"}
+	switch args[0] {
+	case "timers":
+		return bench.Timers(ctx, args[1:], out.Out, out.Err)
+	case "pion":
+		return measurePion(ctx, args[1:], out)
+	case "turn":
+		return turnbench.Run(ctx, args[1:], out.Out, out.Err, turnHooks())
+	}
+	return &usageError{fmt.Sprintf("bench wants timers, pion or turn, not %q", args[0])}
+}
+
+// measurePion compares re-timed pion with pion as published, or measures this process for such a comparison. Lateness
+// is recorded as it is in serve, since its cost is part of what is measured.
+func measurePion(ctx context.Context, args []string, out IO) error {
+	o, err := pionbench.ParseOptions(args)
+	if err != nil {
+		return err
+	}
+	if !o.Self {
+		return pionbench.Compare(ctx, describeBuild(appliance.ClockRuntime), o, out.Out)
+	}
+	clock := appliance.OpenClock(o.Clock)
+	defer clock.Close()
+	if err := stdtime.Use(clock, timing.NewMeter(clock, nil)); err != nil {
+		return err
+	}
+	return pionbench.Self(ctx, clock, describeBuild(clock.Name), o, out.Out)
+}
+
+func describeBuild(clock string) pionbench.Build {
+	b := observe.ReadBuild(clock, "")
+	return pionbench.Build{Retimed: b.Timers.Retimed(), Clock: clock, Revision: b.Revision}
 }
 
 // turnHooks are what `bench turn` needs of the rest of the program.
@@ -153,7 +203,10 @@ func turnURIs(c config.Config) []string {
 	var uris []string
 	add := func(scheme, transport string, addresses []string) {
 		for _, address := range addresses {
-			uris = append(uris, scheme+":"+reachable(c, address)+"?transport="+transport)
+			uri := scheme + ":" + reachable(c, address) + "?transport=" + transport
+			if !slices.Contains(uris, uri) { // Wildcards of both families have one name.
+				uris = append(uris, uri)
+			}
 		}
 	}
 	add("turn", "udp", c.TURN.UDP)
@@ -171,6 +224,9 @@ func reachable(c config.Config, address string) string {
 		return fmt.Sprintf("%s:%d", c.TURN.Host, bound.Port())
 	case bound.Addr().IsUnspecified():
 		relay, _ := netip.ParseAddr(c.TURN.RelayAddress) // Validated by config.
+		if second, err := netip.ParseAddr(c.TURN.RelayAddress6); err == nil && bound.Addr().Is6() {
+			relay = second
+		}
 		return netip.AddrPortFrom(relay, bound.Port()).String()
 	}
 	return address

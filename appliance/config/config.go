@@ -48,7 +48,8 @@ type HTTP struct {
 
 // Admin configures the admin listener.
 type Admin struct {
-	// Listen is HOST:PORT.
+	// Listen is HOST:PORT. The page opens by a link; /livez, /readyz and /metrics (for Prometheus) need none and name no
+	// user, room or address.
 	Listen string `yaml:"listen"`
 }
 
@@ -99,7 +100,7 @@ type TURN struct {
 	// and multicast addresses cannot be lifted. DenyPeers adds prefixes.
 	AllowPeers []string `yaml:"allow_peers"`
 	DenyPeers  []string `yaml:"deny_peers"`
-	// Drain is how long a stop waits for the present allocations to end, 0s to 40s; none is made meanwhile.
+	// Drain is how long a stop waits for the present allocations to end, 0s to 30s; none is made meanwhile.
 	Drain time.Duration `yaml:"drain"`
 	// Limits are the quotas and rates.
 	Limits TURNLimits `yaml:"limits"`
@@ -176,7 +177,7 @@ func Default() Config {
 			Drain:         5 * time.Second,
 			Limits: TURNLimits{
 				AllocationsPerUser: 12, AllocationsPerSource: 50, PeersPerAllocation: 32, ChannelsPerAllocation: 32,
-				NewPeersPerSecond: 5, PacketsPerSecond: 10_000, BytesPerSecond: 6_250_000, ServerBytesPerSecond: 125_000_000,
+				NewPeersPerSecond: 5, PacketsPerSecond: 10_000, BytesPerSecond: 6_250_000, ServerBytesPerSecond: 1_250_000_000,
 				ChallengesPerSecond: 10, BindingsPerSecond: 20, UnauthenticatedConns: 1000, UnauthenticatedConnsPerSource: 20,
 			},
 		},

@@ -23,8 +23,8 @@ const (
 	turnsPort = "5349"
 	// minSecret is the least length of a secret that strangers could try to guess.
 	minSecret = 16
-	// maxDrain leaves time for the rest of a stop before systemd's TimeoutStopSec=45s.
-	maxDrain = 40 * time.Second
+	// maxDrain leaves ten seconds for the rest of a stop before systemd's TimeoutStopSec=45s.
+	maxDrain = 30 * time.Second
 )
 
 // Loopback reports whether every listener is on loopback.

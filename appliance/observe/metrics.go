@@ -55,6 +55,7 @@ var (
 	relayedPackets     = described("turn_relayed_packets_total", "Relayed packets.", "dir")
 	clientBytes        = described("turn_client_bytes_total", "Bytes on the listeners, headers included.", "dir")
 	clientPackets      = described("turn_client_packets_total", "Packets on the listeners.", "dir")
+	replies            = described("turn_unauthenticated_replies_total", "Replies over UDP to requests that need no credential.", "kind")
 	suppressed         = described("turn_replies_suppressed_total", "Replies withheld from sources that had their share.", "kind")
 	garbage            = described("turn_garbage_packets_total", "Packets that were neither STUN nor ChannelData.")
 	connections        = described("turn_connections_dropped_total", "TCP, TLS and DTLS connections refused or failed.", "reason")
@@ -76,7 +77,7 @@ type relayMetrics struct {
 func (*relayMetrics) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		allocationsLive, allocationsMade, allocationsRefused, authFailures, deniedPeers, droppedPackets, relayedBytes,
-		relayedPackets, clientBytes, clientPackets, suppressed, garbage, connections, socketRetries, panics, portsInUse,
+		relayedPackets, clientBytes, clientPackets, replies, suppressed, garbage, connections, socketRetries, panics, portsInUse,
 		draining, selfTestUp, selfTestRTT,
 	} {
 		to <- d
@@ -109,6 +110,8 @@ func (m *relayMetrics) Collect(to chan<- prometheus.Metric) {
 		count(clientBytes, t.Bytes, dir)
 		count(clientPackets, t.Packets, dir)
 	}
+	count(replies, s.Challenges, "challenge")
+	count(replies, s.Bindings, "binding")
 	count(suppressed, s.ThrottledChallenges, "challenge")
 	count(suppressed, s.ThrottledBindings, "binding")
 	count(garbage, s.Garbage)

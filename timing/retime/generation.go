@@ -2,13 +2,11 @@ package main
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"embed"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+
+	"tourbillon/timing/retime/carry"
 )
 
 // Where the output goes, below the module's root.
@@ -18,159 +16,88 @@ const (
 	workFile  = "go.work"
 )
 
-// sources are the generator's own, so that a changed generator runs again.
-//
-//go:embed *.go
-var sources embed.FS
-
 // generation is one run of the generator: the same modules give the same bytes.
 type generation struct {
-	root      string
-	goVersion string
-	modules   []module
+	root string
+	list carry.List
 }
 
-// upToDate reports whether a run with the same input has left its output.
-func (g generation) upToDate() bool {
-	stamp, err := os.ReadFile(filepath.Join(g.root, outputDir, stampFile))
-	if err != nil || string(stamp) != g.stamp() {
-		return false
-	}
-	work, err := os.ReadFile(filepath.Join(g.root, workFile))
-	return err == nil && bytes.Equal(work, g.workspace())
-}
-
-// stamp names the input: the generator and the modules with their versions.
-func (g generation) stamp() string {
-	hash := sha256.New()
-	_ = fs.WalkDir(sources, ".", func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && !entry.IsDir() {
-			data, _ := sources.ReadFile(path) // Embedded: cannot fail.
-			fmt.Fprintf(hash, "%s %d\n%s", path, len(data), data)
-		}
-		return nil
-	})
-	for _, m := range g.modules {
-		fmt.Fprintf(hash, "%s %s\n", m.Path, m.Version)
-	}
-	return fmt.Sprintf("%x\n", hash.Sum(nil))
-}
-
-// workspace is go.work. The replace lines name versions, so that after a version bump without a new run the go
-// command falls back to the module as published, which start-up reports, instead of building an old copy.
-func (g generation) workspace() []byte {
+// workspace is go.work, for the module at use and copies below copies. The replace lines name versions, so that after a
+// version bump without a new run the go command falls back to the module as published, which start-up reports, instead
+// of building an old copy.
+func (g generation) workspace(use, copies string) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "// Written by timing/retime; do not edit.\n\ngo %s\n\nuse .\n\nreplace (\n", g.goVersion)
-	for _, m := range g.modules {
-		fmt.Fprintf(&b, "\t%s %s => ./%s/%s\n", m.Path, m.Version, outputDir, m.Path)
+	fmt.Fprintf(&b, "// Written by timing/retime; do not edit.\n\ngo %s\n\nuse %s\n\nreplace (\n", g.list.GoVersion, use)
+	for _, m := range g.list.Modules {
+		fmt.Fprintf(&b, "\t%s %s => ./%s\n", m.Path, m.Version, copies+m.Path)
 	}
 	b.WriteString(")\n")
 	return b.Bytes()
 }
 
-// write makes the copies beside the old ones and swaps them in whole, so that a run which is cut off leaves nothing
-// half done: without its stamp the next run starts again.
-func (g generation) write() error {
-	fresh, err := os.MkdirTemp(g.root, outputDir+"-new-")
+// upToDate reports whether a run with the same input has left its output, and whether anybody has changed that output
+// since.
+func (g generation) upToDate() (old stamp, same bool, edited []string, err error) {
+	old, found := readStamp(filepath.Join(g.root, outputDir))
+	if !found || old.Input != g.input() {
+		return stamp{}, false, nil, nil // No output of this input, whatever is there.
+	}
+	edited, err = editedSince(filepath.Join(g.root, outputDir), old.Files)
 	if err != nil {
-		return fmt.Errorf("make the output folder: %w", err)
+		return stamp{}, false, nil, fmt.Errorf("look at the old copies: %w", err)
 	}
-	defer os.RemoveAll(fresh)
-	for _, m := range g.modules {
-		if err := carry(m, filepath.Join(fresh, filepath.FromSlash(m.Path))); err != nil {
-			return fmt.Errorf("re-time %s %s: %w", m.Path, m.Version, err)
+	if work, err := os.ReadFile(filepath.Join(g.root, workFile)); err != nil || !bytes.Equal(work, g.finalWorkspace()) {
+		edited = append(edited, workFile)
+	}
+	return old, len(edited) == 0, edited, nil
+}
+
+func (g generation) finalWorkspace() []byte { return g.workspace(".", outputDir+"/") }
+
+// prepare makes the copies in a folder of their own beside the old ones, with a workspace that uses them, so that they
+// can be checked before they replace anything. The caller removes the folder.
+func (g generation) prepare() (fresh string, of stamp, err error) {
+	fresh, err = os.MkdirTemp(g.root, outputDir+"-new-")
+	if err != nil {
+		return "", of, cannotWrite(g.root, err)
+	}
+	of = stamp{Input: g.input(), Sums: map[string]string{}}
+	for _, m := range g.list.Modules {
+		copied, err := carry.Copy(m, filepath.Join(fresh, filepath.FromSlash(m.Path)), carry.Options{})
+		if err != nil {
+			return fresh, of, err
 		}
+		of.Sums[m.Path] = copied.Sum
 	}
-	if err := os.WriteFile(filepath.Join(fresh, stampFile), []byte(g.stamp()), 0o644); err != nil {
+	if of.Files, err = manifestOf(os.DirFS(fresh)); err != nil {
+		return fresh, of, fmt.Errorf("look at the new copies: %w", err)
+	}
+	return fresh, of, os.WriteFile(filepath.Join(fresh, workFile), g.workspace("..", ""), 0o644)
+}
+
+// commit puts prepared copies in the place of the old ones. A run that is cut off leaves nothing half done: without
+// its stamp the next run starts again.
+func (g generation) commit(fresh string, of stamp) error {
+	if err := os.Remove(filepath.Join(fresh, workFile)); err != nil {
+		return err
+	}
+	if err := of.write(fresh); err != nil {
 		return err
 	}
 	final := filepath.Join(g.root, outputDir)
 	if err := os.RemoveAll(final); err != nil {
 		return fmt.Errorf("remove the old copies: %w", err)
 	}
+	if err := os.Chmod(fresh, 0o755); err != nil {
+		return err
+	}
 	if err := os.Rename(fresh, final); err != nil {
 		return fmt.Errorf("swap in the new copies: %w", err)
 	}
-	if err := os.Chmod(final, 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(g.root, workFile), g.workspace(), 0o644)
+	return os.WriteFile(filepath.Join(g.root, workFile), g.finalWorkspace(), 0o644)
 }
 
-// carry copies one module with its imports turned and registers it in each of its packages.
-func carry(m module, to string) error {
-	hash := sha256.New()
-	packages := map[string]string{} // Folder below the module → package name.
-	err := filepath.WalkDir(m.Dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(m.Dir, path)
-		if err != nil {
-			return err
-		}
-		if entry.IsDir() {
-			return skipFolder(path, rel, entry.Name())
-		}
-		if strings.HasSuffix(rel, "_test.go") || !entry.Type().IsRegular() {
-			return nil
-		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		if strings.HasSuffix(rel, ".go") {
-			if data, err = retimeFile(rel, data, packages); err != nil {
-				return err
-			}
-		}
-		fmt.Fprintf(hash, "%s %d\n%s", filepath.ToSlash(rel), len(data), data)
-		return writeFile(filepath.Join(to, rel), data)
-	})
-	if err != nil {
-		return err
-	}
-	return register(m, fmt.Sprintf("%x", hash.Sum(nil)), packages, to)
-}
-
-// skipFolder leaves out what no import can reach: tests' data, examples, hidden folders and nested modules.
-func skipFolder(path, rel, name string) error {
-	if rel == "." {
-		return nil
-	}
-	if name == "testdata" || name == "examples" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") {
-		return fs.SkipDir
-	}
-	if _, err := os.Stat(filepath.Join(path, "go.mod")); err == nil {
-		return fs.SkipDir
-	}
-	return nil
-}
-
-func writeFile(path string, data []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(path, data, 0o644)
-}
-
-// register adds to each importable package a file that tells package stdtime which module this is.
-func register(m module, sum string, packages map[string]string, to string) error {
-	for dir, name := range packages {
-		if name == "main" {
-			continue
-		}
-		text := fmt.Sprintf(`// Code generated by timing/retime. DO NOT EDIT.
-
-package %s
-
-import retimedstdtime %q
-
-func init() { retimedstdtime.Register(retimedstdtime.Module{Path: %q, Version: %q, Sum: %q}) }
-`, name, stdtimePath, m.Path, m.Version, sum)
-		if err := writeFile(filepath.Join(to, dir, "zz_retimed.go"), []byte(text)); err != nil {
-			return err
-		}
-	}
-	return nil
+// cannotWrite is what a read-only checkout is told.
+func cannotWrite(root string, err error) error {
+	return fmt.Errorf("cannot write in %s: %w: the copies of pion (%s) and %s go there, so build in a checkout that this user can write", root, err, outputDir, workFile)
 }

@@ -4,7 +4,6 @@ package stdcontext
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"tourbillon/timing/stdtime"
@@ -67,85 +66,4 @@ func WithDeadline(parent Context, d time.Time) (Context, CancelFunc) {
 // WithDeadlineCause is [context.WithDeadlineCause] on the process clock.
 func WithDeadlineCause(parent Context, d time.Time, cause error) (Context, CancelFunc) {
 	return withDeadline(parent, d, cause)
-}
-
-// deadlineContext is a context that ends by its timer, its cancel function or its parent, whichever comes first.
-type deadlineContext struct {
-	// Context carries the parent's values and the cause, and runs what AfterFunc registers. Its own Err and Done are
-	// hidden: they would say Canceled where a deadline passed.
-	Context
-	cancel   context.CancelCauseFunc
-	parent   Context
-	deadline time.Time
-	done     chan struct{}
-
-	// mu guards err, which is set before anything else tells of the end.
-	mu  sync.Mutex
-	err error
-}
-
-func withDeadline(parent Context, d time.Time, cause error) (Context, CancelFunc) {
-	if earlier, ok := parent.Deadline(); ok && earlier.Before(d) {
-		return context.WithCancel(parent)
-	}
-	inner, cancel := context.WithCancelCause(context.WithoutCancel(parent))
-	c := &deadlineContext{Context: inner, cancel: cancel, parent: parent, deadline: d, done: make(chan struct{})}
-	if cause == nil {
-		cause = context.DeadlineExceeded
-	}
-	left := stdtime.Until(d)
-	switch {
-	case parent.Err() != nil:
-		c.end(parent.Err(), context.Cause(parent))
-		return c, func() {}
-	case left <= 0:
-		c.end(context.DeadlineExceeded, cause)
-		return c, func() {}
-	}
-	const callerOfWithDeadline = 2
-	timer := stdtime.AfterFuncSkip(callerOfWithDeadline, left, func() { c.end(context.DeadlineExceeded, cause) })
-	detach := context.AfterFunc(parent, func() {
-		timer.Stop()
-		c.end(parent.Err(), context.Cause(parent))
-	})
-	return c, func() {
-		timer.Stop()
-		detach()
-		c.end(context.Canceled, context.Canceled)
-	}
-}
-
-func (c *deadlineContext) end(err, cause error) {
-	c.mu.Lock()
-	first := c.err == nil
-	if first {
-		c.err = err
-	}
-	c.mu.Unlock()
-	if first {
-		close(c.done)
-		c.cancel(cause)
-	}
-}
-
-// Deadline returns when the context ends by itself.
-func (c *deadlineContext) Deadline() (time.Time, bool) { return c.deadline, true }
-
-// Done is closed when the context has ended.
-func (c *deadlineContext) Done() <-chan struct{} { return c.done }
-
-// Err returns why the context ended, nil while it has not. The parent's end counts from the moment on that the parent
-// tells of it, though it travels here on a goroutine.
-func (c *deadlineContext) Err() error {
-	if err := c.parent.Err(); err != nil {
-		c.end(err, context.Cause(c.parent))
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.err
-}
-
-// AfterFunc lets package context attach children without a goroutine each.
-func (c *deadlineContext) AfterFunc(f func()) (stop func() bool) {
-	return context.AfterFunc(c.Context, f)
 }

@@ -1,9 +1,6 @@
 package stdtime_test
 
 import (
-	"go/importer"
-	"go/token"
-	"go/types"
 	"runtime"
 	"testing"
 	"time"
@@ -25,35 +22,6 @@ func manualClock(t *testing.T) (*timingtest.Manual, *timing.Meter) {
 	return clock, meter
 }
 
-// TestSurface checks that every exported name of package time, and every method of its timers, exists here too.
-func TestSurface(t *testing.T) {
-	source := importer.ForCompiler(token.NewFileSet(), "source", nil)
-	theirs, err := source.Import("time")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ours, err := source.Import("tourbillon/timing/stdtime")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range theirs.Scope().Names() {
-		object := theirs.Scope().Lookup(name)
-		if object.Exported() && ours.Scope().Lookup(name) == nil {
-			t.Errorf("package time's %s is missing", name)
-		}
-	}
-	for _, name := range []string{"Timer", "Ticker"} {
-		methods := types.NewMethodSet(types.NewPointer(theirs.Scope().Lookup(name).Type()))
-		for i := range methods.Len() {
-			method := methods.At(i).Obj().Name()
-			got, _, _ := types.LookupFieldOrMethod(types.NewPointer(ours.Scope().Lookup(name).Type()), true, ours, method)
-			if got == nil {
-				t.Errorf("(*%s).%s is missing", name, method)
-			}
-		}
-	}
-}
-
 func unread(c <-chan time.Time) bool {
 	select {
 	case <-c:
@@ -63,61 +31,9 @@ func unread(c <-chan time.Time) bool {
 	}
 }
 
-func TestTimerChannel(t *testing.T) {
-	clock, _ := manualClock(t)
-	timer := stdtime.NewTimer(time.Second)
-	clock.Advance(time.Second - 1)
-	if unread(timer.C) {
-		t.Fatal("fired early")
-	}
-	clock.Advance(1)
-	if got := <-timer.C; !got.Equal(clock.Time()) {
-		t.Errorf("received %v, want the instant of firing %v", got, clock.Time())
-	}
-	if timer.Stop() {
-		t.Error("Stop after the receive: true, want false")
-	}
-	if timer.Reset(time.Second) {
-		t.Error("Reset after the receive: true, want false")
-	}
-	if !timer.Stop() {
-		t.Error("Stop while armed: false, want true")
-	}
-}
-
-// TestUnreadFireCountsAsPending is Go 1.23's rule, on which code relies that does `if !t.Stop() { <-t.C }`.
-func TestUnreadFireCountsAsPending(t *testing.T) {
-	clock, _ := manualClock(t)
-	timer := stdtime.NewTimer(time.Second)
-	clock.Advance(time.Minute)
-	if !timer.Stop() {
-		t.Error("Stop while a fire is unread: false, want true")
-	}
-	if unread(timer.C) {
-		t.Error("a stale value came after Stop")
-	}
-	timer.Reset(time.Second)
-	clock.Advance(time.Minute)
-	if !timer.Reset(time.Second) {
-		t.Error("Reset while a fire is unread: false, want true")
-	}
-	if unread(timer.C) {
-		t.Error("a stale value came after Reset")
-	}
-	clock.Advance(time.Second)
-	if !unread(timer.C) {
-		t.Error("the timer did not fire again")
-	}
-}
-
 // TestStopAgainstFire runs on the real engine: a Stop that reports false means that the value was sent and received.
 func TestStopAgainstFire(t *testing.T) {
-	engine, err := timing.NewEngine()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer engine.Close()
-	defer stdtime.SwapForTest(engine, nil)()
+	t.Cleanup(stdtime.SwapForTest(openEngine(t), nil))
 	for i := range 600 {
 		timer := stdtime.NewTimer(time.Duration(i%50) * time.Microsecond)
 		if i%2 == 0 {
@@ -134,31 +50,54 @@ func TestStopAgainstFire(t *testing.T) {
 	}
 }
 
-func TestTicker(t *testing.T) {
+func TestStopLeavesNothingArmed(t *testing.T) {
 	clock, _ := manualClock(t)
-	ticker := stdtime.NewTicker(time.Second)
-	for range 3 {
-		clock.Advance(time.Second)
-		if !unread(ticker.C) {
-			t.Fatal("no tick after a period")
-		}
-	}
-	clock.Advance(10 * time.Second)
-	if !unread(ticker.C) || unread(ticker.C) {
-		t.Error("a slow receiver has to find one tick")
-	}
+	timer, ticker := stdtime.NewTimer(time.Second), stdtime.NewTicker(time.Second)
 	clock.Advance(time.Second)
-	ticker.Reset(time.Minute)
-	if unread(ticker.C) {
-		t.Error("a stale tick came after Reset")
+	timer.Reset(time.Second)
+	if clock.Pending() != 2 {
+		t.Errorf("%d timers pending, want 2", clock.Pending())
 	}
-	clock.Advance(time.Minute)
+	timer.Stop()
 	ticker.Stop()
-	if unread(ticker.C) {
-		t.Error("a stale tick came after Stop")
-	}
 	if clock.Pending() != 0 {
 		t.Errorf("%d timers pending after Stop, want 0", clock.Pending())
+	}
+}
+
+func TestSwapWhileArmed(t *testing.T) {
+	first, _ := manualClock(t)
+	timer := stdtime.NewTimer(time.Second)
+	swap := func() (panicked bool) {
+		defer func() { panicked = recover() != nil }()
+		stdtime.SwapForTest(timingtest.NewManual(), nil)()
+		return false
+	}
+	if !swap() {
+		t.Error("a swap while a timer is armed does not panic")
+	}
+	first.Advance(time.Second)
+	if swap() {
+		t.Error("a swap after the timer fired panics")
+	}
+	timer.Reset(time.Second)
+	timer.Stop()
+	if swap() {
+		t.Error("a swap after the timer was stopped panics")
+	}
+}
+
+// TestTimerStaysOnItsClock re-arms a timer when another clock is the process clock.
+func TestTimerStaysOnItsClock(t *testing.T) {
+	clock := timingtest.NewManual()
+	restore := stdtime.SwapForTest(clock, nil)
+	timer := stdtime.NewTimer(time.Second)
+	timer.Stop()
+	restore()
+	timer.Reset(time.Second)
+	clock.Advance(time.Second)
+	if got := <-timer.C; !got.Equal(clock.Time()) {
+		t.Errorf("received %v, want %v of the clock that the timer was made on", got, clock.Time())
 	}
 }
 
@@ -176,6 +115,37 @@ func TestAfterFuncAndLabels(t *testing.T) {
 	timer.Stop()
 	if labels := meter.Labels(); len(labels) != 1 || labels[0].Name != "other" || labels[0].Total != 1 {
 		t.Errorf("labels %+v, want one firing of \"other\": this caller is no re-timed module", labels)
+	}
+}
+
+// lateClock fires each timer 10 ms late.
+type lateClock struct{ *timingtest.Manual }
+
+const lateness = 10 * time.Millisecond
+
+func (c lateClock) At(at timing.Instant, f func()) timing.Timer {
+	return c.Manual.At(at.Add(lateness), f)
+}
+
+// TestLateFire checks that a late fire carries its deadline's date, as package time's does, and that its lateness is
+// recorded for channels as for functions.
+func TestLateFire(t *testing.T) {
+	clock := lateClock{timingtest.NewManual()}
+	meter := timing.NewMeter(clock, nil)
+	t.Cleanup(stdtime.SwapForTest(clock, meter))
+	due := clock.Time().Add(time.Second)
+	timer, ticker := stdtime.NewTimer(time.Second), stdtime.NewTicker(time.Second)
+	defer ticker.Stop()
+	stdtime.AfterFunc(time.Second, func() {})
+	clock.Advance(time.Second + lateness)
+	for name, c := range map[string]<-chan time.Time{"timer": timer.C, "ticker": ticker.C} {
+		if got := <-c; !got.Equal(due) {
+			t.Errorf("the %s sent %v, want its deadline %v", name, got, due)
+		}
+	}
+	recent := meter.Labels()[0].Recent
+	if recent.Fires != 3 || recent.P50 < lateness*99/100 || recent.Max > lateness*101/100 {
+		t.Errorf("recorded %+v, want three fires %v late", recent, lateness)
 	}
 }
 

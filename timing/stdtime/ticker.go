@@ -11,19 +11,23 @@ import (
 type Ticker struct {
 	C <-chan Time
 
-	clock timing.Clock
-	inner timing.Timer
+	// site is nil in a Ticker that NewTicker did not make.
+	site *site
+	c    chan Time
 
-	// mu guards the rest. It is held while inner is armed or stopped, which does not block.
-	mu      sync.Mutex
-	c       chan Time
-	due     timing.Instant
-	period  Duration
-	stopped bool
+	// mu guards the rest: the timer of the process clock, nil while the ticker is stopped, and the period.
+	mu     sync.Mutex
+	held   *arming
+	period Duration
 }
 
 // NewTicker is [time.NewTicker]; it panics unless d is positive.
-func NewTicker(d Duration) *Ticker { return newTicker(siteOf(1), d) }
+func NewTicker(d Duration) *Ticker {
+	if d <= 0 {
+		panic("non-positive interval for NewTicker")
+	}
+	return newTicker(siteOf(1), d)
+}
 
 // Tick is [time.Tick]; it returns nil unless d is positive. The ticker is never collected.
 func Tick(d Duration) <-chan Time {
@@ -34,68 +38,65 @@ func Tick(d Duration) <-chan Time {
 }
 
 func newTicker(s *site, d Duration) *Ticker {
-	if d <= 0 {
-		panic("non-positive interval for NewTicker")
-	}
 	c := make(chan Time, 1)
-	t := &Ticker{C: c, c: c, clock: s.inline, period: d}
-	t.mu.Lock() // A prompt firing waits until inner is set.
+	t := &Ticker{C: c, c: c, site: s}
+	t.mu.Lock()
 	defer t.mu.Unlock()
-	armed.Add(1)
-	t.due = s.inline.Now().Add(d)
-	t.inner = s.inline.At(t.due, t.send)
+	t.startLocked(d)
 	return t
 }
 
-func (t *Ticker) send() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := t.clock.Now()
-	// A firing that Reset overtook leaves its deadline to the new one.
-	if t.stopped || now < t.due {
-		return
-	}
-	select {
-	case t.c <- Now():
-	default:
-	}
-	t.due, _ = timing.NextOnGrid(t.due, t.period, now)
-	t.inner.ResetAt(t.due)
+func (t *Ticker) startLocked(d Duration) {
+	t.site.process.armed.Add(1)
+	t.period = d
+	l := t.site.inline
+	l.armLocked(&t.held, t, l.clock.Now().Add(d))
 }
 
-// Stop is [Ticker.Stop] of package time.
+func (t *Ticker) fired() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	due, l := t.held.due, t.site.inline
+	if !l.firedLocked(&t.held) {
+		return
+	}
+	late := t.site.record(due)
+	select {
+	case t.c <- t.site.process.date().Add(-late):
+	default:
+	}
+	next, _ := timing.NextOnGrid(due, t.period, l.clock.Now())
+	l.armLocked(&t.held, t, next)
+}
+
+// Stop is [time.Ticker.Stop].
 func (t *Ticker) Stop() {
-	if t.inner == nil {
+	if t.site == nil {
 		return // As package time: stopping a Ticker that NewTicker did not make does nothing.
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.stopped {
-		t.stopped = true
-		armed.Add(-1)
-		t.inner.Stop()
+	if t.site.inline.stopLocked(&t.held) {
+		t.site.process.armed.Add(-1)
 	}
 	t.drainLocked()
 }
 
-// Reset is [Ticker.Reset] of package time; it panics unless d is positive.
+// Reset is [time.Ticker.Reset]; it panics unless d is positive.
 func (t *Ticker) Reset(d Duration) {
 	if d <= 0 {
 		panic("non-positive interval for Ticker.Reset")
 	}
-	if t.inner == nil {
+	if t.site == nil {
 		panic("time: Reset called on uninitialized Ticker")
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.stopped {
-		t.stopped = false
-		armed.Add(1)
+	if t.held != nil && t.held.armed {
+		t.site.process.armed.Add(-1)
 	}
+	t.startLocked(d)
 	t.drainLocked()
-	t.period = d
-	t.due = t.clock.Now().Add(d)
-	t.inner.ResetAt(t.due)
 }
 
 func (t *Ticker) drainLocked() {

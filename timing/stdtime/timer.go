@@ -10,15 +10,14 @@ import (
 type Timer struct {
 	C <-chan Time
 
-	// clock tells the time of the deadline; inner is the armed timer. A timer of AfterFunc has nothing below inner.
-	clock timing.Clock
-	inner timing.Timer
+	// site is nil in a Timer that no function of this package made. f is nil where c is not, and the other way round.
+	site *site
+	c    chan Time
+	f    func()
 
-	// mu guards the rest. It is held while inner is armed or stopped, which does not block.
-	mu       sync.Mutex
-	c        chan Time
-	deadline timing.Instant
-	armed    bool
+	// mu guards held, the timer of the process clock; nil while this one needs none.
+	mu   sync.Mutex
+	held *arming
 }
 
 // NewTimer is [time.NewTimer].
@@ -27,7 +26,7 @@ func NewTimer(d Duration) *Timer { return newTimer(siteOf(1), d) }
 // After is [time.After].
 func After(d Duration) <-chan Time { return newTimer(siteOf(1), d).C }
 
-// Sleep is [time.Sleep].
+// Sleep is [time.Sleep]. It allocates what After does.
 func Sleep(d Duration) {
 	if d > 0 {
 		<-newTimer(siteOf(1), d).C
@@ -41,100 +40,101 @@ func AfterFunc(d Duration, f func()) *Timer { return newFuncTimer(siteOf(1), d, 
 func AfterFuncSkip(skip int, d Duration, f func()) *Timer { return newFuncTimer(siteOf(skip+1), d, f) }
 
 func newFuncTimer(s *site, d Duration, f func()) *Timer {
-	armed.Add(1)
-	return &Timer{clock: s.spawned, inner: s.spawned.AfterFunc(d, func() {
-		armed.Add(-1)
-		f()
-	})}
+	t := &Timer{site: s, f: f}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.armLocked(d)
+	return t
 }
 
 func newTimer(s *site, d Duration) *Timer {
 	c := make(chan Time, 1)
-	t := &Timer{C: c, c: c, clock: s.inline, armed: true}
-	t.mu.Lock() // A prompt firing waits until inner is set.
+	t := &Timer{C: c, c: c, site: s}
+	t.mu.Lock()
 	defer t.mu.Unlock()
-	armed.Add(1)
-	t.deadline = s.inline.Now().Add(d)
-	t.inner = s.inline.At(t.deadline, t.send)
+	t.armLocked(d)
 	return t
 }
 
-// send delivers one firing. After a Stop nothing is delivered; a firing that a Reset overtook either stands for the
-// new deadline, which has then passed as well, or leaves it to the new firing.
-func (t *Timer) send() {
+// lane is where the timer's callback may run: a channel's send needs no goroutine.
+func (t *Timer) lane() *lane {
+	if t.c != nil {
+		return t.site.inline
+	}
+	return t.site.spawned
+}
+
+func (t *Timer) armLocked(d Duration) {
+	t.site.process.armed.Add(1)
+	l := t.lane()
+	l.armLocked(&t.held, t, l.clock.Now().Add(max(d, 0)))
+}
+
+// fired delivers one firing, unless Stop or Reset came before it.
+func (t *Timer) fired() {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.armed || t.clock.Now() < t.deadline {
+	due, counts := t.firedLocked()
+	if !counts {
+		t.mu.Unlock()
 		return
 	}
-	t.disarmLocked()
-	t.c <- Now() // Empty by construction: Stop and Reset drain, and each arming sends once.
+	late := t.site.record(due)
+	if t.c != nil {
+		t.c <- t.site.process.date().Add(-late) // Empty by construction: Stop and Reset drain, each arming sends once.
+	}
+	t.mu.Unlock()
+	if t.f != nil {
+		t.f()
+	}
 }
 
-// Stop is [Timer.Stop] of package time.
+func (t *Timer) firedLocked() (due timing.Instant, counts bool) {
+	due = t.held.due
+	l := t.lane()
+	if !l.firedLocked(&t.held) {
+		return 0, false
+	}
+	t.site.process.armed.Add(-1)
+	l.settleLocked(&t.held)
+	return due, true
+}
+
+// Stop is [time.Timer.Stop].
 func (t *Timer) Stop() bool {
-	if t.inner == nil {
+	if t.site == nil {
 		panic("time: Stop called on uninitialized Timer")
 	}
-	if t.c == nil {
-		return t.stopFunc()
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.stopLocked()
+	wasArmed := t.lane().stopLocked(&t.held)
+	if wasArmed {
+		t.site.process.armed.Add(-1)
+	}
+	return t.drainLocked() || wasArmed
 }
 
-// Reset is [Timer.Reset] of package time.
+// Reset is [time.Timer.Reset].
 func (t *Timer) Reset(d Duration) bool {
-	if t.inner == nil {
+	if t.site == nil {
 		panic("time: Reset called on uninitialized Timer")
 	}
-	if t.c == nil {
-		return t.resetFunc(d)
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	wasPending := t.stopLocked()
-	t.armed = true
-	armed.Add(1)
-	t.deadline = t.clock.Now().Add(d)
-	t.inner.ResetAt(t.deadline)
-	return wasPending
+	wasArmed := t.held != nil && t.held.armed
+	if wasArmed {
+		t.site.process.armed.Add(-1)
+	}
+	t.armLocked(d)
+	return t.drainLocked() || wasArmed
 }
 
-// stopLocked disarms and drains; an unread fire counts as pending, as since Go 1.23.
-func (t *Timer) stopLocked() bool {
-	wasArmed := t.armed
-	if wasArmed {
-		t.disarmLocked()
-		t.inner.Stop()
-	}
+// drainLocked takes an unread fire out of the channel and reports whether there was one: it counts as pending, as
+// since Go 1.23.
+func (t *Timer) drainLocked() bool {
 	select {
 	case <-t.c:
 		return true
 	default:
-		return wasArmed
+		return false
 	}
-}
-
-func (t *Timer) disarmLocked() {
-	t.armed = false
-	armed.Add(-1)
-}
-
-func (t *Timer) stopFunc() bool {
-	wasArmed := t.inner.Stop()
-	if wasArmed {
-		armed.Add(-1)
-	}
-	return wasArmed
-}
-
-func (t *Timer) resetFunc(d Duration) bool {
-	armed.Add(1)
-	wasArmed := t.inner.Reset(d)
-	if wasArmed {
-		armed.Add(-1)
-	}
-	return wasArmed
 }

@@ -1,5 +1,6 @@
-// Package timingtest holds what tests of timed code need: the manual clock, which moves only when told to, and the
-// conformance suite that every [timing.Clock] passes.
+// Package timingtest holds what tests of timed code need: the manual clock, which moves only when told to, the
+// conformance suite that every [timing.Clock] passes, the packet network in memory, and the means to hold protocols to
+// their standards' schedules, in virtual time ([InVirtualTime]) and under load ([UnderLoad]).
 package timingtest
 
 import (

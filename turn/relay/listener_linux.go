@@ -28,14 +28,15 @@ type Listener struct {
 
 var _ net.PacketConn = (*Listener)(nil)
 
-// Listen binds an address on every loop. A client keeps to one of them as long as all are open.
+// Listen binds an address on every loop. A client keeps to one of them as long as all are open. An IPv6 wildcard is
+// also one of IPv4, unless only6.
 //
 // The first socket is bound without SO_REUSEPORT, so that another server on the port is noticed although it may have
 // set the option.
-func (p *Plane) Listen(at netip.AddrPort) ([]*Listener, error) {
+func (p *Plane) Listen(at netip.AddrPort, only6 bool) ([]*Listener, error) {
 	var all []*Listener
 	for i, loop := range p.loops {
-		l, err := loop.listen(at, i > 0)
+		l, err := loop.listen(at, i > 0, only6)
 		if err == nil && i == 0 && len(p.loops) > 1 {
 			err = unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 		}
@@ -68,12 +69,12 @@ func (l *Listener) sink() int {
 }
 
 // listen binds one socket, which the loop does not read yet.
-func (l *Loop) listen(at netip.AddrPort, share bool) (*Listener, error) {
+func (l *Loop) listen(at netip.AddrPort, share, only6 bool) (*Listener, error) {
 	sink, err := l.openSink()
 	if err != nil {
 		return nil, err
 	}
-	fd, family, err := bindUDP(at, listenerBuffer, share)
+	fd, family, err := bindUDP(at, listenerBuffer, share, only6)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +84,7 @@ func (l *Loop) listen(at netip.AddrPort, share bool) (*Listener, error) {
 }
 
 // bindUDP opens a socket outside Go's poller: it would wake for each packet.
-func bindUDP(at netip.AddrPort, buffer int, share bool) (fd, family int, err error) {
+func bindUDP(at netip.AddrPort, buffer int, share, only6 bool) (fd, family int, err error) {
 	family = unix.AF_INET6
 	if at.Addr().Is4() {
 		family = unix.AF_INET
@@ -97,7 +98,7 @@ func bindUDP(at netip.AddrPort, buffer int, share bool) (fd, family int, err err
 	}
 	if family == unix.AF_INET6 {
 		only := 1
-		if at.Addr().IsUnspecified() {
+		if at.Addr().IsUnspecified() && !only6 {
 			only = 0
 		}
 		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only)

@@ -62,7 +62,7 @@ func (*Plane) Live(int, uint16, bool) {}
 func (*Plane) Counters() Counters { return Counters{} }
 
 // Listen is described on Linux.
-func (*Plane) Listen(netip.AddrPort) ([]*Listener, error) { return nil, errNotLinux }
+func (*Plane) Listen(netip.AddrPort, bool) ([]*Listener, error) { return nil, errNotLinux }
 
 // OpenRelay is described on Linux.
 func (*Listener) OpenRelay(netip.AddrPort) (*Relay, error) { return nil, errNotLinux }

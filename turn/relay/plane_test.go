@@ -59,7 +59,7 @@ type setting struct {
 
 func newSetting(t *testing.T, p *relay.Plane) *setting {
 	t.Helper()
-	listeners, err := p.Listen(anywhere)
+	listeners, err := p.Listen(anywhere, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -430,7 +430,7 @@ func TestPortIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closePlane(t, first)
-	listeners, err := first.Listen(anywhere)
+	listeners, err := first.Listen(anywhere, false)
 	if err != nil || len(listeners) != 3 {
 		t.Fatalf("%d listeners: %v", len(listeners), err)
 	}
@@ -439,7 +439,7 @@ func TestPortIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closePlane(t, second)
-	if _, err := second.Listen(addr(listeners[0])); !errors.Is(err, syscall.EADDRINUSE) {
+	if _, err := second.Listen(addr(listeners[0]), false); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("the port is shared: %v", err)
 	}
 	for _, l := range listeners {
@@ -450,7 +450,7 @@ func TestPortIsTaken(t *testing.T) {
 			t.Errorf("reading a closed listener: %v", err)
 		}
 	}
-	if _, err := second.Listen(addr(listeners[0])); err != nil {
+	if _, err := second.Listen(addr(listeners[0]), false); err != nil {
 		t.Errorf("the port is not free again: %v", err)
 	}
 }
@@ -465,7 +465,7 @@ func TestStorm(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer closePlane(t, p)
-			listeners, err := p.Listen(anywhere)
+			listeners, err := p.Listen(anywhere, false)
 			if err != nil {
 				t.Fatal(err)
 			}

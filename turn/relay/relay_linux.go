@@ -37,7 +37,7 @@ var _ net.PacketConn = (*Relay)(nil)
 
 // OpenRelay binds a relay's socket on the loop of the listener. Nothing is relayed before Attach.
 func (l *Listener) OpenRelay(at netip.AddrPort) (*Relay, error) {
-	fd, family, err := bindUDP(at, relayBuffer, false)
+	fd, family, err := bindUDP(at, relayBuffer, false, true)
 	if err != nil {
 		return nil, err
 	}
