@@ -11,7 +11,7 @@ const (
 	// readBatch is how many datagrams one recvmmsg brings, where there is no io_uring.
 	readBatch = 64
 	// roundBatch bounds the completions of one round, so that commands and sends do not wait for ever.
-	roundBatch = 256
+	roundBatch = 128
 	// ignored is the user data of requests whose completion says nothing; sends have it with the socket below.
 	ignored = 1 << 63
 	// together marks a send of several datagrams.

@@ -12,11 +12,11 @@ const (
 	maxSockets   = 1 << 15
 	maxFlows     = 1 << 16
 	tableSlots   = 2 * maxFlows // A power of two, and never more than half full.
-	buffers      = 1 << 9       // A power of two.
+	buffers      = 1 << 8       // A power of two.
 	sqEntries    = 1 << 10
 	cqEntries    = 1 << 12
 	commandSlots = 1 << 10
-	upSlots      = 1 << 7
+	upSlots      = 1 << 6
 	epollBatch   = 128
 	kickSocket   = 0 // the entry of the eventfd
 	maxSinks     = 16
