@@ -13,7 +13,8 @@ import (
 const streamReaderBytes = 32 << 10
 
 // streamPath is one allocation's short way for a client on TCP or TLS: ChannelData goes between stream and socket
-// without pion, from the peers many packets in one write. Every packet is judged and held to the ceilings as ever. The
+// without pion, over TCP many packets of the peers in one write. Over TLS each has a record of its own, since coturn's
+// client takes what one SSL_read returns for one message. Every packet is judged and held to the ceilings as ever. The
 // goroutine that reads the relay's socket owns it, but for numbers and channels, which fastPath guards.
 type streamPath struct {
 	client  *streamConn
@@ -87,8 +88,13 @@ func (c *relayConn) takeForStream(from netip.AddrPort, data []byte) {
 // writeFrames sends what was gathered. A broken stream shows in its reading.
 func (c *relayConn) writeFrames() {
 	s := &c.stream
-	if len(s.frames) > 0 {
-		_, _ = s.client.Conn.Write(s.frames)
+	for frames := s.frames; len(frames) > 0; {
+		n := len(frames)
+		if s.client.listener.secure != nil {
+			n = channelHeaderBytes + (int(binary.BigEndian.Uint16(frames[2:]))+3)&^3
+		}
+		_, _ = s.client.Conn.Write(frames[:n])
+		frames = frames[n:]
 	}
 	if s.frames = s.frames[:0]; cap(s.frames) > streamReaderBytes {
 		s.frames = nil // A burst's memory is not kept.

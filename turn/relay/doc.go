@@ -21,7 +21,7 @@
 //     (blocking_race_linux.go).
 //
 // A bug there ends the process, for there is nobody to recover. So every index is masked, lengths are checked against
-// what was received, and FuzzTake feeds the whole of it.
+// what was received, and TestTakeAnything feeds the whole of it.
 //
 // # How state changes
 //

@@ -119,6 +119,12 @@ func (m *memory) ringRound() {
 	}
 	m.flush()
 	atomic.StoreUint32(l.cqHead, head)
+	if l.kicked {
+		l.kicked = false
+		m.drainKick()
+		m.enter(0) // What waits to be sent has names in tables that commands change.
+		m.obey()
+	}
 }
 
 // recycle gives the buffers of the round before back to the kernel: its sends have been submitted, and a send that
@@ -180,7 +186,10 @@ func (m *memory) complete(c *cqe) {
 		return
 	}
 	if s.kind == kindKick {
-		m.kicked(c)
+		m.loop.kicked = true
+		if c.flags&cqeMore == 0 {
+			m.armKick()
+		}
 		return
 	}
 	if c.res >= 0 && c.flags&1 != 0 { // IORING_CQE_F_BUFFER
@@ -237,23 +246,15 @@ func (m *memory) received(index uint32, id uint16) {
 	m.take(&p)
 }
 
-// kicked drains the eventfd, whose purpose is to end a wait, and then looks for commands: one that was given after this
-// round's look has written to the eventfd before it was drained.
+// drainKick drains the eventfd, whose purpose is to end a wait. The caller then looks for commands again: one that was
+// given after this round's look has written to the eventfd before it was drained.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (m *memory) kicked(c *cqe) {
+func (m *memory) drainKick() {
 	var count uint64
 	_, _, _ = unix.RawSyscall(unix.SYS_READ, uintptr(m.loop.kickFD), uintptr(unsafe.Pointer(&count)), 8)
-	if m.loop.uring {
-		m.flush()
-		if c.flags&cqeMore == 0 {
-			m.armKick()
-		}
-		m.enter(0) // What waits to be sent has names in tables that commands change.
-	}
-	m.obey()
 }
 
 //go:nosplit
@@ -300,16 +301,19 @@ func (m *memory) send(socket, index uint32, data unsafe.Pointer, length uint32, 
 //go:nocheckptr
 func (m *memory) flush() {
 	for i := uint32(0); i < m.loop.outgoing; {
+		var e *sqe
+		if m.loop.uring {
+			e = m.next()
+			clearSQE(e)
+		}
 		if n := m.alike(i); n > 1 {
-			m.sendTogether(i, n)
+			m.sendTogether(i, n, e)
 			i += n
 			continue
 		}
 		o := &m.out[i%outSlots]
 		i++
-		if m.loop.uring {
-			e := m.next()
-			clearSQE(e)
+		if e != nil {
 			e.opcode, e.flags, e.fd = opSend, sqeSkipSuccess, o.fd
 			e.off, e.addr, e.len, e.opFlags = o.name, o.data, uint32(o.length), unix.MSG_DONTWAIT
 			e.nameLen, e.userData = uint16(o.nameLen), ignored|uint64(o.index)
@@ -356,12 +360,13 @@ func (m *memory) alike(first uint32) (n uint32) {
 	return n
 }
 
-// sendTogether sends n datagrams of the queue from a place on as segments of one.
+// sendTogether sends n datagrams of the queue from a place on as segments of one, by the submission or, if that is nil,
+// at once.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (m *memory) sendTogether(first, n uint32) {
+func (m *memory) sendTogether(first, n uint32, e *sqe) {
 	o := &m.out[first%outSlots]
 	for i := first; i < first+n; i++ {
 		m.pieces[i%uint32(len(m.pieces))] = vector{m.out[i%outSlots].data, m.out[i%outSlots].length}
@@ -373,9 +378,7 @@ func (m *memory) sendTogether(first, n uint32) {
 	s.control.length = unix.SizeofCmsghdr + 2
 	s.control.level, s.control.kind, s.control.size = unix.SOL_UDP, unix.UDP_SEGMENT, uint16(o.length)
 	m.loop.counters.Segments += uint64(n)
-	if m.loop.uring {
-		e := m.next()
-		clearSQE(e)
+	if e != nil {
 		e.opcode, e.flags, e.fd = opSendmsg, sqeSkipSuccess, o.fd
 		e.addr, e.len, e.opFlags = uint64(uintptr(unsafe.Pointer(&s.header))), 1, unix.MSG_DONTWAIT
 		e.userData = ignored | together | uint64(o.index)
@@ -427,7 +430,8 @@ func (m *memory) epollRound() {
 		s := &m.sockets[index%maxSockets]
 		switch {
 		case s.kind == kindKick:
-			m.kicked(nil)
+			m.drainKick()
+			m.obey()
 		case s.state == stateOpen:
 			m.readSocket(index, s.fd)
 			m.flush() // Before the next read overwrites what is to be sent.

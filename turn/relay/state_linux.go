@@ -145,7 +145,7 @@ type loop struct {
 	freeFlow, flowTop uint32 // index+1 of a flow that was freed; flows that were ever used
 	commandHead       uint32 // the loop's
 	commandTail       uint32 // Go's
-	stopped           bool
+	stopped, kicked   bool
 	freed             uint32 // sockets that the loop has let go of so far
 	signal            uint32 // bit set of the sinks that got something in this round
 	now               uint64 // ns, read once in a round, 0 until then
