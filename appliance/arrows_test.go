@@ -25,7 +25,8 @@ var rooms = map[string][]string{
 	"tourbillon/appliance":       {"tourbillon/..."},
 	"tourbillon/signaling":       {"tourbillon/timing/..."},
 	"tourbillon/signaling/agent": {"tourbillon/timing/..."},
-	"tourbillon/turn":            {"tourbillon/timing/..."},
+	"tourbillon/turn":            {"tourbillon/timing/...", "tourbillon/turn/..."},
+	"tourbillon/turn/relay":      nil, // What runs without a Go processor needs nothing of the house.
 	"tourbillon/web":             {"tourbillon/timing/..."},
 	"tourbillon/timing":          {"tourbillon/timing/..."},
 }

@@ -2,8 +2,10 @@ package appliance
 
 import (
 	"strings"
+	"time"
 
 	"tourbillon/timing"
+	"tourbillon/timing/stdtime"
 )
 
 // Names of the clocks, in --clock and as arms of every comparison.
@@ -47,4 +49,15 @@ func (c Clock) Close() error {
 		return nil
 	}
 	return c.engine.Close()
+}
+
+// OpenBenchClock opens the clock that serve would use by default and makes re-timed pion use it, with a meter as serve
+// has it. It is for one benchmark in a process of its own.
+func OpenBenchClock() (clock timing.Clock, note string, end func() error) {
+	opened := OpenClock(ClockHRTimer)
+	meter := timing.NewMeter(opened, func(string, time.Duration) {})
+	if err := stdtime.Use(opened, meter); err != nil {
+		opened.Note += "; pion is on package time: " + err.Error()
+	}
+	return meter.Clock("turn.server", opened), opened.Name + " (" + opened.Note + ")", opened.Close
 }

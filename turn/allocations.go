@@ -109,7 +109,8 @@ func (t *allocations) deleted(key clientKey) bool {
 		delete(t.byRelay, e.shown.Relay)
 	}
 	if e != nil {
-		t.toPeers, t.fromPeers = t.toPeers.plus(e.socket.toPeers.read()), t.fromPeers.plus(e.socket.fromPeers.read())
+		up, down := e.socket.traffic()
+		t.toPeers, t.fromPeers = t.toPeers.plus(up), t.fromPeers.plus(down)
 	}
 	if t.draining && len(t.byRelay) == 0 {
 		t.empty.close()
@@ -154,7 +155,8 @@ func (t *allocations) fill(s *Stats) {
 	s.Allocations, s.Created, s.Draining = len(t.byRelay), t.made, t.draining
 	s.ToPeers, s.FromPeers = t.toPeers, t.fromPeers
 	for _, e := range t.byRelay {
-		s.ToPeers, s.FromPeers = s.ToPeers.plus(e.socket.toPeers.read()), s.FromPeers.plus(e.socket.fromPeers.read())
+		up, down := e.socket.traffic()
+		s.ToPeers, s.FromPeers = s.ToPeers.plus(up), s.FromPeers.plus(down)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 
 	"github.com/pion/stun/v4"
 	pion "github.com/pion/turn/v5"
+
+	"tourbillon/turn/relay"
 )
 
 // door is what control needs of its listener.
@@ -26,6 +28,7 @@ type control struct {
 	listener  int // index, for clientKey
 	transport Transport
 	server    netip.AddrPort
+	loop      *relay.Listener // nil where packets go through pion
 }
 
 // serve starts a pion server over one listener: packets for UDP, or conns for TCP and TLS, the other being nil.
@@ -41,7 +44,7 @@ func (h *control) serve(realm string, packets net.PacketConn, conns net.Listener
 	}
 	if packets != nil {
 		cfg.PacketConnConfigs = []pion.PacketConnConfig{{
-			PacketConn: packets, RelayAddressGenerator: h.core.relays, PermissionHandler: h.admitPeer,
+			PacketConn: packets, RelayAddressGenerator: relaysAt{h.core.relays, h.loop}, PermissionHandler: h.admitPeer,
 		}}
 	} else {
 		cfg.ListenerConfigs = []pion.ListenerConfig{{
@@ -184,19 +187,23 @@ func (h *control) events() pion.EventHandler {
 			defer h.core.survive("event")
 			expires := h.core.now().Add(permissionLifetime)
 			table.update(addrPort(relay), func(e *entry) { e.permissions[unmapped(peer)] = expires })
+			h.fast(relay).grant(unmapped(peer))
 		},
 		OnPermissionDeleted: func(_, _ net.Addr, _, _, _ string, relay net.Addr, peer net.IP) {
 			defer h.core.survive("event")
 			table.update(addrPort(relay), func(e *entry) { delete(e.permissions, unmapped(peer)) })
+			h.fast(relay).revoke(unmapped(peer))
 		},
 		OnChannelCreated: func(_, _ net.Addr, _, _, _ string, relay, peer net.Addr, number uint16) {
 			defer h.core.survive("event")
 			bound := Binding{Number: number, Peer: addrPort(peer), Expires: h.core.now().Add(channelLifetime)}
 			table.update(addrPort(relay), func(e *entry) { e.channels[number] = bound })
+			h.fast(relay).bind(bound.Peer, number)
 		},
-		OnChannelDeleted: func(_, _ net.Addr, _, _, _ string, relay, _ net.Addr, number uint16) {
+		OnChannelDeleted: func(_, _ net.Addr, _, _, _ string, relay, peer net.Addr, number uint16) {
 			defer h.core.survive("event")
 			table.update(addrPort(relay), func(e *entry) { delete(e.channels, number) })
+			h.fast(relay).unbind(addrPort(peer))
 		},
 	}
 }
@@ -212,6 +219,15 @@ func (h *control) authenticated(client net.Addr, verified bool) {
 	h.door.authenticated(addrPort(client))
 }
 
+// fast is the part in the data plane of the allocation with an announced address; one that does nothing where there is
+// none.
+func (h *control) fast(announced net.Addr) *fastPath {
+	if socket := h.core.relays.socket(addrPort(announced)); socket != nil {
+		return &socket.fast
+	}
+	return &fastPath{}
+}
+
 func (h *control) created(client net.Addr, userID string, relay net.Addr) {
 	key, announced := h.key(client), addrPort(relay)
 	socket := h.core.relays.socket(announced)
@@ -219,6 +235,10 @@ func (h *control) created(client net.Addr, userID string, relay net.Addr) {
 		return
 	}
 	h.core.tasks.Add(1) // Until pion's event of its deletion.
+	socket.fast.attach(key.client, h.loop)
+	if conns, ok := h.door.(*streamListener); ok {
+		socket.attachStream(conns.conn(key.client))
+	}
 	h.core.allocations.created(key, Allocation{
 		Client: key.client, Server: h.server, Relay: announced,
 		Transport: h.transport, User: userID, Since: h.core.now(),

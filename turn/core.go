@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tourbillon/timing"
+	"tourbillon/turn/relay"
 )
 
 // core is what every listener and relay shares.
@@ -23,6 +24,7 @@ type core struct {
 	relays      *relays
 	policy      atomic.Pointer[Policy] // replaced whole by hostPolicy
 	gate        *gate
+	plane       *relay.Plane // nil where packets go through pion
 	// dtlsGate is apart from gate, since anybody can fill it from addresses that are not theirs.
 	dtlsGate  *gate
 	bandwidth ceiling // of all relays together

@@ -23,9 +23,15 @@
 //     control.admitPeer when a permission or channel is asked for, by address and port for each packet in
 //     relayConn.WriteTo, and again in relayConn.ReadFrom (relay_conn.go).
 //   - Each packet of a relay is held to the ceilings of its allocation and of the server (flow.admit, ceiling.go).
-//   - A ChannelData packet from a client passes udpListener.ReadFrom or streamConn.Read, then pion's loop, which looks
-//     up allocation and channel, then relayConn.WriteTo. One from a peer passes relayConn.ReadFrom, pion's relay loop, and
-//     udpListener.WriteTo or streamConn.Write.
+//   - Over UDP the sockets are read by the loops of package relay. ChannelData, plain Send indications and packets of
+//     peers that have a flow go from socket to socket there, and bare Binding requests are answered; all else comes to
+//     pion as above. fastPath (fast.go) installs a flow when the policy admits a peer that pion has granted, and removes
+//     it with channel, permission, allocation or policy, so that a cached verdict never outlives its reasons. Whether a
+//     relay of ours is live is looked up for each packet.
+//   - Over TCP and TLS ChannelData goes between stream and socket in stream_relay.go, each packet judged, without pion.
+//   - Elsewhere, and where the data plane cannot run, ChannelData passes udpListener.ReadFrom or streamConn.Read, pion's
+//     loop, which looks up allocation and channel, and relayConn.WriteTo; a peer's packet passes relayConn.ReadFrom,
+//     pion's relay loop, and udpListener.WriteTo or streamConn.Write.
 //   - Answers leave through udpListener.WriteTo or streamConn.Write, where request.correct (request.go) words them as the
 //     RFC does; those to requests that pion leaves in silence are sent by settle, before the next packet is read. Over UDP
 //     core.admitReply (core.go, throttle.go) then withholds those that a spoofed source may have asked for.

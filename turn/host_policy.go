@@ -46,6 +46,7 @@ func (p *hostPolicy) refresh() error {
 	}
 	p.last = own
 	p.core.policy.Store(NewPolicy(relays, p.cfg.MuxPorts, p.cfg.AllowPeers, p.cfg.DenyPeers, own))
+	p.core.relays.invalidate()
 	return nil
 }
 

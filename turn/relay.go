@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	pion "github.com/pion/turn/v5"
+
+	"tourbillon/turn/relay"
 )
 
 // relayTries is how many random ports are tried before an Allocate is answered 508. With a range three quarters full
@@ -41,8 +43,9 @@ var _ pion.RelayAddressGenerator = (*relays)(nil)
 
 func newRelays(c *core, cfg Config) *relays {
 	r := &relays{core: c, first: cfg.PortMin, ports: int(cfg.PortMax) - int(cfg.PortMin) + 1}
-	for _, a := range cfg.relayAddresses() {
+	for i, a := range cfg.relayAddresses() {
 		r.ends = append(r.ends, newRelayEnd(a, r.first, r.ports))
+		r.ends[i].set = i
 	}
 	return r
 }
@@ -56,6 +59,11 @@ func (r *relays) Validate() error { return nil }
 // an even port, and then for that port. The first is answered without opening anything, and the second with any even
 // port that is free. An odd port is asked for only with a RESERVATION-TOKEN, and nothing is ever reserved.
 func (r *relays) AllocatePacketConn(conf pion.AllocateListenerConfig) (net.PacketConn, net.Addr, error) {
+	return relaysAt{relays: r}.AllocatePacketConn(conf)
+}
+
+// AllocatePacketConn makes an allocation's socket on the listener's loop; see [relays.AllocatePacketConn].
+func (r relaysAt) AllocatePacketConn(conf pion.AllocateListenerConfig) (net.PacketConn, net.Addr, error) {
 	if conf.UserID == "" {
 		return evenPortProbe{}, &net.UDPAddr{Port: evenPortSign}, nil
 	}
@@ -75,7 +83,7 @@ func (r *relays) AllocatePacketConn(conf pion.AllocateListenerConfig) (net.Packe
 		if even && port%2 != 0 {
 			continue
 		}
-		conn, err := r.open(end, port)
+		conn, err := r.open(end, port, r.listener)
 		if err == nil {
 			return conn, net.UDPAddrFromAddrPort(netip.AddrPortFrom(end.announced(), port)), nil
 		}
@@ -113,8 +121,8 @@ func (r *relays) randomPort() (uint16, error) {
 }
 
 // open binds one port. The socket is opened outside the lock and entered among the live before anybody knows of it.
-func (r *relays) open(end *relayEnd, port uint16) (*relayConn, error) {
-	socket, err := net.ListenUDP(end.network, net.UDPAddrFromAddrPort(netip.AddrPortFrom(end.bind, port)))
+func (r *relays) open(end *relayEnd, port uint16, at *relay.Listener) (*relayConn, error) {
+	socket, err := bindRelay(end.network, netip.AddrPortFrom(end.bind, port), at)
 	if err != nil {
 		return nil, fmt.Errorf("bind relay port %d: %w", port, err)
 	}
@@ -122,7 +130,7 @@ func (r *relays) open(end *relayEnd, port uint16) (*relayConn, error) {
 	r.mu.Lock()
 	closed := r.closed
 	if !closed {
-		end.slot(port).Store(conn)
+		end.enter(conn)
 		r.core.tasks.Add(1) // Until its read loop ends.
 	}
 	r.mu.Unlock()
@@ -131,6 +139,14 @@ func (r *relays) open(end *relayEnd, port uint16) (*relayConn, error) {
 		return nil, errClosing
 	}
 	return conn, nil
+}
+
+// bindRelay binds a relay's socket, on the listener's loop where it has one.
+func bindRelay(network string, at netip.AddrPort, l *relay.Listener) (net.PacketConn, error) {
+	if l == nil {
+		return net.ListenUDP(network, net.UDPAddrFromAddrPort(at))
+	}
+	return l.OpenRelay(at)
 }
 
 // end returns what serves a family, nil where nothing does.

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"tourbillon/turn/relay"
 )
 
 // relayConn is one allocation's socket as pion sees it: it judges the peer of every packet in both directions, counts,
@@ -17,6 +19,8 @@ type relayConn struct {
 	socket net.PacketConn
 	home   *relayEnd
 	port   uint16
+	fast   fastPath
+	stream streamPath
 
 	toPeers, fromPeers meter
 	// out and in are the ceilings towards peers and from them.
@@ -31,8 +35,9 @@ type relayConn struct {
 
 func newRelayConn(r *relays, socket net.PacketConn, home *relayEnd, port uint16) *relayConn {
 	c := r.core
+	relaying, _ := socket.(*relay.Relay)
 	return &relayConn{
-		relays: r, socket: socket, home: home, port: port, ended: newLatch(),
+		relays: r, socket: socket, home: home, port: port, ended: newLatch(), fast: fastPath{relays: r, relay: relaying},
 		out: newFlow(c.limits, &c.bandwidth), in: newFlow(c.limits, &c.bandwidth),
 	}
 }
@@ -44,6 +49,9 @@ func newRelayConn(r *relays, socket net.PacketConn, home *relayEnd, port uint16)
 // answers an error by deleting whatever allocation the client has at that moment, which would be the next one if the
 // client was quick to make it; the loop has nothing else left to do.
 func (c *relayConn) ReadFrom(p []byte) (int, net.Addr, error) {
+	if c.stream.client != nil {
+		return c.readStream(p)
+	}
 	retry := backoff{clock: c.relays.core.clock}
 	for {
 		n, from, err := c.socket.ReadFrom(p)
@@ -61,6 +69,7 @@ func (c *relayConn) ReadFrom(p []byte) (int, net.Addr, error) {
 }
 
 func (c *relayConn) endRead() error {
+	c.fast.awaitEnd() // Its loop lives until all tasks are done.
 	c.readEnded.Do(c.relays.core.tasks.Done)
 	if c.deletedByPion.Load() {
 		runtime.Goexit()
@@ -78,6 +87,7 @@ func (c *relayConn) admitFrom(from net.Addr, n int) (peer net.Addr) {
 		return nil
 	}
 	c.fromPeers.add(n)
+	c.fast.offer(announced)
 	if announced == bound {
 		return from
 	}
@@ -98,6 +108,7 @@ func (c *relayConn) WriteTo(p []byte, to net.Addr) (n int, err error) {
 	if n, err = c.socket.WriteTo(p, to); err == nil {
 		c.toPeers.add(n)
 	}
+	c.fast.offer(announced)
 	return n, err
 }
 
@@ -121,6 +132,12 @@ func (c *relayConn) within(f *flow, n int) bool {
 func (c *relayConn) drop(reason Reason) {
 	c.dropped.add(reason)
 	c.relays.core.counters.droppedPackets.add(reason)
+}
+
+// traffic is what was relayed towards peers and from them, by the loops and through pion.
+func (c *relayConn) traffic() (toPeers, fromPeers Traffic) {
+	up, down := c.fast.traffic()
+	return c.toPeers.read().plus(up), c.fromPeers.read().plus(down)
 }
 
 // Close is pion's: it has deleted the allocation.

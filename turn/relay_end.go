@@ -3,6 +3,8 @@ package turn
 import (
 	"net/netip"
 	"sync/atomic"
+
+	"tourbillon/turn/relay"
 )
 
 // Address families and the transport as RFC 8656 writes them (18.8: REQUESTED-ADDRESS-FAMILY, 18.9: REQUESTED-TRANSPORT).
@@ -41,6 +43,9 @@ type relayEnd struct {
 	// live has a slot for each port of the range. The packets of relays that talk to one another look here, so it is read
 	// without a lock.
 	live []atomic.Pointer[relayConn]
+	// plane, if there is one, is told which ports are live in set.
+	plane *relay.Plane
+	set   int
 }
 
 func newRelayEnd(a relayAddress, first uint16, ports int) *relayEnd {
@@ -69,5 +74,17 @@ func (e *relayEnd) conn(port uint16) *relayConn {
 	return e.slot(port).Load()
 }
 
-// forget takes a relay off the live ones.
-func (e *relayEnd) forget(c *relayConn) { e.slot(c.port).CompareAndSwap(c, nil) }
+// enter puts a relay among the live ones.
+func (e *relayEnd) enter(c *relayConn) {
+	e.slot(c.port).Store(c)
+	if e.plane != nil {
+		e.plane.Live(e.set, c.port, true)
+	}
+}
+
+// forget takes a relay off the live ones. Its port is still bound, so that no other can have taken it.
+func (e *relayEnd) forget(c *relayConn) {
+	if e.slot(c.port).CompareAndSwap(c, nil) && e.plane != nil {
+		e.plane.Live(e.set, c.port, false)
+	}
+}

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	pion "github.com/pion/turn/v5"
 
 	"tourbillon/timing"
+	"tourbillon/turn/relay"
 )
 
 // Server is a running STUN and TURN server. Its methods are safe for concurrent use.
@@ -61,11 +63,12 @@ func Listen(cfg Config) (*Server, error) {
 	if err := s.host.refresh(); err != nil {
 		return nil, fmt.Errorf("turn: %w", err)
 	}
+	s.core.openPlane(cfg)
 	if err := s.bind(cfg); err != nil {
-		return nil, err
+		return nil, errors.Join(err, s.core.closePlane())
 	}
 	if err := s.serve(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, s.core.closePlane())
 	}
 	s.watching = s.host.watch()
 	s.findExternal(cfg)
@@ -78,7 +81,7 @@ func Listen(cfg Config) (*Server, error) {
 // bind opens every socket, all or none.
 func (s *Server) bind(cfg Config) error {
 	for _, at := range cfg.listeners() {
-		l, err := s.bindOne(at, cfg.TLSConfig)
+		bound, err := s.bindOne(at, cfg.TLSConfig)
 		if err != nil {
 			for _, open := range s.listeners {
 				open.close()
@@ -87,12 +90,16 @@ func (s *Server) bind(cfg Config) error {
 				Network: at.transport.network(), Address: at.address, Field: at.transport.field(), Err: err,
 			}
 		}
-		s.listeners = append(s.listeners, l)
+		s.listeners = append(s.listeners, bound...)
 	}
 	return nil
 }
 
-func (s *Server) bindOne(at listenAddress, config *tls.Config) (*listener, error) {
+// bindOne binds one address, for UDP on every loop of the data plane.
+func (s *Server) bindOne(at listenAddress, config *tls.Config) ([]*listener, error) {
+	if at.transport == UDP {
+		return s.bindUDP(at)
+	}
 	l := &listener{transport: at.transport}
 	if at.transport == TCP || at.transport == TLS {
 		socket, err := net.Listen(familyOf("tcp", at), at.address)
@@ -104,20 +111,16 @@ func (s *Server) bindOne(at listenAddress, config *tls.Config) (*listener, error
 			secure = func(raw net.Conn) (securedConn, error) { return tls.Server(raw, config), nil }
 		}
 		l.conns, l.addr = newStreamListener(s.core, socket, s.core.gate, secure), addrPort(socket.Addr())
-		return l, nil
+		return []*listener{l}, nil
 	}
 	socket, err := net.ListenPacket(familyOf("udp", at), at.address)
 	if err != nil {
 		return nil, err
 	}
 	l.addr = addrPort(socket.LocalAddr())
-	if at.transport == UDP {
-		l.packets = newUDPListener(s.core, socket)
-	} else {
-		l.conns = newStreamListener(s.core, newDemux(s.core, socket), s.core.dtlsGate, dtlsLayer(config, s.core))
-		l.conns.datagrams = true
-	}
-	return l, nil
+	l.conns = newStreamListener(s.core, newDemux(s.core, socket), s.core.dtlsGate, dtlsLayer(config, s.core))
+	l.conns.datagrams = true
+	return []*listener{l}, nil
 }
 
 // familyOf keeps an IPv4 wildcard from listening on IPv6 as well, and an IPv6 wildcard from listening on IPv4 where
@@ -140,6 +143,7 @@ func (s *Server) serve() error {
 		var err error
 		if l.packets != nil {
 			h.door, l.packets.index = l.packets, i
+			h.loop, _ = l.packets.socket.(*relay.Listener)
 			s.core.tasks.Add(1) // Until its read loop ends.
 			l.control, err = h.serve(s.realm, l.packets, nil)
 		} else {
@@ -231,6 +235,7 @@ func (s *Server) Close(ctx context.Context) error {
 		}
 		go func() { // Ends with the last task.
 			s.core.tasks.Wait()
+			_ = s.core.closePlane() // Its sockets have ended; what is left is memory.
 			close(s.closed)
 		}()
 	}
@@ -248,7 +253,7 @@ func (s *Server) Addresses() []Address {
 	for _, l := range s.listeners {
 		all = append(all, Address{Transport: l.transport, Addr: l.addr})
 	}
-	return all
+	return slices.Compact(all) // An address has a listener for each loop.
 }
 
 // Allocations lists the live allocations, oldest first.
@@ -259,7 +264,7 @@ func (s *Server) Stats() Stats {
 	stats := s.core.counters.snapshot()
 	stats.Ports = s.core.relays.ports * len(s.core.relays.ends)
 	s.core.allocations.fill(&stats)
-	return stats
+	return s.core.planeStats(stats)
 }
 
 // SetCredentials replaces the shared secrets and the static users: the first secret issues from now on, all verify.

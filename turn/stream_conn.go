@@ -42,7 +42,8 @@ type streamConn struct {
 	known    atomic.Bool  // has authenticated
 	heard    atomic.Int64 // when the last packet came, for datagrams
 	broken   atomic.Bool  // has failed
-	leave    sync.Once    // gives the place among the unauthenticated back
+	relay    atomic.Pointer[relayConn]
+	leave    sync.Once // gives the place among the unauthenticated back
 	closing  sync.Once
 
 	// pion's reading goroutine owns what follows.
@@ -155,11 +156,22 @@ func (c *streamConn) Read(p []byte) (int, error) {
 		if err != nil {
 			return 0, err
 		}
+		if c.relayFrame(frame) {
+			c.enlarge()
+			continue
+		}
 		c.pending = c.inspect(frame)
 	}
 	n := copy(p, c.pending)
 	c.pending = c.pending[n:]
 	return n, nil
+}
+
+// enlarge has a stream that carries ChannelData read many frames at a time.
+func (c *streamConn) enlarge() {
+	if c.reader != nil && c.reader.Size() < streamReaderBytes {
+		c.reader = bufio.NewReaderSize(c.reader, streamReaderBytes)
+	}
 }
 
 // readFrame reads the next frame into buffer. Frames too long for pion are skipped.

@@ -74,7 +74,8 @@ func (e *entry) copyLocked() Allocation {
 	}
 	slices.SortFunc(a.Peers, func(x, y Peer) int { return x.Addr.Compare(y.Addr) })
 	slices.SortFunc(a.Bindings, func(x, y Binding) int { return int(x.Number) - int(y.Number) })
-	a.ToPeers, a.FromPeers = e.socket.toPeers.read(), e.socket.fromPeers.read()
+	a.ToPeers, a.FromPeers = e.socket.traffic()
 	a.Denied, a.Drops = e.socket.dropped.total(), e.socket.dropped.read()
+	e.socket.fast.addDrops(a.Drops, &a.Denied)
 	return a
 }

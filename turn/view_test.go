@@ -42,7 +42,10 @@ func TestLiveView(t *testing.T) {
 	c.expectSigned("channel again", c.request(stun.MethodChannelBind, channel...), 0)
 	c.sendIndication(netip.MustParseAddrPort("127.0.0.1:9"), "to a port below 1024")
 	c.sendIndication(peer, "four")
-	eventually(t, "the packet is relayed", func() bool { return server.Allocations()[0].ToPeers == turn.Traffic{Packets: 1, Bytes: 4} })
+	eventually(t, "the packet is relayed", func() bool {
+		a := server.Allocations()[0]
+		return a.ToPeers == turn.Traffic{Packets: 1, Bytes: 4} && a.Denied == 1
+	})
 	shown = server.Allocations()[0]
 	if !shown.Expires.Equal(now.now().Add(15*time.Minute)) || !shown.Bindings[0].Expires.Equal(now.now().Add(10*time.Minute)) ||
 		!shown.Peers[0].Expires.Equal(now.now().Add(5*time.Minute)) || shown.Denied != 1 || shown.Drops["port"] != 1 {

@@ -18,3 +18,12 @@ func Timers(context.Context, []string, io.Writer, io.Writer) error { return errN
 
 // Child measures on Linux only.
 func Child([]string, io.Reader, io.Writer) error { return errNotLinux }
+
+// HostFacts are known on Linux only.
+func HostFacts() (facts any, line string) { return nil, "" }
+
+// Calibrate measures on Linux only.
+func Calibrate() (work int) { return 0 }
+
+// StartLoad starts no load but on Linux.
+func StartLoad(string, int) (stop func(), err error) { return nil, errNotLinux }

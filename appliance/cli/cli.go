@@ -16,6 +16,7 @@ import (
 	"tourbillon/appliance/bench"
 	"tourbillon/appliance/config"
 	pionbench "tourbillon/signaling/agent/bench"
+	turnbench "tourbillon/turn/bench"
 )
 
 // Exit codes.
@@ -42,7 +43,7 @@ func commands() []command {
 		{"serve", "run the server (the default)", serve},
 		{"admin-link", "print a link that opens the admin page of the running server", adminLink},
 		{"credentials", "print a join token or TURN credentials", credentials},
-		{"bench", "measure: bench timers [OPTIONS], bench pion [OPTIONS]", measure},
+		{"bench", "measure: bench timers|pion|turn [OPTIONS]", measure},
 		{"version", "tell what this binary is and what its timers run on", version},
 	}
 }
@@ -55,6 +56,9 @@ func Run(ctx context.Context, args []string, out IO) int {
 	}
 	if name == bench.ChildCommand {
 		return exitCode(bench.Child(args, os.Stdin, out.Out), out.Err)
+	}
+	if name == turnbench.ChildCommand {
+		return exitCode(turnbench.Child(os.Stdin, out.Out, turnHooks()), out.Err)
 	}
 	if name == "help" || slices.Contains(args, "-h") || slices.Contains(args, "--help") {
 		usage(out.Out)
@@ -81,9 +85,10 @@ func exitCode(err error, stderr io.Writer) int {
 	var usage *usageError
 	var benchUsage *bench.UsageError
 	var pionUsage *pionbench.UsageError
+	var turnUsage *turnbench.UsageError
 	var configuration *config.Error
 	switch {
-	case errors.As(err, &usage), errors.As(err, &benchUsage), errors.As(err, &pionUsage):
+	case errors.As(err, &usage), errors.As(err, &benchUsage), errors.As(err, &pionUsage), errors.As(err, &turnUsage):
 		return exitUsage
 	case errors.As(err, &configuration):
 		return exitConfig
@@ -120,6 +125,10 @@ bench pion: connect time and throughput of pion on the injected clock, beside pi
   --pairs N --connects N --duration D --json
   --arm A,B          tourbillon, runtime (the same on package time), pion
   --plain FILE       the program with pion as published; tourbillon-stdtime beside this one unless told
+bench turn: CPU, throughput, jitter, loss and memory of relaying, beside plain pion and coturn
+  --clients N --size BYTES --rate N --duration D --runs N --transport udp|tcp|tls --load idle|server-50 --json
+  --server HOST:PORT --user U --pass P --pid N
+  --suite            everything that the relay is judged by, each ratio beside its bound
 credentials token [--room NAME] [--ttl DURATION] [--can join,publish,restart] [--once]
                      print a token that joins the room ("*" for all); beyond 10m it is an invite
 credentials turn [--user NAME] [--ttl DURATION] [--json]

@@ -17,6 +17,7 @@ import (
 	"tourbillon/timing"
 	"tourbillon/timing/stdtime"
 	"tourbillon/turn"
+	turnbench "tourbillon/turn/bench"
 	"tourbillon/web"
 )
 
@@ -96,15 +97,17 @@ func listTimers(out IO, asJSON bool) error {
 
 func measure(ctx context.Context, args []string, out IO) error {
 	if len(args) == 0 {
-		return &usageError{"bench wants timers or pion"}
+		return &usageError{"bench wants timers, pion or turn"}
 	}
 	switch args[0] {
 	case "timers":
 		return bench.Timers(ctx, args[1:], out.Out, out.Err)
 	case "pion":
 		return measurePion(ctx, args[1:], out)
+	case "turn":
+		return turnbench.Run(ctx, args[1:], out.Out, out.Err, turnHooks())
 	}
-	return &usageError{fmt.Sprintf("bench wants timers or pion, not %q", args[0])}
+	return &usageError{fmt.Sprintf("bench wants timers, pion or turn, not %q", args[0])}
 }
 
 // measurePion compares re-timed pion with pion as published, or measures this process for such a comparison. Lateness
@@ -128,6 +131,13 @@ func measurePion(ctx context.Context, args []string, out IO) error {
 func describeBuild(clock string) pionbench.Build {
 	b := observe.ReadBuild(clock, "")
 	return pionbench.Build{Retimed: b.Timers.Retimed(), Clock: clock, Revision: b.Revision}
+}
+
+// turnHooks are what `bench turn` needs of the rest of the program.
+func turnHooks() turnbench.Hooks {
+	return turnbench.Hooks{
+		Host: bench.HostFacts, Calibrate: bench.Calibrate, StartLoad: bench.StartLoad, OpenClock: appliance.OpenBenchClock,
+	}
 }
 
 func credentials(_ context.Context, args []string, out IO) error {

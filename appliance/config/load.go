@@ -79,11 +79,10 @@ func (l *loader) option(option string, c *Config) {
 	}
 	// A list or mapping is YAML of its own; anything else but a number is quoted, so that an address or a time needs no
 	// quotes in the shell.
-	_, notNumber := strconv.Atoi(value)
 	switch {
 	case strings.HasPrefix(value, "["):
 		value = quoteItems(value)
-	case value != "true" && value != "false" && !strings.HasPrefix(value, "{") && notNumber != nil:
+	case value != "true" && value != "false" && !strings.HasPrefix(value, "{") && !isNumber(value):
 		value = strconv.Quote(value)
 	}
 	text := "{" + strings.Join(path, "{") + value + strings.Repeat("}", len(path))

@@ -1,0 +1,199 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"tourbillon/timing"
+	"tourbillon/turn"
+)
+
+// asChild makes this test binary the process that Run starts by executing itself.
+const asChild = "TOURBILLON_TEST_AS_CHILD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asChild) == "" {
+		// A program built with the race detector waits a second before it ends, unless told.
+		for name, value := range map[string]string{asChild: "1", "GORACE": "atexit_sleep_ms=0 " + os.Getenv("GORACE")} {
+			if err := os.Setenv(name, value); err != nil {
+				panic(err)
+			}
+		}
+		goleak.VerifyTestMain(m)
+		return
+	}
+	if err := Child(os.Stdin, os.Stdout, hooks()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func hooks() Hooks {
+	return Hooks{
+		Host: func() (any, string) { return "host", "host" },
+		OpenClock: func() (timing.Clock, string, func() error) {
+			return timing.Runtime{}, "package time", func() error { return nil }
+		},
+		Calibrate: func() int { return 1 },
+		StartLoad: func(string, int) (func(), error) { return func() {}, nil },
+	}
+}
+
+// patience bounds every wait in these tests; reaching it is a failure.
+const patience = 2 * time.Minute
+
+// turnBench runs the command.
+func turnBench(t *testing.T, args ...string) (stdout, stderr string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var out, errs strings.Builder
+	if err := Run(ctx, args, &out, &errs, hooks()); err != nil {
+		t.Fatalf("bench turn %v: %v\n%s", args, err, errs.String())
+	}
+	return out.String(), errs.String()
+}
+
+// rowKeys are what a row has, and nothing else: others read them.
+var rowKeys = []string{
+	"added_jitter_p99_ns", "alloc_per_s", "arm", "clients", "cpu_ns_per_msg", "loss", "pps", "rss_bytes", "rtt_p50_ns",
+	"rtt_p99_ns", "size",
+}
+
+func TestRowsOverEveryTransport(t *testing.T) {
+	for _, transport := range []string{"udp", "tcp", "tls"} {
+		for _, rate := range []string{"50", "0"} {
+			out, said := turnBench(t, "--arm", "tourbillon,pion", "--clients", "3", "--size", "100", "--rate", rate,
+				"--duration", "300ms", "--warm-up", "100ms", "--allocate", "50ms", "--transport", transport, "--json")
+			var r struct {
+				Rows []map[string]any
+			}
+			if err := json.Unmarshal([]byte(out), &r); err != nil || len(r.Rows) != 2 {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			for _, row := range r.Rows {
+				keys := make([]string, 0, len(row))
+				for key := range row {
+					keys = append(keys, key)
+				}
+				if slices.Sort(keys); !slices.Equal(keys, rowKeys) {
+					t.Errorf("keys %v, want %v", keys, rowKeys)
+				}
+				for _, key := range []string{"pps", "cpu_ns_per_msg", "rtt_p50_ns", "rtt_p99_ns", "alloc_per_s", "rss_bytes"} {
+					if v, _ := row[key].(float64); v <= 0 {
+						t.Errorf("%s, rate %s, %v: %s is %v\n%s", transport, rate, row["arm"], key, row[key], said)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestIdleAllocationsAreWeighed(t *testing.T) {
+	out, _ := turnBench(t, "--arm", "tourbillon", "--idle", "200", "--json")
+	var r Report
+	if err := json.Unmarshal([]byte(out), &r); err != nil || len(r.Memory) != 1 {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if m := r.Memory[0]; m.Arm != armTourbillon || m.Allocations != 200 || m.BytesPerAllocation <= 0 {
+		t.Errorf("%+v", m)
+	}
+}
+
+// TestServerThatRunsAlready measures one that was not started here.
+func TestServerThatRunsAlready(t *testing.T) {
+	server, err := turn.Listen(turn.Config{
+		UDP: []string{"127.0.0.1:0"}, Secrets: [][]byte{[]byte("secret")}, Limits: turn.LimitsOff(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := server.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}()
+	_, user, pass, _ := server.ICEServers("bench", time.Now(), "")
+	out, _ := turnBench(t, "--server", server.Addresses()[0].Addr.String(), "--user", user, "--pass", pass,
+		"--clients", "2", "--rate", "20", "--duration", "200ms", "--warm-up", "50ms", "--allocate", "50ms")
+	// The echo on loopback is no peer that a server admits which knows nothing of it.
+	if !strings.Contains(out, "server") || !strings.Contains(out, "100.000") {
+		t.Errorf("printed\n%s", out)
+	}
+	if n := server.Stats().DeniedPackets[string(turn.ReasonLoopback)]; n == 0 {
+		t.Error("no packet came to the policy")
+	}
+}
+
+func TestUsageErrors(t *testing.T) {
+	for _, args := range []string{
+		"--clients 0", "--size 3", "--size 1401", "--rate -1", "--runs 0", "--duration -1s", "--duration 2h", "--arm rival",
+		"--transport sctp", "--load heavy", "--server nowhere", "--server 127.0.0.1:1", "--arm server", "extra", "--no-such",
+		"--clients 10000 --rate 100000 --duration 1h", "--suite --server 127.0.0.1:1 --user u --pass p",
+	} {
+		_, err := parseOptions(strings.Fields(args))
+		if usage := (*UsageError)(nil); !errors.As(err, &usage) {
+			t.Errorf("%s: %v", args, err)
+		}
+	}
+	if o, err := parseOptions(nil); err != nil || o.clients != 50 || o.size != 1000 || o.rate != 200 || o.duration != 20*time.Second {
+		t.Errorf("defaults %+v: %v", o, err)
+	}
+}
+
+func TestGoalsJudge(t *testing.T) {
+	with := func(arm string, figures ...int64) measured {
+		m := measured{arm: arm}
+		for _, f := range figures {
+			m.runs = append(m.runs, row{Row: Row{CPUNSPerMsg: f, PPS: float64(f), Loss: float64(f) / 1000}})
+		}
+		return m
+	}
+	for _, c := range []struct {
+		goal         goal
+		ours, theirs []int64
+		figure       float64
+		reached      bool
+	}{
+		{goal{figureCPU, armCoturn, 0.9, false, 0}, []int64{80, 90, 300}, []int64{100, 100, 100}, 0.9, true},
+		{goal{figureCPU, armCoturn, 0.8, false, 0}, []int64{80, 90, 300}, []int64{100, 100, 100}, 0.9, false},
+		{goal{figurePPS, armCoturn, 1.2, true, 0}, []int64{120, 130}, []int64{100, 100}, 1.25, true},
+		{goal{figurePPS, armCoturn, 1.2, true, 0}, nil, nil, 0, false},
+		{goal{figureLoss, armCoturn, 1, false, 0.0005}, []int64{0}, []int64{0}, 1, true},
+		{goal{figureLoss, armCoturn, 1, false, 0.0005}, []int64{5}, []int64{1}, 5.5 / 1.5, false},
+		{goal{figureCPU, "", 50, false, 0}, []int64{10, 20, 30}, nil, 20, true},
+	} {
+		v := c.goal.judge(suiteTrial{}, []measured{with(armTourbillon, c.ours...), with(armCoturn, c.theirs...)})
+		if v.Reached != c.reached || v.Figure < c.figure-0.001 || v.Figure > c.figure+0.001 {
+			t.Errorf("%+v gives %+v", c, v)
+		}
+	}
+}
+
+func TestPerMille(t *testing.T) {
+	set := make([]int64, 1000)
+	for i := range set {
+		set[i] = int64(1000 - i)
+	}
+	if a, b, c := perMille(set, 500), perMille(set, 990), perMille(nil, 990); a != 500 || b != 990 || c != 0 {
+		t.Errorf("%d %d %d", a, b, c)
+	}
+}
+
+// TestSourcesAreNumbered: the sources of clients are told apart by their number alone.
+func TestSourcesAreNumbered(t *testing.T) {
+	for _, n := range []int{0, 1, 255, 256, maxClients, maxClients + 2*maxAllocs} {
+		if a := sourceAddr(n); sourceNumber(a.As4()) != n || !a.IsLoopback() || a.As4()[1] == 0 {
+			t.Errorf("%d became %v", n, a)
+		}
+	}
+}

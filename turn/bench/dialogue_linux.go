@@ -1,0 +1,217 @@
+package bench
+
+import (
+	"fmt"
+	"time"
+)
+
+const (
+	// repeatAfter is when an unanswered request is sent anew.
+	repeatAfter = 200 * time.Millisecond
+	// setUpPatience bounds every set-up.
+	setUpPatience = 60 * time.Second
+	// dialogues is how many clients are set up at a time.
+	dialogues = 32
+)
+
+// bring takes all clients to a step, dialogues of them at a time. A limit other than 0 ends it early, at that instant.
+func (g *generator) bring(clients []client, goal step, limit int64) error {
+	b := &bringing{g: g, clients: clients, goal: goal, limit: limit}
+	if limit == 0 {
+		b.limit = now() + int64(setUpPatience)
+	}
+	if err := b.run(); err != nil {
+		return err
+	}
+	if b.finished < len(clients) && limit == 0 {
+		return fmt.Errorf("%d of %d clients came to step %d within %v", b.finished, len(clients), goal, setUpPatience)
+	}
+	return nil
+}
+
+// bringing is one call of bring.
+type bringing struct {
+	g        *generator
+	clients  []client
+	goal     step
+	limit    int64
+	begun    int
+	open     []*client
+	finished int
+	first    int // number of the first client, by which sources are told apart
+}
+
+func (b *bringing) run() error {
+	if b.g.byChoice && len(b.clients) > 0 {
+		b.first = sourceNumber(b.clients[0].source.As4())
+	}
+	for b.finished < len(b.clients) && now() < b.limit {
+		if err := b.begin(); err != nil {
+			return err
+		}
+		for _, event := range b.g.waiter.until(min(b.limit, now()+int64(repeatAfter)/4)) {
+			if err := b.take(int(event.Fd)); err != nil {
+				return err
+			}
+		}
+		if err := b.repeat(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bringing) begin() error {
+	for len(b.open) < dialogues && b.begun < len(b.clients) {
+		c := &b.clients[b.begun]
+		b.begun++
+		b.open = append(b.open, c)
+		if err := b.ask(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bringing) ask(c *client) error {
+	request, err := c.session.request()
+	if err != nil {
+		return err
+	}
+	c.request = request
+	return b.send(c)
+}
+
+func (b *bringing) send(c *client) error {
+	c.sentAt = now()
+	copy(b.g.scratch.add(b.g.Server, c.source, len(c.request)), c.request)
+	return b.g.scratch.send(c.socket)
+}
+
+// repeat sends unanswered requests anew, as they were: another transaction would be a second allocation (RFC 8489 6.2.1).
+func (b *bringing) repeat() error {
+	at := now()
+	for _, c := range b.open {
+		if at-c.sentAt > int64(repeatAfter) {
+			if err := b.send(c); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// take hands what a socket has to the sessions.
+func (b *bringing) take(fd int) error {
+	in := b.g.received
+	for {
+		if err := in.receive(fd, b.g.byChoice); err != nil {
+			return err
+		}
+		for i := range in.used {
+			if fd != b.g.peer {
+				if err := b.answer(fd, in, i); err != nil {
+					return err
+				}
+			}
+		}
+		if in.used < batchSlots {
+			return nil
+		}
+	}
+}
+
+func (b *bringing) answer(fd int, in *batch, i int) error {
+	c := b.whose(fd, in, i)
+	if c == nil {
+		return nil
+	}
+	taken, err := c.session.answer(in.payload(i))
+	if err != nil || !taken {
+		return err
+	}
+	if c.session.step >= b.goal {
+		b.finish(c)
+		return nil
+	}
+	return b.ask(c)
+}
+
+func (b *bringing) whose(fd int, in *batch, i int) *client {
+	if b.g.byChoice {
+		n := sourceNumber(in.destination(i)) - b.first
+		if n < 0 || n >= len(b.clients) {
+			return nil
+		}
+		return &b.clients[n]
+	}
+	for _, c := range b.open {
+		if c.socket == fd {
+			return c
+		}
+	}
+	return nil
+}
+
+func (b *bringing) finish(c *client) {
+	for i, open := range b.open {
+		if open == c {
+			b.open = append(b.open[:i], b.open[i+1:]...)
+			b.finished++
+			return
+		}
+	}
+}
+
+// countAllocations makes allocations and releases them, each of a client that was never seen before where the server is
+// on loopback, and returns how many a second. Each takes a challenge, an Allocate and a Refresh.
+func (g *generator) countAllocations() (perSecond float64, err error) {
+	const group = 4 * dialogues
+	start, made := now(), 0
+	limit := start + int64(g.AllocateFor)
+	for first := maxClients; now() < limit; first += group {
+		clients := g.newClients(first, min(group, max(group, len(g.sockets))))
+		if !g.byChoice {
+			clients = clients[:min(len(clients), len(g.sockets))]
+		}
+		if err := g.cycle(clients); err != nil {
+			return 0, fmt.Errorf("allocate and release: %w", err)
+		}
+		made += len(clients)
+	}
+	return float64(made) / (float64(now()-start) / 1e9), nil
+}
+
+// cycle allocates and releases each client.
+func (g *generator) cycle(clients []client) error {
+	if err := g.bring(clients, stepBind, 0); err != nil {
+		return err
+	}
+	for i := range clients {
+		clients[i].session.step = stepRelease
+	}
+	return g.bring(clients, stepReleased, 0)
+}
+
+// weighIdle holds allocations and returns by how much the server's resident memory grew.
+func (g *generator) weighIdle() (bytes int64, granted int, err error) {
+	if !g.byChoice || g.PID == 0 {
+		return 0, 0, nil
+	}
+	before, err := rssOf(g.PID)
+	if err != nil {
+		return 0, 0, err
+	}
+	clients := g.newClients(maxClients+maxAllocs, g.Idle)
+	if err := g.bring(clients, stepBind, 0); err != nil {
+		return 0, 0, fmt.Errorf("hold %d allocations: %w", g.Idle, err)
+	}
+	after, err := rssOf(g.PID)
+	if err != nil {
+		return 0, 0, err
+	}
+	for i := range clients {
+		clients[i].session.step = stepRelease
+	}
+	return after - before, g.Idle, g.bring(clients, stepReleased, 0)
+}

@@ -1,0 +1,224 @@
+package turn
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/pion/logging"
+	pion "github.com/pion/turn/v5"
+)
+
+// relayed is a server with one allocation whose channel leads to a peer on loopback, which is admitted as an ICE socket
+// of our own.
+type relayed struct {
+	t      *testing.T
+	server *Server
+	relay  net.PacketConn
+	peer   *net.UDPConn
+}
+
+// fastPatience bounds every wait of these tests.
+const fastPatience = 20 * time.Second
+
+func newRelayed(t *testing.T, transport Transport, withoutLoops bool) *relayed {
+	t.Helper()
+	peer, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { peer.Close() })
+	cfg := Config{
+		Secrets: [][]byte{[]byte("secret")}, MuxPorts: []netip.AddrPort{addrPort(peer.LocalAddr())}, WithoutLoops: withoutLoops,
+	}
+	if cfg.UDP = []string{"127.0.0.1:0"}; transport == TCP {
+		cfg.UDP, cfg.TCP = nil, cfg.UDP
+	}
+	server, err := Listen(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), fastPatience)
+		defer cancel()
+		if err := server.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	r := &relayed{t: t, server: server, peer: peer}
+	r.allocate(transport)
+	return r
+}
+
+func (r *relayed) allocate(transport Transport) {
+	r.t.Helper()
+	at := r.server.Addresses()[0].Addr.String()
+	var conn net.PacketConn
+	var err error
+	if transport == TCP {
+		var stream net.Conn
+		if stream, err = net.Dial("tcp", at); err == nil {
+			conn = pion.NewSTUNConn(stream)
+		}
+	} else {
+		conn, err = net.ListenPacket("udp4", "127.0.0.1:0")
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { conn.Close() })
+	logs := logging.NewDefaultLoggerFactory()
+	logs.DefaultLogLevel = logging.LogLevelDisabled
+	_, user, pass, _ := r.server.ICEServers("alice", time.Now(), "")
+	c, err := pion.NewClient(&pion.ClientConfig{
+		STUNServerAddr: at, TURNServerAddr: at, Conn: conn, Username: user, Password: pass, Realm: DefaultRealm, LoggerFactory: logs,
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(c.Close)
+	if err := c.Listen(); err != nil {
+		r.t.Fatal(err)
+	}
+	if r.relay, err = c.Allocate(); err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { r.relay.Close() })
+}
+
+// exchange sends there and back until both have arrived: pion's client binds its channel meanwhile.
+func (r *relayed) exchange() {
+	r.t.Helper()
+	buffer := make([]byte, 100)
+	if _, err := r.relay.WriteTo([]byte("there"), r.peer.LocalAddr()); err != nil {
+		r.t.Fatal(err)
+	}
+	limit := time.Now().Add(fastPatience)
+	if err := r.peer.SetReadDeadline(limit); err != nil {
+		r.t.Fatal(err)
+	}
+	n, from, err := r.peer.ReadFrom(buffer)
+	if err != nil || string(buffer[:n]) != "there" {
+		r.t.Fatalf("the peer got %q: %v", buffer[:n], err)
+	}
+	if _, err := r.peer.WriteTo([]byte("and back"), from); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.relay.SetReadDeadline(limit); err != nil {
+		r.t.Fatal(err)
+	}
+	if n, _, err = r.relay.ReadFrom(buffer); err != nil || string(buffer[:n]) != "and back" {
+		r.t.Fatalf("the client got %q: %v", buffer[:n], err)
+	}
+}
+
+// bound exchanges until the channel is bound and used.
+func (r *relayed) bound() *relayConn {
+	r.t.Helper()
+	await(r.t, "a channel is bound", func() bool { r.exchange(); return r.server.Allocations()[0].Channels == 1 })
+	r.exchange()
+	return r.server.core.relays.socket(r.server.Allocations()[0].Relay)
+}
+
+func await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for limit := time.Now().Add(fastPatience); !holds(); runtime.Gosched() {
+		if time.Now().After(limit) {
+			t.Fatalf("never came true: %s", what)
+		}
+	}
+}
+
+// TestPolicyChangeReachesTheLoops takes the exception away under a bound channel: not one packet more passes in either
+// direction, and each is counted. Then it is given back.
+func TestPolicyChangeReachesTheLoops(t *testing.T) {
+	for _, transport := range []Transport{UDP, TCP} {
+		r := newRelayed(t, transport, false)
+		c := r.bound()
+		core, open := r.server.core, r.server.core.policy.Load()
+		for range 20 {
+			before := core.counters.droppedPackets.read()[string(ReasonLoopback)]
+			await(t, "what was exchanged is counted", func() bool { up, down := c.traffic(); return up.Packets == down.Packets })
+			core.policy.Store(NewPolicy(core.relays.addresses(), nil, nil, nil, nil))
+			core.relays.invalidate()
+			up, down := c.traffic()
+			if _, err := r.relay.WriteTo([]byte("denied"), r.peer.LocalAddr()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := r.peer.WriteTo([]byte("denied"), r.relay.LocalAddr()); err != nil {
+				t.Fatal(err)
+			}
+			await(t, "both are denied", func() bool {
+				return core.counters.droppedPackets.read()[string(ReasonLoopback)] == before+2
+			})
+			if u, d := c.traffic(); u != up || d != down {
+				t.Fatalf("over %s: relayed %+v and %+v, before %+v and %+v", transport, u, d, up, down)
+			}
+			core.policy.Store(open)
+			core.relays.invalidate()
+			r.exchange()
+		}
+	}
+}
+
+// TestLoopsRelayByThemselves: once the channel is bound, its packets are not seen by pion any more, and are counted all
+// the same.
+func TestLoopsRelayByThemselves(t *testing.T) {
+	r := newRelayed(t, UDP, false)
+	if r.server.core.plane == nil {
+		t.Fatal("there are no loops")
+	}
+	c := r.bound()
+	await(t, "what was exchanged is counted", func() bool { up, down := c.traffic(); return up.Packets == down.Packets })
+	slowUp, slowDown := c.toPeers.read(), c.fromPeers.read()
+	up, down := c.traffic()
+	for range 10 {
+		r.exchange()
+	}
+	if c.toPeers.read() != slowUp || c.fromPeers.read() != slowDown {
+		t.Errorf("pion relayed %+v and %+v, before %+v and %+v", c.toPeers.read(), c.fromPeers.read(), slowUp, slowDown)
+	}
+	if u, d := c.traffic(); u.Packets != up.Packets+10 || d.Packets != down.Packets+10 || u.Bytes != up.Bytes+50 {
+		t.Errorf("counted %+v and %+v, before %+v and %+v", u, d, up, down)
+	}
+	if s := r.server.Stats(); s.ToPeers.Packets != up.Packets+10 || s.FromClients.Packets < up.Packets+10 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+// TestEndedChannelIsForgotten ends a channel, then its permission, as pion tells of both: the packets take the way
+// through pion, which drops them.
+func TestEndedChannelIsForgotten(t *testing.T) {
+	r := newRelayed(t, UDP, false)
+	c := r.bound()
+	peer := addrPort(r.peer.LocalAddr())
+	for range 50 {
+		c.fast.unbind(peer)
+		c.fast.revoke(peer.Addr())
+		c.fast.offer(peer) // From a packet that was on its way.
+		if n := len(c.fast.flows); n != 0 {
+			t.Fatalf("%d flows without a grant", n)
+		}
+		c.fast.grant(peer.Addr())
+		c.fast.offer(peer)
+		c.fast.bind(peer, 0x4000)
+		if n := len(c.fast.flows); n != 1 {
+			t.Fatalf("%d flows with a channel", n)
+		}
+	}
+}
+
+// TestWithoutLoops relays through pion, as where the data plane cannot run.
+func TestWithoutLoops(t *testing.T) {
+	r := newRelayed(t, UDP, true)
+	if r.server.core.plane != nil {
+		t.Fatal("there are loops")
+	}
+	c := r.bound()
+	if up, _ := c.traffic(); up != c.toPeers.read() || up.Packets == 0 {
+		t.Errorf("counted %+v", up)
+	}
+}

@@ -1,0 +1,39 @@
+//go:build !race
+
+package relay
+
+import (
+	_ "unsafe" // For go:linkname.
+
+	"golang.org/x/sys/unix"
+)
+
+// serve runs a loop on the calling goroutine's thread, which has no Go processor meanwhile: as far as the scheduler can
+// tell it is in one long system call. See doc.go for what that forbids.
+//
+//go:nosplit
+//go:norace
+func serve(m *memory) {
+	enterSyscall()
+	m.run()
+	exitSyscall()
+}
+
+// enterSyscall and exitSyscall are the runtime's brackets around a system call that may block; nanotime reads
+// CLOCK_MONOTONIC. The runtime lists them among the names that others link to and that therefore stay.
+//
+//go:linkname enterSyscall runtime.entersyscall
+func enterSyscall()
+
+//go:linkname exitSyscall runtime.exitsyscall
+func exitSyscall()
+
+//go:nosplit
+func enterRing(ring, submit, wait, flags, arg, size uintptr) (uintptr, uintptr, unix.Errno) {
+	return unix.RawSyscall6(unix.SYS_IO_URING_ENTER, ring, submit, wait, flags, arg, size)
+}
+
+//go:nosplit
+func waitEpoll(fd, events, count uintptr) (uintptr, uintptr, unix.Errno) {
+	return unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, fd, events, count, ^uintptr(0), 0, 0)
+}

@@ -1,0 +1,213 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// command gives a command to the loop, which carries it out before the next packet that it looks at. The caller holds
+// l.mu. It waits where the queue is full.
+func (l *Loop) command(c command) {
+	s := &l.m.loop
+	tail := s.commandTail
+	for tail-atomic.LoadUint32(&s.commandHead) >= commandSlots {
+		l.kick()
+		runtime.Gosched()
+	}
+	l.m.commands[tail%commandSlots] = c
+	atomic.StoreUint32(&s.commandTail, tail+1)
+}
+
+// kick ends the loop's wait.
+func (l *Loop) kick() {
+	one := uint64(1)
+	_, _, _ = unix.RawSyscall(unix.SYS_WRITE, uintptr(l.m.loop.kickFD), uintptr(unsafe.Pointer(&one)), 8)
+}
+
+// openDescriptors makes the eventfds and the epoll.
+func (l *Loop) openDescriptors() error {
+	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("create eventfd: %w", err)
+	}
+	l.m.loop.kickFD = int32(fd)
+	if _, err := l.openSink(); err != nil { // sinkRelays
+		return err
+	}
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("create epoll: %w", err)
+	}
+	l.m.loop.epollFD = int32(epoll)
+	for i := range l.m.headers {
+		b := unsafe.Pointer(&l.m.buffers[i])
+		l.m.vectors[i] = vector{uint64(uintptr(unsafe.Add(b, payloadAt))), payloadBytes}
+		l.m.headers[i].msghdr = msghdr{
+			name: uint64(uintptr(unsafe.Add(b, outBytes))), nameLen: nameBytes,
+			iov: uint64(uintptr(unsafe.Pointer(&l.m.vectors[i]))), iovLen: 1,
+		}
+	}
+	return nil
+}
+
+// openSink makes the next queue to Go. A listener's stays when it has ended.
+func (l *Loop) openSink() (sink int, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if sink = l.sinks; sink == maxSinks {
+		return 0, errSinks
+	}
+	if l.ups[sink], err = openUp(&l.m.up[sink]); err != nil {
+		return 0, err
+	}
+	l.m.loop.upFD[sink] = int32(l.ups[sink].fd)
+	l.sinks++
+	return sink, nil
+}
+
+// errSinks says that a loop has no place for another listener.
+var errSinks = fmt.Errorf("relay: a loop has at most %d listeners", maxSinks-1)
+
+// watchKick has the loop wait for kicks. It is called on the loop's thread.
+func (l *Loop) watchKick() error {
+	l.m.sockets[kickSocket] = socket{fd: l.m.loop.kickFD, kind: kindKick, state: stateOpen}
+	if l.m.loop.uring {
+		l.m.armKick()
+		return nil
+	}
+	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: kickSocket}
+	if err := unix.EpollCtl(int(l.m.loop.epollFD), unix.EPOLL_CTL_ADD, int(l.m.loop.kickFD), &event); err != nil {
+		return fmt.Errorf("watch eventfd: %w", err)
+	}
+	return nil
+}
+
+// release gives everything back once no thread uses it.
+func (l *Loop) release() error {
+	var problems []error
+	if l.ring != nil {
+		problems = append(problems, l.ring.close())
+	}
+	for _, h := range l.sockets {
+		problems = append(problems, unix.Close(h.fd))
+	}
+	for _, u := range l.ups {
+		if u != nil {
+			problems = append(problems, u.release())
+		}
+	}
+	for _, fd := range []int32{l.m.loop.kickFD, l.m.loop.epollFD} {
+		if fd > 0 {
+			problems = append(problems, unix.Close(int(fd)))
+		}
+	}
+	return errors.Join(append(problems, unmap(l.mapped))...)
+}
+
+func unmap(memory []byte) error {
+	if err := unix.Munmap(memory); err != nil {
+		return fmt.Errorf("unmap: %w", err)
+	}
+	return nil
+}
+
+// errClosed says that the plane is closing.
+var errClosed = errors.New("relay: the data plane is closed")
+
+// errSockets says that a loop has no place for another socket.
+var errSockets = fmt.Errorf("relay: a loop has at most %d sockets", maxSockets)
+
+// add enters a socket, which the loop then reads. The descriptor is the loop's from here on, if there is no error.
+func (l *Loop) add(h *handle, kind uint32, sink int) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	index := uint32(0)
+	switch {
+	case l.closed:
+		return errClosed
+	case len(l.free) > 0:
+		index = l.free[len(l.free)-1]
+		l.free = l.free[:len(l.free)-1]
+	case l.top < maxSockets:
+		index = l.top
+		l.top++
+	default:
+		return errSockets
+	}
+	s := &l.m.sockets[index]
+	*s = socket{fd: int32(h.fd), kind: kind, state: stateOpen, generation: s.generation + 1, sink: uint32(sink)}
+	h.loop, h.index, h.ended = l, index, make(chan struct{})
+	l.sockets[index] = h
+	l.command(command{op: commandAddSocket, socket: index})
+	l.kick()
+	return nil
+}
+
+// remove has the loop let go of a socket, which is closed when it has.
+func (l *Loop) remove(index uint32) {
+	l.mu.Lock()
+	l.command(command{op: commandRemoveSocket, socket: index})
+	l.mu.Unlock()
+	l.kick()
+}
+
+// reap closes the sockets that the loop has let go of.
+func (l *Loop) reap() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for index, h := range l.sockets {
+		if atomic.LoadUint32(&l.m.sockets[index].state) == stateFreed {
+			if h.relay != nil {
+				h.relay.readTraffic()
+			}
+			h.closeFD()
+			atomic.StoreUint32(&l.m.sockets[index].state, stateFree)
+			delete(l.sockets, index)
+			l.free = append(l.free, index)
+			close(h.ended)
+		}
+	}
+}
+
+func (h *handle) closeFD() {
+	h.writing.Lock()
+	defer h.writing.Unlock()
+	h.gone = true
+	_ = unix.Close(h.fd) // A datagram socket has nothing to flush.
+}
+
+// sendRaw sends a datagram without blocking.
+func sendRaw(fd int, p []byte, name *[nameBytes]byte, length uint32) error {
+	var data unsafe.Pointer
+	if len(p) > 0 {
+		data = unsafe.Pointer(&p[0])
+	}
+	_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(data), uintptr(len(p)), unix.MSG_DONTWAIT,
+		uintptr(unsafe.Pointer(name)), uintptr(length))
+	if errno != 0 && errno != unix.EAGAIN {
+		return fmt.Errorf("send: %w", errno)
+	}
+	return nil
+}
+
+// sockaddr encodes an address for a socket of a family.
+func sockaddr(at netip.AddrPort, family int, name *[nameBytes]byte) (length uint32) {
+	*name = [nameBytes]byte{}
+	p := unsafe.Pointer(name)
+	*(*uint16)(p) = uint16(family)
+	putHalf(p, 2, at.Port())
+	if family == unix.AF_INET {
+		a := at.Addr().Unmap().As4()
+		copy(name[4:], a[:])
+		return unix.SizeofSockaddrInet4
+	}
+	a := at.Addr().As16()
+	copy(name[8:], a[:])
+	return unix.SizeofSockaddrInet6
+}

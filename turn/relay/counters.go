@@ -1,0 +1,49 @@
+package relay
+
+import "sync/atomic"
+
+// Counters are what a loop counted. The loop writes them, anybody reads.
+type Counters struct {
+	// FromClients and ToClients count packets on the listeners that Go never saw, headers included.
+	FromClients, FromClientBytes, ToClients, ToClientBytes uint64
+	// Garbage counts packets that were neither STUN nor ChannelData, Strangers ChannelData and Send indications of
+	// clients without an allocation.
+	Garbage, Strangers uint64
+	// Bindings counts Binding requests answered, ThrottledBindings those whose source had its share.
+	Bindings, ThrottledBindings uint64
+	// Drops counts packets that a ceiling took.
+	Drops Drops
+	// SocketFull and QueueFull count packets that a full socket or a full queue to Go took.
+	SocketFull, QueueFull uint64
+	// Truncated counts packets longer than any path carries.
+	Truncated uint64
+	// Segments counts packets that left together with others.
+	Segments uint64
+	// Rounds counts waits, Packets what they brought.
+	Rounds, Packets uint64
+}
+
+// Drops are packets that a ceiling took: of packets or bytes of one allocation and direction, or of the whole plane.
+type Drops struct{ PacketRate, Bandwidth, Server uint64 }
+
+// each iterates over the counters.
+func (c *Counters) each() []*uint64 {
+	return []*uint64{
+		&c.FromClients, &c.FromClientBytes, &c.ToClients, &c.ToClientBytes, &c.Garbage, &c.Strangers, &c.Bindings,
+		&c.ThrottledBindings, &c.Drops.PacketRate, &c.Drops.Bandwidth, &c.Drops.Server, &c.SocketFull, &c.QueueFull, &c.Truncated, &c.Segments, &c.Rounds, &c.Packets,
+	}
+}
+
+// read copies counters that a loop is writing.
+func (c *Counters) read() (copied Counters) {
+	for i, n := range copied.each() {
+		*n = atomic.LoadUint64(c.each()[i])
+	}
+	return copied
+}
+
+func (c *Counters) add(other Counters) {
+	for i, n := range c.each() {
+		*n += *other.each()[i]
+	}
+}

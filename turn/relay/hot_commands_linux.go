@@ -1,0 +1,175 @@
+package relay
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// obey carries out the commands that have been given. It comes before the packets of a round, so that what was
+// commanded before a packet was sent is in force when the packet is looked at.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) obey() {
+	for tail := atomic.LoadUint32(&m.loop.commandTail); m.loop.commandHead != tail; {
+		m.carryOut(&m.commands[m.loop.commandHead%commandSlots])
+		atomic.StoreUint32(&m.loop.commandHead, m.loop.commandHead+1)
+	}
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) carryOut(c *command) {
+	switch c.op {
+	case commandAddSocket:
+		m.addSocket(c.socket)
+	case commandRemoveSocket:
+		m.removeSocket(c.socket)
+	case commandAttach:
+		m.attach(c.socket, &c.entry)
+	case commandSetFlow:
+		m.setFlow(c.socket, &c.flow)
+	case commandRemovePeer, commandRemoveIP, commandRemoveFlows:
+		m.removeFlows(c.socket, &c.flow.peer, c.op)
+	case commandStop:
+		m.loop.stopped = true
+	}
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) addSocket(index uint32) {
+	if m.loop.uring {
+		m.armReceive(index)
+		return
+	}
+	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(index)}
+	_, _, _ = unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(m.loop.epollFD), unix.EPOLL_CTL_ADD,
+		uintptr(m.sockets[index%maxSockets].fd), uintptr(unsafe.Pointer(&event)), 0, 0)
+}
+
+// removeSocket begins to end a socket. With io_uring the entry is free when the last completion has come.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) removeSocket(index uint32) {
+	s := &m.sockets[index%maxSockets]
+	m.removeFlows(index, nil, commandRemoveFlows)
+	m.detach(index)
+	atomic.StoreUint32(&s.state, stateClosing)
+	if m.loop.uring {
+		e := m.next()
+		clearSQE(e)
+		e.opcode, e.flags, e.fd = opAsyncCancel, sqeSkipSuccess, -1
+		e.addr, e.userData = userData(index, s.generation), ignored
+		return
+	}
+	_, _, _ = unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(m.loop.epollFD), unix.EPOLL_CTL_DEL, uintptr(s.fd), 0, 0, 0)
+	m.freed(s)
+}
+
+// freed gives the entry back to Go.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) freed(s *socket) {
+	atomic.StoreUint32(&s.state, stateFreed)
+	atomic.StoreUint32(&m.loop.freed, m.loop.freed+1)
+	m.loop.signal |= 1 << sinkRelays
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) attach(index uint32, entry *socket) {
+	s := &m.sockets[index%maxSockets]
+	if atomic.LoadUint32(&s.state) != stateOpen {
+		return
+	}
+	m.detach(index)
+	s.listener, s.client, s.name, s.nameLen, s.attached = entry.listener, entry.client, entry.name, entry.nameLen, 1
+	s.upPackets.cost, s.upBytes.cost = entry.upPackets.cost, entry.upBytes.cost
+	s.downPackets.cost, s.downBytes.cost = entry.downPackets.cost, entry.downBytes.cost
+	// An older relay of the same client gives way: it is about to end.
+	for old := m.findClient(s.listener, &s.client); old != 0; old = m.findClient(s.listener, &s.client) {
+		m.removeFlows(old-1, nil, commandRemoveFlows)
+		m.detach(old - 1)
+	}
+	s.attached = 1
+	insert(&m.clients, m.loop.hash(&s.client, channelOwner(s.listener, 0)), index)
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) detach(index uint32) {
+	s := &m.sockets[index%maxSockets]
+	if s.attached != 0 {
+		s.attached = 0
+		remove(&m.clients, m.loop.hash(&s.client, channelOwner(s.listener, 0)), index)
+	}
+}
+
+// setFlow enters a flow in place of what the relay had for that peer.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) setFlow(index uint32, wanted *flow) {
+	s := &m.sockets[index%maxSockets]
+	if s.attached == 0 {
+		return
+	}
+	m.removeFlows(index, &wanted.peer, commandRemovePeer)
+	at := m.loop.freeFlow
+	switch {
+	case at != 0:
+		m.loop.freeFlow = m.flows[(at-1)%maxFlows].next
+	case m.loop.flowTop < maxFlows:
+		m.loop.flowTop++
+		at = m.loop.flowTop
+	default:
+		return // Packets of this peer go the slow way.
+	}
+	f := &m.flows[(at-1)%maxFlows]
+	*f = *wanted
+	f.relay, f.next = index, s.firstFlow
+	s.firstFlow, s.flows = at, s.flows+1
+	insert(&m.byPeer, m.loop.hash(&f.peer, uint64(index)), at-1)
+	if f.channel != 0 {
+		insert(&m.byClient, m.loop.hash(&s.client, channelOwner(s.listener, f.channel)), at-1)
+	}
+}
+
+// removeFlows takes out all flows of a relay, or those to one address, or to one address and port.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) removeFlows(index uint32, peer *endpoint, op uint32) {
+	s := &m.sockets[index%maxSockets]
+	link := &s.firstFlow
+	for *link != 0 {
+		at := *link
+		f := &m.flows[(at-1)%maxFlows]
+		if op == commandRemoveIP && (f.announced.hi != peer.hi || f.announced.lo != peer.lo || f.channel != 0) ||
+			op == commandRemovePeer && f.peer != *peer {
+			link = &f.next
+			continue
+		}
+		*link = f.next
+		s.flows--
+		remove(&m.byPeer, m.loop.hash(&f.peer, uint64(index)), at-1)
+		if f.channel != 0 {
+			remove(&m.byClient, m.loop.hash(&s.client, channelOwner(s.listener, f.channel)), at-1)
+		}
+		f.next, m.loop.freeFlow = m.loop.freeFlow, at
+	}
+}

@@ -1,0 +1,205 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Buffers that are asked for on sockets; the kernel caps them. A listener has the packets of many clients.
+const (
+	listenerBuffer = 8 << 20
+	relayBuffer    = 1 << 20
+)
+
+// Listener is one loop's part of a listening address. As a net.PacketConn it gives what the loop does not handle
+// itself: requests, and what is out of the ordinary. One goroutine at a time reads.
+type Listener struct {
+	handle
+	up     *up
+	local  netip.AddrPort
+	closed atomic.Bool
+}
+
+var _ net.PacketConn = (*Listener)(nil)
+
+// Listen binds an address on every loop. A client keeps to one of them as long as all are open. An IPv6 wildcard is
+// also one of IPv4, unless only6.
+//
+// The first socket is bound without SO_REUSEPORT, so that another server on the port is noticed although it may have
+// set the option.
+func (p *Plane) Listen(at netip.AddrPort, only6 bool) ([]*Listener, error) {
+	var all []*Listener
+	for i, loop := range p.loops {
+		l, err := loop.listen(at, i > 0, only6)
+		if err == nil && i == 0 && len(p.loops) > 1 {
+			err = unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+		}
+		if err != nil {
+			for _, open := range append(all, l) {
+				if open != nil {
+					_ = open.Close()
+				}
+			}
+			return nil, err
+		}
+		all = append(all, l)
+		at = netip.AddrPortFrom(at.Addr(), l.local.Port())
+	}
+	for i, loop := range p.loops {
+		if err := loop.add(&all[i].handle, kindListener, all[i].sink()); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func (l *Listener) sink() int {
+	for i, u := range l.loop.ups {
+		if u == l.up {
+			return i
+		}
+	}
+	return sinkRelays
+}
+
+// listen binds one socket, which the loop does not read yet.
+func (l *Loop) listen(at netip.AddrPort, share, only6 bool) (*Listener, error) {
+	sink, err := l.openSink()
+	if err != nil {
+		return nil, err
+	}
+	fd, family, err := bindUDP(at, listenerBuffer, share, only6)
+	if err != nil {
+		return nil, err
+	}
+	listener := &Listener{handle: handle{loop: l, fd: fd, family: family}, up: l.ups[sink]}
+	listener.local, err = localAddr(fd)
+	return listener, err
+}
+
+// bindUDP opens a socket outside Go's poller: it would wake for each packet.
+func bindUDP(at netip.AddrPort, buffer int, share, only6 bool) (fd, family int, err error) {
+	family = unix.AF_INET6
+	if at.Addr().Is4() {
+		family = unix.AF_INET
+	}
+	fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return -1, family, fmt.Errorf("open a UDP socket: %w", err)
+	}
+	for _, option := range []int{unix.SO_RCVBUF, unix.SO_SNDBUF, unix.SO_RCVBUFFORCE, unix.SO_SNDBUFFORCE} {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, option, buffer) // What is refused leaves the buffer smaller.
+	}
+	if family == unix.AF_INET6 {
+		only := 1
+		if at.Addr().IsUnspecified() && !only6 {
+			only = 0
+		}
+		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only)
+	}
+	if share {
+		err = errors.Join(err, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
+	}
+	if err == nil {
+		err = bind(fd, at, family)
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return -1, family, err
+	}
+	return fd, family, nil
+}
+
+func bind(fd int, at netip.AddrPort, family int) error {
+	var address unix.Sockaddr = &unix.SockaddrInet6{Port: int(at.Port()), Addr: at.Addr().As16()}
+	if family == unix.AF_INET {
+		address = &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}
+	}
+	if err := unix.Bind(fd, address); err != nil {
+		return fmt.Errorf("bind: %w", err)
+	}
+	return nil
+}
+
+func localAddr(fd int) (netip.AddrPort, error) {
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("read a socket's address: %w", err)
+	}
+	switch a := name.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)), nil
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port)), nil
+	}
+	return netip.AddrPort{}, fmt.Errorf("a socket's address is a %T", name)
+}
+
+// ReadFrom waits for the next packet. After Close its error is net.ErrClosed, once the port is free.
+func (l *Listener) ReadFrom(p []byte) (int, net.Addr, error) {
+	for {
+		e, err := l.up.peek(true)
+		if l.closed.Load() {
+			<-l.ended
+			return 0, nil, net.ErrClosed
+		}
+		if err != nil {
+			return 0, nil, err
+		}
+		current := e.generation == l.loop.m.sockets[l.index].generation
+		n := copy(p, e.payload[:e.length])
+		from := net.UDPAddrFromAddrPort(e.from.addrPort())
+		l.up.done()
+		if current {
+			return n, from, nil
+		}
+	}
+}
+
+// WriteTo sends a packet without blocking; a full socket loses it.
+func (l *Listener) WriteTo(p []byte, to net.Addr) (int, error) {
+	udp, ok := to.(*net.UDPAddr)
+	if !ok {
+		return 0, fmt.Errorf("relay: cannot send to a %T", to)
+	}
+	if err := l.sendTo(p, udp.AddrPort()); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// Close ends the listener. It does not block; ReadFrom returns when the port is free.
+func (l *Listener) Close() error {
+	if l.closed.Swap(true) {
+		return nil
+	}
+	if l.ended == nil { // The loop never had it.
+		return unix.Close(l.fd)
+	}
+	l.end()
+	l.up.close()
+	return nil
+}
+
+// LocalAddr is the bound address.
+func (l *Listener) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(l.local) }
+
+// SetReadDeadline bounds the waiting of ReadFrom; the zero Time lifts the bound.
+func (l *Listener) SetReadDeadline(t time.Time) error {
+	if l.closed.Load() {
+		return net.ErrClosed
+	}
+	return l.up.setDeadline(t)
+}
+
+// SetDeadline is SetReadDeadline: writing does not block.
+func (l *Listener) SetDeadline(t time.Time) error { return l.SetReadDeadline(t) }
+
+// SetWriteDeadline has nothing to do.
+func (l *Listener) SetWriteDeadline(time.Time) error { return nil }

@@ -1,0 +1,70 @@
+package relay
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Sizes of a loop's tables. The memory is reserved and becomes resident as it is used.
+const (
+	maxSockets   = 1 << 15
+	maxFlows     = 1 << 16
+	tableSlots   = 2 * maxFlows // A power of two, and never more than half full.
+	buffers      = 1 << 8       // A power of two.
+	sqEntries    = 1 << 10
+	cqEntries    = 1 << 12
+	commandSlots = 1 << 10
+	upSlots      = 1 << 6
+	epollBatch   = 128
+	kickSocket   = 0 // the entry of the eventfd
+	maxSinks     = 16
+	outSlots     = roundBatch
+)
+
+// Layout of a buffer, which is what the kernel makes of IORING_OP_RECVMSG with IOSQE_BUFFER_SELECT: struct
+// io_uring_recvmsg_out, room for the name, the payload. The room before the payload is where a header for the client is
+// put once the name has been read: 4 bytes of ChannelData, or 48 of a Data indication.
+const (
+	outBytes     = 16
+	nameBytes    = 32
+	payloadAt    = outBytes + nameBytes
+	bufferBytes  = 2048
+	payloadBytes = bufferBytes - payloadAt - 8 // The rest is padding for a Data indication.
+)
+
+// recvmsgOut is struct io_uring_recvmsg_out.
+type recvmsgOut struct{ nameLen, controlLen, payloadLen, flags uint32 }
+
+// mapMemory returns zeroed memory that the Go runtime does not know. It is resident once touched.
+func mapMemory(size uintptr) (unsafe.Pointer, []byte, error) {
+	memory, err := unix.Mmap(-1, 0, int(size), unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+	if err != nil {
+		return nil, nil, fmt.Errorf("map %d bytes: %w", size, err)
+	}
+	return unsafe.Pointer(&memory[0]), memory, nil
+}
+
+// memory is everything that a loop works on, in one mapping outside the Go heap: the loop runs without a Go processor,
+// so it must not depend on the collector. The fields up to the rings are written by Open alone.
+type memory struct {
+	ring     [buffers]ringBuffer // The kernel wants it at a page's begin.
+	loop     loop
+	sockets  [maxSockets]socket
+	flows    [maxFlows]flow
+	byPeer   [tableSlots]slot
+	byClient [tableSlots]slot
+	clients  [tableSlots]slot
+	commands [commandSlots]command
+	up       [maxSinks]upRing
+	buffers  [buffers][bufferBytes]byte
+	headers  [readBatch]mmsghdr
+	vectors  [readBatch]vector
+	used     [buffers]uint16
+	events   [epollBatch]unix.EpollEvent
+	out      [outSlots]outgoing
+	pieces   [outSlots + maxSegments]vector // Those of one datagram lie in a row.
+	segments [outSlots]segmented
+}

@@ -1,0 +1,98 @@
+//go:build !linux
+
+package relay
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// Options, Plane, Loop, Listener, Relay, Client, Flow and Traffic exist on Linux only; here they are what the rest of
+// the program is compiled against.
+type (
+	// Options is described on Linux.
+	Options struct {
+		Loops             int
+		MinWait           time.Duration
+		WithoutRing       bool
+		BindingsPerSecond int
+		BytesPerSecond    int
+	}
+	// Plane is described on Linux.
+	Plane struct{}
+	// Listener is described on Linux.
+	Listener struct{ net.PacketConn }
+	// Relay is described on Linux.
+	Relay struct{ net.PacketConn }
+	// Client is described on Linux.
+	Client struct {
+		Listener                         *Listener
+		Addr                             netip.AddrPort
+		PacketsPerSecond, BytesPerSecond int
+	}
+	// Flow is described on Linux.
+	Flow struct {
+		Peer, Announced netip.AddrPort
+		Channel         uint16
+		WhileLive       bool
+		LiveSet         int
+		LivePort        uint16
+	}
+	// Traffic is described on Linux.
+	Traffic struct{ Packets, Bytes uint64 }
+)
+
+var errNotLinux = errors.New("relay: the data plane needs Linux")
+
+// Open fails but on Linux.
+func Open(Options) (*Plane, error) { return nil, errNotLinux }
+
+// Notes is described on Linux.
+func (*Plane) Notes() []string { return nil }
+
+// Close is described on Linux.
+func (*Plane) Close() error { return nil }
+
+// Live is described on Linux.
+func (*Plane) Live(int, uint16, bool) {}
+
+// Counters is described on Linux.
+func (*Plane) Counters() Counters { return Counters{} }
+
+// Listen is described on Linux.
+func (*Plane) Listen(netip.AddrPort, bool) ([]*Listener, error) { return nil, errNotLinux }
+
+// OpenRelay is described on Linux.
+func (*Listener) OpenRelay(netip.AddrPort) (*Relay, error) { return nil, errNotLinux }
+
+// Attach is described on Linux.
+func (*Relay) Attach(Client) {}
+
+// SetFlow is described on Linux.
+func (*Relay) SetFlow(Flow) {}
+
+// RemoveFlow is described on Linux.
+func (*Relay) RemoveFlow(netip.AddrPort) {}
+
+// RemoveAddr is described on Linux.
+func (*Relay) RemoveAddr(netip.Addr) {}
+
+// RemoveFlows is described on Linux.
+func (*Relay) RemoveFlows() {}
+
+// Traffic is described on Linux.
+func (*Relay) Traffic() (toPeers, fromPeers Traffic, dropped Drops) { return }
+
+// Ended is described on Linux.
+func (*Relay) Ended() <-chan struct{} { return nil }
+
+// Batches is described on Linux.
+type Batches struct{}
+
+// NewBatches returns nil but on Linux.
+func NewBatches(net.PacketConn) *Batches { return nil }
+
+// Read is described on Linux.
+func (*Batches) Read(func(netip.AddrPort, []byte)) error { return errNotLinux }

@@ -1,0 +1,535 @@
+//go:build linux
+
+package relay_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pion/stun/v4"
+	"go.uber.org/goleak"
+
+	"tourbillon/turn/relay"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience bounds every wait; none comes near it unless something is broken.
+const patience = 10 * time.Second
+
+var anywhere = netip.MustParseAddrPort("127.0.0.1:0")
+
+// bothWays runs a test with io_uring and with epoll.
+func bothWays(t *testing.T, test func(t *testing.T, p *relay.Plane)) {
+	for name, o := range map[string]relay.Options{"io_uring": {Loops: 1}, "epoll": {Loops: 1, WithoutRing: true}} {
+		t.Run(name, func(t *testing.T) {
+			p, err := relay.Open(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, note := range p.Notes() {
+				t.Log(note)
+			}
+			defer func() {
+				if err := p.Close(); err != nil {
+					t.Error(err)
+				}
+			}()
+			test(t, p)
+		})
+	}
+}
+
+// setting is one allocation with a client and a peer.
+type setting struct {
+	t            *testing.T
+	listener     *relay.Listener
+	relay        *relay.Relay
+	client, peer *net.UDPConn
+}
+
+func newSetting(t *testing.T, p *relay.Plane) *setting {
+	t.Helper()
+	listeners, err := p.Listen(anywhere, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &setting{t: t, listener: listeners[0], client: socket(t), peer: socket(t)}
+	if s.relay, err = s.listener.OpenRelay(anywhere); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func socket(t *testing.T) *net.UDPConn {
+	t.Helper()
+	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(anywhere))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func addr(c interface{ LocalAddr() net.Addr }) netip.AddrPort {
+	return c.LocalAddr().(*net.UDPAddr).AddrPort()
+}
+
+func (s *setting) attach() { s.relay.Attach(relay.Client{Listener: s.listener, Addr: addr(s.client)}) }
+
+func (s *setting) bind(channel uint16) {
+	s.relay.SetFlow(relay.Flow{Peer: addr(s.peer), Announced: addr(s.peer), Channel: channel})
+}
+
+func channelData(channel uint16, data string) []byte {
+	b := binary.BigEndian.AppendUint16(nil, channel)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(data)))
+	return append(b, data...)
+}
+
+// sends sends from one socket to an address.
+func (s *setting) sends(from *net.UDPConn, to netip.AddrPort, data []byte) {
+	s.t.Helper()
+	if _, err := from.WriteToUDPAddrPort(data, to); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// gets expects a packet from an address.
+func (s *setting) gets(on net.PacketConn, from netip.AddrPort, want []byte) {
+	s.t.Helper()
+	if err := on.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		s.t.Fatal(err)
+	}
+	buffer := make([]byte, 4096)
+	n, at, err := on.ReadFrom(buffer)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if !bytes.Equal(buffer[:n], want) || at.(*net.UDPAddr).AddrPort() != from {
+		s.t.Fatalf("got %x from %v, want %x from %v", buffer[:n], at, want, from)
+	}
+}
+
+func TestChannelDataBothWays(t *testing.T) {
+	bothWays(t, func(t *testing.T, p *relay.Plane) {
+		s := newSetting(t, p)
+		s.attach()
+		s.bind(0x4001)
+		for _, data := range []string{"there", "", "and of some length"} {
+			s.sends(s.client, addr(s.listener), channelData(0x4001, data))
+			s.gets(s.peer, addr(s.relay), []byte(data))
+			s.sends(s.peer, addr(s.relay), []byte(data+" and back"))
+			s.gets(s.client, addr(s.listener), channelData(0x4001, data+" and back"))
+		}
+		if up, down, _ := s.relay.Traffic(); up.Packets != 3 || down.Packets != 3 || up.Bytes != 5+18 {
+			t.Errorf("counted %+v and %+v", up, down)
+		}
+	})
+}
+
+// indication builds a Send or Data indication.
+func indication(kind stun.Method, peer netip.AddrPort, data string) []byte {
+	value := stun.XORMappedAddress{IP: peer.Addr().AsSlice(), Port: int(peer.Port())}
+	m := stun.MustBuild(stun.TransactionID, stun.NewType(kind, stun.ClassIndication))
+	if err := value.AddToAs(m, stun.AttrXORPeerAddress); err != nil {
+		panic(err)
+	}
+	m.Add(stun.AttrData, []byte(data))
+	return m.Raw
+}
+
+// getsIndication expects a Data indication of a peer's data.
+func (s *setting) getsIndication(peer netip.AddrPort, data string) {
+	s.t.Helper()
+	buffer := make([]byte, 4096)
+	if err := s.client.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		s.t.Fatal(err)
+	}
+	n, err := s.client.Read(buffer)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	m := &stun.Message{Raw: buffer[:n]}
+	var from stun.XORMappedAddress
+	if err := errors.Join(m.Decode(), from.GetFromAs(m, stun.AttrXORPeerAddress)); err != nil {
+		s.t.Fatal(err)
+	}
+	got, err := m.Get(stun.AttrData)
+	at, _ := netip.AddrFromSlice(from.IP)
+	if err != nil || string(got) != data || netip.AddrPortFrom(at.Unmap(), uint16(from.Port)) != peer ||
+		m.Type != stun.NewType(stun.MethodData, stun.ClassIndication) {
+		s.t.Fatalf("got %v with %q from %v: %v", m.Type, got, from, err)
+	}
+}
+
+func TestIndicationsBothWays(t *testing.T) {
+	bothWays(t, func(t *testing.T, p *relay.Plane) {
+		s := newSetting(t, p)
+		s.attach()
+		s.bind(0)
+		for _, data := range []string{"there", "four", "and of some length"} {
+			s.sends(s.client, addr(s.listener), indication(stun.MethodSend, addr(s.peer), data))
+			s.gets(s.peer, addr(s.relay), []byte(data))
+			s.sends(s.peer, addr(s.relay), []byte(data+"!"))
+			s.getsIndication(addr(s.peer), data+"!")
+		}
+	})
+}
+
+func TestIndicationsOverIPv6(t *testing.T) {
+	anywhere = netip.MustParseAddrPort("[::1]:0")
+	defer func() { anywhere = netip.MustParseAddrPort("127.0.0.1:0") }()
+	TestIndicationsBothWays(t)
+	TestChannelDataBothWays(t)
+	TestBindingIsAnsweredInTheLoop(t)
+}
+
+func TestBindingIsAnsweredInTheLoop(t *testing.T) {
+	bothWays(t, func(t *testing.T, p *relay.Plane) {
+		s := newSetting(t, p)
+		ask := stun.MustBuild(stun.TransactionID, stun.BindingRequest)
+		s.sends(s.client, addr(s.listener), ask.Raw)
+		want := stun.MustBuild(stun.NewTransactionIDSetter(ask.TransactionID), stun.BindingSuccess,
+			&stun.XORMappedAddress{IP: addr(s.client).Addr().AsSlice(), Port: int(addr(s.client).Port())})
+		s.gets(s.client, addr(s.listener), want.Raw)
+		// With an attribute it is for somebody who knows attributes.
+		odd := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewSoftware("odd")).Raw
+		s.sends(s.client, addr(s.listener), odd)
+		s.gets(s.listener, addr(s.client), odd)
+	})
+}
+
+func TestBindingsAreThrottled(t *testing.T) {
+	p, err := relay.Open(relay.Options{Loops: 1, BindingsPerSecond: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closePlane(t, p)
+	s := newSetting(t, p)
+	for range 50 {
+		s.sends(s.client, addr(s.listener), stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw)
+	}
+	eventually(t, "all are counted", func() bool { return p.Counters().FromClients == 50 })
+	if n := p.Counters(); n.Bindings < 3 || n.Bindings > 25 || n.Bindings+n.ThrottledBindings != 50 {
+		t.Errorf("%d answered, %d withheld", n.Bindings, n.ThrottledBindings)
+	}
+}
+
+func closePlane(t *testing.T, p *relay.Plane) {
+	t.Helper()
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !holds(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("never came true: %s", what)
+		}
+	}
+}
+
+// TestWhatTheLoopDoesNotKnow goes to Go: a peer without a flow to the relay, a known client's other packets to the
+// listener. What comes from nobody's client goes nowhere.
+func TestWhatTheLoopDoesNotKnow(t *testing.T) {
+	bothWays(t, func(t *testing.T, p *relay.Plane) {
+		s := newSetting(t, p)
+		s.sends(s.client, addr(s.listener), channelData(0x4001, "from a stranger"))
+		s.sends(s.client, addr(s.listener), []byte{0xff, 1, 2, 3})
+		eventually(t, "both are counted", func() bool { n := p.Counters(); return n.Strangers == 1 && n.Garbage == 1 })
+		s.attach()
+		s.sends(s.client, addr(s.listener), channelData(0x4001, "no such channel"))
+		s.gets(s.listener, addr(s.client), channelData(0x4001, "no such channel"))
+		send := indication(stun.MethodSend, addr(s.peer), "no such flow")
+		s.sends(s.client, addr(s.listener), send)
+		s.gets(s.listener, addr(s.client), send)
+		s.sends(s.peer, addr(s.relay), []byte("no such peer"))
+		s.gets(s.relay, addr(s.peer), []byte("no such peer"))
+	})
+}
+
+// TestFlowsChangeAtOnce rebinds, unbinds and revokes: each is in force for the next packet that is sent.
+func TestFlowsChangeAtOnce(t *testing.T) {
+	bothWays(t, func(t *testing.T, p *relay.Plane) {
+		s := newSetting(t, p)
+		s.attach()
+		for i := range 200 {
+			channel := 0x4000 + uint16(i)
+			s.bind(channel)
+			s.sends(s.client, addr(s.listener), channelData(channel, "bound"))
+			s.gets(s.peer, addr(s.relay), []byte("bound"))
+			s.sends(s.peer, addr(s.relay), []byte("back"))
+			s.gets(s.client, addr(s.listener), channelData(channel, "back"))
+			switch i % 3 {
+			case 0:
+				s.relay.RemoveFlow(addr(s.peer))
+			case 1:
+				s.relay.RemoveFlows()
+			case 2:
+				s.bind(0)
+				s.relay.RemoveAddr(addr(s.peer).Addr())
+			}
+			s.sends(s.client, addr(s.listener), channelData(channel, "unbound"))
+			s.gets(s.listener, addr(s.client), channelData(channel, "unbound"))
+			s.sends(s.peer, addr(s.relay), []byte("unbound"))
+			s.gets(s.relay, addr(s.peer), []byte("unbound"))
+		}
+	})
+}
+
+// TestRemoveAddrSparesChannels: a channel outlives the permission of its peer.
+func TestRemoveAddrSparesChannels(t *testing.T) {
+	bothWays(t, func(t *testing.T, p *relay.Plane) {
+		s := newSetting(t, p)
+		s.attach()
+		s.bind(0x4001)
+		s.relay.RemoveAddr(addr(s.peer).Addr())
+		s.sends(s.client, addr(s.listener), channelData(0x4001, "still"))
+		s.gets(s.peer, addr(s.relay), []byte("still"))
+	})
+}
+
+// TestClientAddressIsUsedAgain has a client's next allocation take the way of the one before, which ends later.
+func TestClientAddressIsUsedAgain(t *testing.T) {
+	bothWays(t, func(t *testing.T, p *relay.Plane) {
+		s := newSetting(t, p)
+		for range 50 {
+			s.attach()
+			s.bind(0x4001)
+			old := s.relay
+			next, err := s.listener.OpenRelay(anywhere)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.relay = next
+			s.attach()
+			s.bind(0x4001)
+			old.SetFlow(relay.Flow{Peer: addr(s.peer), Announced: addr(s.peer), Channel: 0x4001}) // Too late.
+			s.sends(s.client, addr(s.listener), channelData(0x4001, "by the next"))
+			s.gets(s.peer, addr(next), []byte("by the next"))
+			if err := old.Close(); err != nil {
+				t.Fatal(err)
+			}
+			<-old.Ended()
+			s.sends(s.client, addr(s.listener), channelData(0x4001, "by the next still"))
+			s.gets(s.peer, addr(next), []byte("by the next still"))
+		}
+	})
+}
+
+// TestClosedRelay gives its port free, relays nothing more and keeps its counts.
+func TestClosedRelay(t *testing.T) {
+	bothWays(t, func(t *testing.T, p *relay.Plane) {
+		s := newSetting(t, p)
+		s.attach()
+		s.bind(0x4001)
+		s.sends(s.client, addr(s.listener), channelData(0x4001, "last"))
+		s.gets(s.peer, addr(s.relay), []byte("last"))
+		at := addr(s.relay)
+		if err := s.relay.Close(); err != nil {
+			t.Fatal(err)
+		}
+		<-s.relay.Ended()
+		if _, _, err := s.relay.ReadFrom(nil); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("reading a closed relay: %v", err)
+		}
+		if _, err := s.relay.WriteTo(nil, s.peer.LocalAddr()); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("writing to a closed relay: %v", err)
+		}
+		if up, _, _ := s.relay.Traffic(); up != (relay.Traffic{Packets: 1, Bytes: 4}) {
+			t.Errorf("counted %+v", up)
+		}
+		s.bind(0x4002) // Does nothing.
+		s.sends(s.client, addr(s.listener), channelData(0x4001, "too late"))
+		eventually(t, "it is dropped", func() bool { return p.Counters().Strangers == 1 })
+		again, err := s.listener.OpenRelay(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := again.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestFlowWhileLive(t *testing.T) {
+	bothWays(t, func(t *testing.T, p *relay.Plane) {
+		s := newSetting(t, p)
+		s.attach()
+		port := addr(s.peer).Port()
+		s.relay.SetFlow(relay.Flow{Peer: addr(s.peer), Announced: addr(s.peer), Channel: 0x4001, WhileLive: true, LivePort: port})
+		for range 3 {
+			s.sends(s.client, addr(s.listener), channelData(0x4001, "dead"))
+			s.gets(s.listener, addr(s.client), channelData(0x4001, "dead"))
+			s.sends(s.peer, addr(s.relay), []byte("dead"))
+			s.gets(s.relay, addr(s.peer), []byte("dead"))
+			p.Live(0, port, true)
+			s.sends(s.client, addr(s.listener), channelData(0x4001, "live"))
+			s.gets(s.peer, addr(s.relay), []byte("live"))
+			p.Live(0, port, false)
+		}
+	})
+}
+
+func TestCeilings(t *testing.T) {
+	const sent = 200
+	for name, row := range map[string]struct {
+		plane  relay.Options
+		client relay.Client
+		of     func(relay.Drops) uint64
+	}{
+		"packets": {client: relay.Client{PacketsPerSecond: 40}, of: func(d relay.Drops) uint64 { return d.PacketRate }},
+		"bytes":   {client: relay.Client{BytesPerSecond: 400}, of: func(d relay.Drops) uint64 { return d.Bandwidth }},
+		"server":  {plane: relay.Options{BytesPerSecond: 10_000}, of: func(d relay.Drops) uint64 { return d.Server }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			row.plane.Loops = 1
+			p, err := relay.Open(row.plane)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer closePlane(t, p)
+			s := newSetting(t, p)
+			row.client.Listener, row.client.Addr = s.listener, addr(s.client)
+			s.relay.Attach(row.client)
+			s.bind(0x4001)
+			data := strings.Repeat("x", 1000)
+			if name != "server" {
+				data = data[:10]
+			}
+			for range sent {
+				s.sends(s.client, addr(s.listener), channelData(0x4001, data))
+			}
+			eventually(t, "all are relayed or dropped", func() bool {
+				up, _, drops := s.relay.Traffic()
+				return up.Packets+row.of(drops) == sent
+			})
+			if up, _, drops := s.relay.Traffic(); up.Packets == 0 || row.of(drops) < sent/4 || p.Counters().Drops != drops {
+				t.Errorf("%d passed, dropped %+v", up.Packets, drops)
+			}
+		})
+	}
+}
+
+// TestPortIsTaken: a listening address belongs to one plane, although its loops share it.
+func TestPortIsTaken(t *testing.T) {
+	first, err := relay.Open(relay.Options{Loops: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closePlane(t, first)
+	listeners, err := first.Listen(anywhere, false)
+	if err != nil || len(listeners) != 3 {
+		t.Fatalf("%d listeners: %v", len(listeners), err)
+	}
+	second, err := relay.Open(relay.Options{Loops: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closePlane(t, second)
+	if _, err := second.Listen(addr(listeners[0]), false); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("the port is shared: %v", err)
+	}
+	for _, l := range listeners {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, _, err := l.ReadFrom(nil); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("reading a closed listener: %v", err)
+		}
+	}
+	if _, err := second.Listen(addr(listeners[0]), false); err != nil {
+		t.Errorf("the port is not free again: %v", err)
+	}
+}
+
+// TestStorm changes everything while packets flow, on several loops, and expects nothing but whole payloads at the
+// right places.
+func TestStorm(t *testing.T) {
+	for name, o := range map[string]relay.Options{"io_uring": {Loops: 2}, "epoll": {Loops: 2, WithoutRing: true}} {
+		t.Run(name, func(t *testing.T) {
+			p, err := relay.Open(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer closePlane(t, p)
+			listeners, err := p.Listen(anywhere, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var all sync.WaitGroup
+			for i := range 8 {
+				all.Go(func() { storm(t, p, listeners, i) })
+			}
+			all.Wait()
+			if n := p.Counters(); n.Packets == 0 || n.Garbage != 0 {
+				t.Errorf("%+v", n)
+			}
+		})
+	}
+}
+
+// storm makes and ends allocations of one client, which sends all the while to a peer that checks what it gets.
+func storm(t *testing.T, p *relay.Plane, listeners []*relay.Listener, seed int) {
+	client, peer := socket(t), socket(t)
+	mine := string(rune('a' + seed))
+	var reading sync.WaitGroup
+	for _, c := range []*net.UDPConn{client, peer} {
+		reading.Go(func() { readWhole(t, c, mine) })
+	}
+	for round := range 60 {
+		l := listeners[round%len(listeners)]
+		r, err := l.OpenRelay(anywhere)
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		r.Attach(relay.Client{Listener: l, Addr: addr(client)})
+		for i := range 20 {
+			channel := uint16(0x4000 + i%3)
+			r.SetFlow(relay.Flow{Peer: addr(peer), Announced: addr(peer), Channel: channel, WhileLive: i%2 == 0, LivePort: 7})
+			p.Live(0, 7, i%4 == 0)
+			_, _ = client.WriteToUDPAddrPort(channelData(channel, strings.Repeat(mine, 10+i)), addr(l))
+			_, _ = peer.WriteToUDPAddrPort([]byte(strings.Repeat(mine, 50+i)), addr(r))
+			if i%5 == 0 {
+				r.RemoveFlow(addr(peer))
+			}
+		}
+		_ = r.Close()
+		if round%2 == 0 {
+			<-r.Ended()
+		}
+	}
+	_, _ = client.SetReadDeadline(time.Unix(1, 0)), peer.SetReadDeadline(time.Unix(1, 0))
+	reading.Wait()
+}
+
+// readWhole reads until the deadline and expects packets of one letter.
+func readWhole(t *testing.T, c *net.UDPConn, letter string) {
+	buffer := make([]byte, 2048)
+	for {
+		n, err := c.Read(buffer)
+		if err != nil {
+			return
+		}
+		data := string(buffer[:n])
+		if n >= 4 && buffer[0] == 0x40 {
+			data = data[4:]
+		}
+		if strings.Trim(data, letter) != "" {
+			t.Errorf("%q for %q", data, letter)
+		}
+	}
+}

@@ -1,0 +1,176 @@
+package relay
+
+// Kinds of sockets.
+const (
+	kindNone = iota
+	kindListener
+	kindRelay
+	kindKick // the eventfd by which Go wakes the loop
+)
+
+// States of a socket. The loop stores stateFreed last; Go then owns the entry again.
+const (
+	stateFree uint32 = iota
+	stateOpen
+	stateClosing
+	stateFreed
+)
+
+// counter counts packets and payload bytes. The loop writes it, anybody reads.
+type counter struct{ packets, bytes uint64 }
+
+// bucket is a token bucket as one word, the instant in ns at which it is full again (generic cell rate algorithm). cost
+// is what one unit takes to grow back, in 1/1024 ns; 0 limits nothing.
+type bucket struct{ cost, full uint64 }
+
+// socket is one socket of a loop. A relay's entry is also its allocation.
+type socket struct {
+	fd         int32
+	kind       uint32
+	state      uint32 // atomic: Go and the loop hand the entry over with it
+	generation uint32
+	sink       uint32 // the queue for what the loop does not handle itself
+
+	// What follows belongs to a relay.
+	attached  uint32 // whether it has a client
+	listener  uint32 // the socket that the client reaches us by
+	client    endpoint
+	name      [nameBytes]byte // the client's sockaddr
+	nameLen   uint32
+	firstFlow uint32 // index+1 of the first of its flows
+	flows     uint32
+
+	toPeers, fromPeers counter
+	drops              Drops
+	upPackets, upBytes bucket // ceilings towards the peers
+	downPackets        bucket // and from them
+	downBytes          bucket
+}
+
+// flow is one peer of one allocation, admitted by the policy.
+type flow struct {
+	peer      endpoint // as it is on the wire
+	announced endpoint // as clients know it
+	relay     uint32   // socket
+	next      uint32   // index+1 of the relay's next flow, or of the next free one
+	channel   uint16   // 0 for none
+	livePort  uint16   // the announced port of ours that has to be live; 0 for none
+	liveSet   uint32
+	nameLen   uint32
+	name      [nameBytes]byte // the peer's sockaddr
+}
+
+// slot is one place of a hash table; index 0 is an empty one, others are one above what they stand for.
+type slot struct{ hash, index uint32 }
+
+// Commands to a loop.
+const (
+	commandAddSocket = iota + 1
+	commandRemoveSocket
+	commandAttach
+	commandSetFlow
+	commandRemovePeer
+	commandRemoveIP
+	commandRemoveFlows
+	commandStop
+)
+
+// command is one change of a loop's tables.
+type command struct {
+	op     uint32
+	socket uint32
+	flow   flow
+	entry  socket
+}
+
+// sinkRelays is the queue of what relays' sockets receive and the loop does not handle itself. Each listener has one of
+// its own.
+const sinkRelays = 0
+
+// upRing carries packets from a loop to Go, one producer and one consumer.
+type upRing struct {
+	head, tail uint32
+	_          [14]uint32
+	waiting    uint32 // the consumer sleeps until the eventfd is written
+	full       uint32 // packets dropped since there was no room
+	entries    [upSlots]upEntry
+}
+
+type upEntry struct {
+	socket, generation uint32
+	from               endpoint
+	length             uint32
+	payload            [bufferBytes]byte
+}
+
+// outgoing is a datagram that leaves when the round ends. Addresses are numbers: the loop must not store pointers.
+type outgoing struct {
+	fd           int32
+	index        uint32 // of the relay it is counted for
+	data, length uint64
+	name         uint64
+	nameLen      uint32
+	_            uint32
+}
+
+// segmented is what sendmsg needs to send several datagrams as one.
+type segmented struct {
+	header  msghdr
+	control struct { // struct cmsghdr with the size of a segment
+		length      uint64
+		level, kind int32
+		size        uint16
+		_           [3]uint16
+	}
+}
+
+// loop is the state of one loop. Its pointers are to memory outside the Go heap and are written before the loop runs.
+type loop struct {
+	ringFD, kickFD, epollFD int32
+	upFD                    [maxSinks]int32
+	uring                   bool   // io_uring, or epoll
+	minBatch                uint32 // completions that end a wait early
+	seed                    [3]uint64
+
+	sqTail, cqHead, cqTail *uint32
+	sqes                   *[sqEntries]sqe
+	cqes                   *[cqEntries]cqe
+	shared                 *shared
+	drawn                  int64 // bytes drawn from the ceiling of the whole plane and not used
+	pushed, submitted      uint32
+	bufferTail, usedCount  uint32
+	outgoing               uint32 // length of memory.out
+	whole                  bool   // datagrams leave one by one
+
+	freeFlow, flowTop uint32 // index+1 of a flow that was freed; flows that were ever used
+	commandHead       uint32 // the loop's
+	commandTail       uint32 // Go's
+	stopped, kicked   bool
+	freed             uint32 // sockets that the loop has let go of so far
+	signal            uint32 // bit set of the sinks that got something in this round
+	now               uint64 // ns, read once in a round, 0 until then
+	bindings          bindingLimit
+	recvHeader        msghdr
+	wait              waitArg
+	kicks             uint64
+	counters          Counters
+}
+
+// shared is what all loops look at. Go writes live, which tells for each set of announced addresses which ports are
+// relays of ours; the loops take from the ceiling in lumps, so that they seldom meet there.
+type shared struct {
+	live      [livenessSets][1 << 16]uint32
+	bandwidth bucket
+}
+
+// livenessSets is one for each family of relay addresses.
+const livenessSets = 2
+
+// bindingLimit limits Binding responses by source, /32 or /64. Sources share buckets by a keyed hash, so memory is fixed
+// and no flood of spoofed sources refills one.
+type bindingLimit struct {
+	cost, burst uint64 // ns; cost 0 limits nothing
+	full        [bindingBuckets]uint64
+}
+
+const bindingBuckets = 1 << 12

@@ -1,0 +1,117 @@
+package relay
+
+import "math/bits"
+
+// The functions of this file and of the other files named hot_*.go run in a loop: without a Go processor, see doc.go.
+
+// hash is a keyed hash of an endpoint and what it belongs to.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (l *loop) hash(e *endpoint, owner uint64) uint32 {
+	h, low := bits.Mul64(e.hi^l.seed[0]|1, e.lo^l.seed[1])
+	h ^= low ^ owner ^ uint64(e.port)<<48
+	h, low = bits.Mul64(h^l.seed[2], l.seed[0]|1)
+	return uint32(h ^ low)
+}
+
+// insert enters a hash that is not in the table.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func insert(t *[tableSlots]slot, hash, index uint32) {
+	i := hash % tableSlots
+	for t[i].index != 0 {
+		i = (i + 1) % tableSlots
+	}
+	t[i] = slot{hash, index + 1}
+}
+
+// remove takes an entry out and moves those behind it up, so that no search ends too early.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func remove(t *[tableSlots]slot, hash, index uint32) {
+	i := hash % tableSlots
+	for t[i].index != index+1 {
+		if t[i].index == 0 {
+			return
+		}
+		i = (i + 1) % tableSlots
+	}
+	for j := (i + 1) % tableSlots; t[j].index != 0; j = (j + 1) % tableSlots {
+		home := t[j].hash % tableSlots
+		if (j-home)%tableSlots >= (j-i)%tableSlots { // j's way from home passes i.
+			t[i] = t[j]
+			i = j
+		}
+	}
+	t[i] = slot{}
+}
+
+// findPeer returns the index+1 of a relay's flow to a peer.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) findPeer(relay uint32, peer *endpoint) uint32 {
+	h := m.loop.hash(peer, uint64(relay))
+	for i := h % tableSlots; m.byPeer[i].index != 0; i = (i + 1) % tableSlots {
+		if m.byPeer[i].hash != h {
+			continue
+		}
+		f := &m.flows[(m.byPeer[i].index-1)%maxFlows]
+		if f.relay == relay && f.peer == *peer {
+			return m.byPeer[i].index
+		}
+	}
+	return 0
+}
+
+// channelOwner is the part of a channel's key that is no address.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func channelOwner(listener uint32, channel uint16) uint64 {
+	return uint64(listener)<<16 | uint64(channel)
+}
+
+// findChannel returns the index+1 of the flow of a client's channel.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) findChannel(listener uint32, client *endpoint, channel uint16) uint32 {
+	h := m.loop.hash(client, channelOwner(listener, channel))
+	for i := h % tableSlots; m.byClient[i].index != 0; i = (i + 1) % tableSlots {
+		if m.byClient[i].hash != h {
+			continue
+		}
+		f := &m.flows[(m.byClient[i].index-1)%maxFlows]
+		s := &m.sockets[f.relay%maxSockets]
+		if f.channel == channel && s.listener == listener && s.client == *client {
+			return m.byClient[i].index
+		}
+	}
+	return 0
+}
+
+// findClient returns the index+1 of the relay of a client.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) findClient(listener uint32, client *endpoint) uint32 {
+	h := m.loop.hash(client, channelOwner(listener, 0))
+	for i := h % tableSlots; m.clients[i].index != 0; i = (i + 1) % tableSlots {
+		s := &m.sockets[(m.clients[i].index-1)%maxSockets]
+		if m.clients[i].hash == h && s.listener == listener && s.client == *client {
+			return m.clients[i].index
+		}
+	}
+	return 0
+}
