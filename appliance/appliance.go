@@ -16,6 +16,7 @@ import (
 	"tourbillon/appliance/observe"
 	"tourbillon/signaling"
 	"tourbillon/signaling/agent"
+	"tourbillon/signaling/peerjs"
 	"tourbillon/timing"
 	"tourbillon/timing/stdtime"
 	"tourbillon/turn"
@@ -48,6 +49,8 @@ type appliance struct {
 	build     observe.Build
 	turn      *turn.Server
 	signaling *signaling.Server
+	// peerjs is nil where it is off.
+	peerjs    *peerjs.Server
 	public    *httpServer
 	adminHTTP *httpServer
 	admin     *web.Admin
@@ -169,6 +172,12 @@ func (a *appliance) openSignaling() error {
 	a.signaling = signaling.New(a.signalingConfig(verifier)) // Starts nothing; closed with the public listener.
 	if a.config.OpenRooms() && !a.config.HTTPPrivate() {
 		a.log.Warn("rooms are open: anybody who reaches this server can join any room", "listen", a.config.HTTP.Listen)
+	}
+	if a.config.PeerJS.Enabled {
+		a.peerjs = peerjs.New(a.peerJSConfig(verifier)) // The same.
+		if a.config.PeerJSOpen() && !a.config.HTTPPrivate() {
+			a.log.Warn("the PeerJS service is open: anybody who reaches this server can use it, its relay included", "listen", a.config.HTTP.Listen)
+		}
 	}
 	return nil
 }

@@ -125,6 +125,9 @@ func (a *appliance) openPublic() error {
 	a.onClose(a.public.close)
 	// Told and closed before the listener: their connections are no longer the HTTP server's.
 	a.onClose(a.signaling.Shutdown)
+	if a.peerjs != nil {
+		a.onClose(a.peerjs.Shutdown)
+	}
 	if !web.Built() {
 		a.log.Warn("the pages are not part of this binary: build it with make build")
 	}
@@ -167,5 +170,8 @@ func (a *appliance) publicHandler() http.Handler {
 		e.Match(reads, prefix+"/*", echo.WrapHandler(http.StripPrefix(prefix, pages)))
 	}
 	a.signaling.Register(e)
+	if a.peerjs != nil {
+		a.peerjs.Register(e)
+	}
 	return e
 }

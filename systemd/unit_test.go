@@ -91,7 +91,7 @@ func TestAnnotatedConfigurationIsTheDefault(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := config.Default()
-	want.HTTP.TrustedProxies, want.HTTP.Origins, want.TURN.TLS, want.TURN.AllowPeers, want.TURN.DenyPeers = []string{}, []string{}, []string{}, []string{}, []string{}
+	want.HTTP.TrustedProxies, want.HTTP.Origins, want.TURN.TLS, want.TURN.AllowPeers, want.TURN.DenyPeers, want.PeerJS.Origins = []string{}, []string{}, []string{}, []string{}, []string{}, []string{}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("the annotated file says\n%+v\nthe defaults are\n%+v", c, want)
 	}

@@ -19,6 +19,8 @@ type Config struct {
 	TURN TURN `yaml:"turn"`
 	// Signaling is what rooms allow.
 	Signaling Signaling `yaml:"signaling"`
+	// PeerJS serves the npm package peerjs, unchanged, on the HTTP listener.
+	PeerJS PeerJS `yaml:"peerjs"`
 	// Clock is what protocol timers run on: "hrtimer" (the engine; falls back to package time where the kernel gives
 	// no timerfd, and says so) or "runtime" (package time).
 	Clock string `yaml:"clock"`
@@ -94,6 +96,26 @@ type Signaling struct {
 	Heartbeat time.Duration `yaml:"heartbeat"`
 }
 
+// PeerJS configures the service for the npm package peerjs.
+type PeerJS struct {
+	// Enabled serves it.
+	Enabled bool `yaml:"enabled"`
+	// Prefix is the path under which it is, the client's option path: its socket is at PREFIX/peerjs, ids are at
+	// PREFIX/KEY/id, ICE servers of ours at PREFIX/KEY/ice.
+	Prefix string `yaml:"prefix"`
+	// Key is the client's option key. It keeps nobody out: it stands in the page.
+	Key string `yaml:"key"`
+	// Open lets everybody in who names the key. Otherwise the client's option token has to be a token for the room
+	// "peerjs" (`tourbillon credentials token --room peerjs`), one for each user. Left out, the service is open while
+	// http.listen is loopback and http.public_url names no other host.
+	Open *bool `yaml:"open"`
+	// Origins are web origins whose pages may use the service besides those of http.origins; "*" stands for all. While
+	// only this machine reaches HTTP, pages that it serves itself may, too.
+	Origins []string `yaml:"origins"`
+	// Discovery lets everybody list the ids of all clients, at PREFIX/KEY/peers.
+	Discovery bool `yaml:"discovery"`
+}
+
 // Log configures logging.
 type Log struct {
 	// Level is "debug", "info", "warn" or "error".
@@ -116,6 +138,7 @@ func Default() Config {
 			CredentialTTL: 5 * time.Minute,
 		},
 		Signaling: Signaling{Heartbeat: time.Second},
+		PeerJS:    PeerJS{Enabled: true, Prefix: "/", Key: "peerjs"},
 		Clock:     "hrtimer",
 		Limits:    "on",
 		Log:       Log{Level: "info", Format: "text"},
