@@ -32,6 +32,8 @@ type Options struct {
 	// Out receives where to go: the links for people.
 	Out io.Writer
 	Log *slog.Logger
+	// Beats, unless nil, records how long after its deadline each heartbeat's write returned, for benchmarks.
+	Beats *timing.Lateness
 }
 
 // appliance is the running whole: open opens it step by step, close closes it in reverse. Clients are told first; the
@@ -39,6 +41,7 @@ type Options struct {
 type appliance struct {
 	config  config.Config
 	log     *slog.Logger
+	beats   *timing.Lateness
 	started time.Time
 	id      string
 	dir     string
@@ -70,7 +73,7 @@ type appliance struct {
 //
 // The process clock can be set once (stdtime), so Run serves once in a process.
 func Run(ctx context.Context, o Options) error {
-	a := &appliance{config: o.Config, log: o.Log, started: time.Now(), id: newServerID(), failed: make(chan error, 2)}
+	a := &appliance{config: o.Config, log: o.Log, beats: o.Beats, started: time.Now(), id: newServerID(), failed: make(chan error, 2)}
 	if err := a.open(ctx); err != nil {
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			err = nil // Told to stop while starting.

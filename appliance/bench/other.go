@@ -18,3 +18,6 @@ func Timers(context.Context, []string, io.Writer, io.Writer) error { return errN
 
 // Child measures on Linux only.
 func Child([]string, io.Reader, io.Writer) error { return errNotLinux }
+
+// ReadHost knows facts of Linux only.
+func ReadHost() any { return nil }

@@ -15,6 +15,7 @@ import (
 	"tourbillon/appliance"
 	"tourbillon/appliance/bench"
 	"tourbillon/appliance/config"
+	signalingbench "tourbillon/signaling/bench"
 )
 
 // Exit codes.
@@ -41,7 +42,7 @@ func commands() []command {
 		{"serve", "run the server (the default)", serve},
 		{"admin-link", "print a link that opens the admin page of the running server", adminLink},
 		{"credentials", "print a join token or TURN credentials", credentials},
-		{"bench", "measure timers: bench timers [OPTIONS]", measure},
+		{"bench", "measure: bench timers [OPTIONS], bench signaling [OPTIONS]", measure},
 		{"version", "tell what this binary is and what its timers run on", version},
 	}
 }
@@ -52,8 +53,13 @@ func Run(ctx context.Context, args []string, out IO) int {
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		name, args = args[0], args[1:]
 	}
-	if name == bench.ChildCommand {
+	switch name {
+	case bench.ChildCommand:
 		return exitCode(bench.Child(args, os.Stdin, out.Out), out.Err)
+	case signalingbench.GenerateCommand:
+		return exitCode(signalingbench.Generate(os.Stdin, out.Out), out.Err)
+	case signalingbench.ServeCommand:
+		return exitCode(serveMeasured(ctx, args, os.Stdin, out), out.Err)
 	}
 	if name == "help" || slices.Contains(args, "-h") || slices.Contains(args, "--help") {
 		usage(out.Out)
@@ -79,9 +85,10 @@ func exitCode(err error, stderr io.Writer) int {
 	fmt.Fprintln(stderr, "tourbillon:", err)
 	var usage *usageError
 	var benchUsage *bench.UsageError
+	var signalingUsage *signalingbench.UsageError
 	var configuration *config.Error
 	switch {
-	case errors.As(err, &usage), errors.As(err, &benchUsage):
+	case errors.As(err, &usage), errors.As(err, &benchUsage), errors.As(err, &signalingUsage):
 		return exitUsage
 	case errors.As(err, &configuration):
 		return exitConfig
@@ -113,6 +120,12 @@ bench timers: how late timers fire, each arm in a process of its own
   --suite            the rows that the clock is judged by, each ratio beside its bound
   --table NAME       afterfunc, requests, create, heartbeat, poller or quota
   --plot FILE.html   draw the distributions
+bench signaling: round trips between clients, heartbeats, CPU and memory; server and clients in processes of their own
+  --conns N --rate N --heartbeat D --duration D --runs N --json
+                     connections, round trips a second, the server's pings, the window
+  --protocol P       tourbillon or peerjs
+  --arm A,B          hrtimer, runtime; with --protocol peerjs also peerjs-server, the npm package peer
+  --search           the most connections, up to --conns, whose heartbeats are held
 credentials token [--room NAME] [--ttl DURATION]
                      print a token that joins the room ("*" for all)
 credentials turn [--user NAME] [--ttl DURATION] [--json]

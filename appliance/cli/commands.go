@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"tourbillon/appliance/config"
 	"tourbillon/appliance/observe"
 	"tourbillon/signaling"
+	signalingbench "tourbillon/signaling/bench"
 	"tourbillon/timing"
 	"tourbillon/turn"
 	"tourbillon/web"
@@ -72,10 +75,40 @@ func version(_ context.Context, args []string, out IO) error {
 }
 
 func measure(ctx context.Context, args []string, out IO) error {
-	if len(args) == 0 || args[0] != "timers" {
-		return &usageError{"bench wants timers"}
+	if len(args) == 0 {
+		return &usageError{"bench wants timers or signaling"}
 	}
-	return bench.Timers(ctx, args[1:], out.Out, out.Err)
+	switch args[0] {
+	case "timers":
+		return bench.Timers(ctx, args[1:], out.Out, out.Err)
+	case "signaling":
+		timing.AddProcessor() // As serve does, so that the host facts are its.
+		return signalingbench.Command(ctx, args[1:], signalingbench.Environment{Out: out.Out, Errs: out.Err, Host: bench.ReadHost()})
+	}
+	return &usageError{fmt.Sprintf("bench wants timers or signaling, not %q", args[0])}
+}
+
+// serveMeasured is serve for `bench signaling`: it answers on in how late its heartbeats were, and ends with in.
+func serveMeasured(ctx context.Context, args []string, in io.Reader, out IO) error {
+	c, err := newOptions(signalingbench.ServeCommand).load(args)
+	if err != nil {
+		return err
+	}
+	timing.AddProcessor()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	beats := timing.NewLateness()
+	answered := make(chan error, 1)
+	go func() { // Ends with in, which the parent closes; the process does not outlive it for long.
+		defer cancel()
+		answered <- signalingbench.AnswerTakes(in, out.Out, beats)
+	}()
+	log := observe.NewLog(out.Err, c.Level(), c.Log.Format)
+	err = appliance.Run(ctx, appliance.Options{Config: c, Out: out.Out, Log: log, Beats: beats})
+	if ctx.Err() == nil {
+		return err
+	}
+	return errors.Join(err, <-answered)
 }
 
 func credentials(_ context.Context, args []string, out IO) error {
