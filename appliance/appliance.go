@@ -176,12 +176,7 @@ func (a *appliance) openSignaling() error {
 	if a.config.OpenRooms() && !a.config.HTTPPrivate() {
 		a.log.Warn("rooms are open: anybody who reaches this server can join any room", "listen", a.config.HTTP.Listen)
 	}
-	if a.config.PeerJS.Enabled {
-		a.peerjs = peerjs.New(a.peerJSConfig(verifier)) // The same.
-		if a.config.PeerJSOpen() && !a.config.HTTPPrivate() {
-			a.log.Warn("the PeerJS service is open: anybody who reaches this server can use it, its relay included", "listen", a.config.HTTP.Listen)
-		}
-	}
+	a.openPeerJS(verifier)
 	return nil
 }
 

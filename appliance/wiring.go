@@ -5,14 +5,12 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"tourbillon/signaling"
 	"tourbillon/signaling/agent"
-	"tourbillon/signaling/peerjs"
 	"tourbillon/turn"
 )
 
@@ -61,35 +59,6 @@ func (a *appliance) signalingConfig(verifier *signaling.Verifier) signaling.Conf
 		Limits:     signaling.Limits{Off: a.config.LimitsOff()},
 		SessionKey: a.secrets.Session, ServerID: a.id, Log: a.log,
 	}
-}
-
-// peerJSRoom is the room whose join tokens open the PeerJS service.
-const peerJSRoom = "peerjs"
-
-func (a *appliance) peerJSConfig(verifier *signaling.Verifier) peerjs.Config {
-	return peerjs.Config{
-		Clock:  a.meter.Clock("signaling.peerjs", a.clock),
-		Prefix: a.config.PeerJS.Prefix, Key: a.config.PeerJS.Key,
-		Open: a.config.PeerJSOpen(), Tokens: peerJSTokens{verifier}, Credentials: peerJSServers{a},
-		Origins: slices.Concat(a.origins(), a.config.PeerJS.Origins), LoopbackPages: a.config.HTTPPrivate(),
-		Discovery: a.config.PeerJS.Discovery,
-		Limits:    peerjs.Limits{Off: a.config.LimitsOff()}, Log: a.log,
-	}
-}
-
-// peerJSTokens is what the PeerJS service asks of signaling: its tokens.
-type peerJSTokens struct{ verifier *signaling.Verifier }
-
-func (t peerJSTokens) Admit(token string, now time.Time) error {
-	return t.verifier.Verify(token, peerJSRoom, now)
-}
-
-// peerJSServers is what the PeerJS service asks of the relay.
-type peerJSServers struct{ a *appliance }
-
-func (p peerJSServers) ICEServers(user, host string) (servers []peerjs.ICEServer, ttl time.Duration) {
-	urls, username, credential, ttl := p.a.turn.ICEServers(user, time.Now(), p.a.turnHost(host))
-	return []peerjs.ICEServer{{URLs: urls, Username: username, Credential: credential}}, ttl
 }
 
 // origins are the web origins whose pages may connect: the configured ones, and our own as a proxy shows it.

@@ -96,26 +96,6 @@ type Signaling struct {
 	Heartbeat time.Duration `yaml:"heartbeat"`
 }
 
-// PeerJS configures the service for the npm package peerjs.
-type PeerJS struct {
-	// Enabled serves it.
-	Enabled bool `yaml:"enabled"`
-	// Prefix is the path under which it is, the client's option path: its socket is at PREFIX/peerjs, ids are at
-	// PREFIX/KEY/id, ICE servers of ours at PREFIX/KEY/ice.
-	Prefix string `yaml:"prefix"`
-	// Key is the client's option key. It keeps nobody out: it stands in the page.
-	Key string `yaml:"key"`
-	// Open lets everybody in who names the key. Otherwise the client's option token has to be a token for the room
-	// "peerjs" (`tourbillon credentials token --room peerjs`), one for each user. Left out, the service is open while
-	// http.listen is loopback and http.public_url names no other host.
-	Open *bool `yaml:"open"`
-	// Origins are web origins whose pages may use the service besides those of http.origins; "*" stands for all. While
-	// only this machine reaches HTTP, pages that it serves itself may, too.
-	Origins []string `yaml:"origins"`
-	// Discovery lets everybody list the ids of all clients, at PREFIX/KEY/peers.
-	Discovery bool `yaml:"discovery"`
-}
-
 // Log configures logging.
 type Log struct {
 	// Level is "debug", "info", "warn" or "error".
@@ -138,7 +118,7 @@ func Default() Config {
 			CredentialTTL: 5 * time.Minute,
 		},
 		Signaling: Signaling{Heartbeat: time.Second},
-		PeerJS:    PeerJS{Enabled: true, Prefix: "/", Key: "peerjs"},
+		PeerJS:    defaultPeerJS(),
 		Clock:     "hrtimer",
 		Limits:    "on",
 		Log:       Log{Level: "info", Format: "text"},

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,14 +31,6 @@ func (c *Config) Loopback() bool {
 func (c *Config) OpenRooms() bool {
 	if c.Signaling.OpenRooms != nil {
 		return *c.Signaling.OpenRooms
-	}
-	return c.HTTPPrivate()
-}
-
-// PeerJSOpen reports whether the PeerJS service needs no token, by the same rule.
-func (c *Config) PeerJSOpen() bool {
-	if c.PeerJS.Open != nil {
-		return *c.PeerJS.Open
 	}
 	return c.HTTPPrivate()
 }
@@ -163,7 +154,7 @@ func (v *validation) prefixes(values []setting) {
 func (v *validation) webURLs(c *Config) {
 	v.prefixes(keyed("http.trusted_proxies", c.HTTP.TrustedProxies))
 	urls := keyed("http.origins", c.HTTP.Origins)
-	urls = append(urls, keyed("peerjs.origins", slices.DeleteFunc(slices.Clone(c.PeerJS.Origins), func(o string) bool { return o == "*" }))...)
+	urls = append(urls, c.PeerJS.namedOrigins()...)
 	if c.HTTP.PublicURL != "" {
 		urls = append(urls, setting{"http.public_url", c.HTTP.PublicURL})
 	}
@@ -190,17 +181,6 @@ func (v *validation) turn(t *TURN) {
 	v.check(t.Realm != "" && len(t.Realm) <= maxRealm, "turn.realm", fmt.Sprintf("%q has %d bytes", shortened(t.Realm), len(t.Realm)), fmt.Sprintf("use 1 to %d bytes", maxRealm))
 	v.check(t.CredentialTTL >= time.Minute && t.CredentialTTL <= 48*time.Hour, "turn.credential_ttl", fmt.Sprintf("%v is out of bounds", t.CredentialTTL), "choose 1m to 48h")
 	v.prefixes(append(keyed("turn.allow_peers", t.AllowPeers), keyed("turn.deny_peers", t.DenyPeers)...))
-}
-
-// PeerJS paths are made of words that need no escaping in a URL.
-var (
-	peerJSPrefix = regexp.MustCompile(`^/([A-Za-z0-9._~-]+/?)*$`)
-	peerJSKey    = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-)
-
-func (v *validation) peerJS(p *PeerJS) {
-	v.check(peerJSPrefix.MatchString(p.Prefix), "peerjs.prefix", fmt.Sprintf("%q is no path", shortened(p.Prefix)), "write /, or for example /myapp")
-	v.check(peerJSKey.MatchString(p.Key), "peerjs.key", fmt.Sprintf("%q is no key", shortened(p.Key)), "use 1 to 64 letters, digits, '-' or '_'")
 }
 
 func (v *validation) address(key, value string) {
