@@ -122,7 +122,8 @@ bench timers: how late timers fire, each arm in a process of its own
   --plot FILE.html   draw the distributions
 bench signaling: round trips between clients, heartbeats, CPU and memory; server and clients in processes of their own
   --conns N --rate N --heartbeat D --duration D --runs N --json
-                     connections, round trips a second, the server's pings, the window
+                     connections, round trips a second, time between heartbeats, the window
+  --settle D         how long connections are idle before memory is read
   --protocol P       tourbillon or peerjs
   --arm A,B          hrtimer, runtime; with --protocol peerjs also peerjs-server, the npm package peer
   --search           the most connections, up to --conns, whose heartbeats are held

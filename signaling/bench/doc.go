@@ -10,7 +10,7 @@
 // do, so a stall of the server is charged to every request that falls into it. hb_late is from the deadline of a ping
 // to the return of its write in the server, and is null where the protocol has no ping of the server (PeerJS, whose
 // clients beat). rss_bytes_per_conn is the resident memory that the server has gained since before the first connection,
-// all of them open, heartbeats running and no message sent yet; nothing is forced to collect garbage first.
+// all of them open for --settle, heartbeats running and no message sent yet; nothing is forced to collect garbage first.
 // connect_p99_ns is from connect(2) to the answer to the join; connectsAtOnce are under way at a time.
 //
 // Absolute figures belong to the machine; what carries over is the ratio of two arms of one run.

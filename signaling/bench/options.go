@@ -37,6 +37,8 @@ type options struct {
 	arms                []string
 	conns, rate, runs   int
 	heartbeat, duration time.Duration
+	// settle is between the last connection and the reading of memory.
+	settle time.Duration
 	protocol            string
 	asJSON, search      bool
 }
@@ -50,8 +52,9 @@ func parseOptions(args []string) (options, error) {
 	flags.IntVar(&o.conns, "conns", 1000, "")
 	flags.IntVar(&o.rate, "rate", 1000, "")
 	flags.IntVar(&o.runs, "runs", 1, "")
-	flags.DurationVar(&o.heartbeat, "heartbeat", time.Second, "")
+	flags.DurationVar(&o.heartbeat, "heartbeat", 0, "")
 	flags.DurationVar(&o.duration, "duration", 10*time.Second, "")
+	flags.DurationVar(&o.settle, "settle", 3*time.Second, "")
 	flags.StringVar(&o.protocol, "protocol", protocolTourbillon, "")
 	flags.BoolVar(&o.asJSON, "json", false, "")
 	flags.BoolVar(&o.search, "search", false, "")
@@ -61,10 +64,22 @@ func parseOptions(args []string) (options, error) {
 	if rest := flags.Args(); len(rest) > 0 {
 		return o, &UsageError{fmt.Sprintf("bench signaling takes no argument %q", rest[0]), "options begin with --"}
 	}
+	o.setHeartbeat()
 	if err := o.validate(descriptors()); err != nil {
 		return o, err
 	}
 	return o, o.pickArms(arms)
+}
+
+// setHeartbeat takes the protocol's own interval where none is given: the peerjs package beats every five seconds.
+func (o *options) setHeartbeat() {
+	switch {
+	case o.heartbeat != 0:
+	case o.protocol == protocolPeerJS:
+		o.heartbeat = 5 * time.Second
+	default:
+		o.heartbeat = time.Second
+	}
 }
 
 // descriptors is how many a process may have open, 0 when the kernel does not say.
@@ -90,6 +105,8 @@ func (o *options) validate(descriptors int) error {
 		return &UsageError{fmt.Sprintf("--heartbeat %v", o.heartbeat), fmt.Sprintf("from %v to %v", minHeartbeat, maxHeartbeat)}
 	case o.duration < minDuration || o.duration > maxDuration:
 		return &UsageError{fmt.Sprintf("--duration %v", o.duration), fmt.Sprintf("from %v to %v", minDuration, maxDuration)}
+	case o.settle < 0 || o.settle > maxDuration:
+		return &UsageError{fmt.Sprintf("--settle %v", o.settle), fmt.Sprintf("at most %v", maxDuration)}
 	case o.search && o.protocol != protocolTourbillon:
 		return &UsageError{"--search with --protocol peerjs", "leave one out: only tourbillon.v1 has heartbeats of the server"}
 	}

@@ -16,11 +16,8 @@ import (
 	"tourbillon/timing"
 )
 
-const (
-	// settleTime is between the last connection and the reading of memory, and warmUpTime between the begin of the load
-	// and the window.
-	settleTime, warmUpTime = 3 * time.Second, time.Second
-)
+// warmUpTime is the least time between the begin of the load and the window.
+const warmUpTime = 500 * time.Millisecond
 
 // watched is what the kernel, and the server itself, say of the server.
 type watched struct {
@@ -38,13 +35,13 @@ func runTrial(ctx context.Context, arm string, o options) (result outcome, err e
 	defer func() { err = errors.Join(err, s.stop()) }()
 	trial := order{
 		Address: s.address, Protocol: o.protocol, Conns: o.conns, Rate: o.rate,
-		Heartbeat: o.heartbeat, WarmUp: max(warmUpTime, 2*o.heartbeat), Window: o.duration,
+		Heartbeat: o.heartbeat, WarmUp: max(warmUpTime, min(2*o.heartbeat, 2*time.Second)), Window: o.duration,
 	}
 	g, err := startGenerator(ctx, trial)
 	if err != nil {
 		return outcome{}, err
 	}
-	c, m, w, err := g.measure(ctx, s)
+	c, m, w, err := g.measure(ctx, s, o.settle)
 	if err = errors.Join(err, g.stop()); err != nil {
 		return outcome{}, fmt.Errorf("%s: %w", arm, err)
 	}
@@ -91,7 +88,7 @@ func startGenerator(ctx context.Context, o order) (*generatorProcess, error) {
 }
 
 // measure follows the generator through its phases and reads the server at each.
-func (g *generatorProcess) measure(ctx context.Context, s *server) (c connected, m measured, w watched, err error) {
+func (g *generatorProcess) measure(ctx context.Context, s *server, settle time.Duration) (c connected, m measured, w watched, err error) {
 	pid := s.cmd.Process.Pid
 	fail := func(err error) (connected, measured, watched, error) { return c, m, w, err }
 	if w.residentBefore, err = residentOf(pid); err != nil {
@@ -100,7 +97,7 @@ func (g *generatorProcess) measure(ctx context.Context, s *server) (c connected,
 	if err = g.answers.Decode(&c); err != nil {
 		return fail(fmt.Errorf("the clients did not connect: %w", err))
 	}
-	if err = pause(ctx, settleTime); err != nil {
+	if err = pause(ctx, settle); err != nil {
 		return fail(err)
 	}
 	if w.residentAfter, err = residentOf(pid); err != nil {

@@ -1,6 +1,7 @@
 package peerjs
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"os"
@@ -26,7 +27,12 @@ func TestDecode(t *testing.T) {
 		"number as dst":        {`{"type":"OFFER","dst":1}`, "no valid message"},
 		"empty":                {``, "no valid message"},
 		"no type":              {`{}`, "no type"},
-		"null":                 {`null`, "no type"},
+		"null":                 {`null`, "no valid message"},
+		"space everywhere":     {" {\n\"type\" : \"OFFER\" ,\t\"dst\" : \"bob\" , \"payload\" : [ 1 , {\"a\":\"}\"} ] } ", ""},
+		"two objects":          {`{"type":"LEAVE"}{"type":"OPEN"}`, "no valid message"},
+		"the last one counts":  {`{"type":"LEAVE","type":"OPEN"}`, "only the server"},
+		"inner members":        {`{"payload":{"type":"OFFER","dst":"bob"}}`, "no type"},
+		"escaped type":         {`{"type":"\u004fPEN"}`, "unknown type"},
 		"no dst":               {`{"type":"OFFER"}`, "no valid dst"},
 		"dst with a quote":     {`{"type":"OFFER","dst":"a\"b"}`, "no valid dst"},
 		"long dst":             {offer(strings.Repeat("a", 65)), "no valid dst"},
@@ -105,6 +111,13 @@ func FuzzDecode(f *testing.F) {
 		}
 		if err := json.Unmarshal(relayed, &got); err != nil || got.Src != "sender" || got.Dst != m.Dst || got.Type != m.Type {
 			t.Fatalf("%q was relayed as %q: %v", text, relayed, err)
+		}
+		var want map[string]json.RawMessage // As encoding/json, an independent reader, sees the message.
+		if err := json.Unmarshal(text, &want); err != nil {
+			t.Fatal(err)
+		}
+		if _, plain := want["payload"]; plain && !bytes.Contains(text, []byte(`\u`)) && string(want["payload"]) != string(m.Payload) {
+			t.Fatalf("payload %q, want %q", m.Payload, want["payload"])
 		}
 	})
 }

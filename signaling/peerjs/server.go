@@ -223,7 +223,8 @@ func (s *Server) forget(c *conn) {
 func (s *Server) act(do func() []effect) (slow []*conn) {
 	s.mu.Lock()
 	slow = s.carryOutLocked(do())
-	touched := slices.Clone(s.touched)
+	var room [4]*conn // Most acts touch one connection.
+	touched := append(room[:0], s.touched...)
 	clear(s.touched)
 	s.touched = s.touched[:0]
 	s.planExpiryLocked()
