@@ -38,9 +38,9 @@ type options struct {
 	conns, rate, runs   int
 	heartbeat, duration time.Duration
 	// settle is between the last connection and the reading of memory.
-	settle time.Duration
-	protocol            string
-	asJSON, search      bool
+	settle         time.Duration
+	protocol       string
+	asJSON, search bool
 }
 
 func parseOptions(args []string) (options, error) {

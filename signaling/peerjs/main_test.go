@@ -3,6 +3,7 @@ package peerjs
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
@@ -37,12 +38,17 @@ type service struct {
 
 func start(t testing.TB, config Config) *service {
 	t.Helper()
+	return startWith(t, config, httptest.NewServer)
+}
+
+func startWith(t testing.TB, config Config, listen func(http.Handler) *httptest.Server) *service {
+	t.Helper()
 	clock := timingtest.NewManual()
 	config.Clock, config.Now = clock, clock.Time
 	s := &service{Server: New(config), clock: clock}
 	e := echo.New()
 	s.Register(e)
-	s.http = httptest.NewServer(e)
+	s.http = listen(e)
 	t.Cleanup(func() {
 		if err := s.Shutdown(patient(t)); err != nil {
 			t.Error(err)
@@ -66,7 +72,7 @@ func (s *service) dial(t testing.TB, id, token string) *client {
 
 func (s *service) dialQuery(t testing.TB, query url.Values) *client {
 	t.Helper()
-	ws, _, err := websocket.Dial(patient(t), s.http.URL+"/peerjs?"+query.Encode(), nil)
+	ws, _, err := websocket.Dial(patient(t), s.http.URL+"/peerjs?"+query.Encode(), &websocket.DialOptions{HTTPClient: s.http.Client()})
 	if err != nil {
 		t.Fatal(err)
 	}

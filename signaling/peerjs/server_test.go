@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
@@ -197,6 +198,33 @@ func TestTakeOver(t *testing.T) {
 	bob := s.join(t, "bob")
 	bob.send(offer("ada"))
 	second.expect(offered("bob", "ada"))
+}
+
+// TestOverTLS has a connection that cannot be written to without waiting.
+func TestOverTLS(t *testing.T) {
+	s := startWith(t, Config{Open: true}, func(h http.Handler) *httptest.Server {
+		server := httptest.NewUnstartedServer(h)
+		server.EnableHTTP2 = false
+		server.StartTLS()
+		return server
+	})
+	ada, bob := s.join(t, "ada"), s.join(t, "bob")
+	for range 100 {
+		ada.send(offer("bob"))
+	}
+	for range 100 {
+		bob.expect(offered("ada", "bob"))
+	}
+	bob.send(`{"type":"LEAVE"}`)
+	bob.expectClosed(websocket.StatusNormalClosure)
+	closed := make(chan error, 1)
+	go func() { _, err := ada.read(); closed <- err }()
+	if err := s.Shutdown(patient(t)); err != nil {
+		t.Error(err)
+	}
+	if err := <-closed; websocket.CloseStatus(err) != websocket.StatusServiceRestart {
+		t.Errorf("closed with %v, want 1012", err)
+	}
 }
 
 func TestSilentClientGoes(t *testing.T) {

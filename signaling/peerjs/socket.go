@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// readBuffer is the bytes of buffer per connection: a heartbeat fits many times, a larger message passes it by.
-	readBuffer = 1 << 10
+	// readBuffer is the bytes of buffer per connection: a candidate fits, a larger message passes it by.
+	readBuffer = 512
 	// discardBytes bounds what is read and dropped of a client that was told to go.
 	discardBytes = 1 << 20
 )
