@@ -13,13 +13,14 @@ func TestBenchSignaling(t *testing.T) {
 		Rows []struct {
 			Arm      string
 			MsgsPerS float64 `json:"msgs_per_s"`
+			HBLate   *int64  `json:"hb_late_p99_ns"`
 		}
 		Lost int
 	}
 	if err := json.Unmarshal([]byte(stdout), &report); code != 0 || err != nil {
 		t.Fatalf("code %d, %v\n%s\n%s", code, err, stdout, stderr)
 	}
-	if len(report.Rows) != 2 || report.Rows[0].MsgsPerS <= 0 || report.Rows[1].Arm != "runtime" || report.Lost != 0 || report.Host.Kernel == "" {
+	if len(report.Rows) != 2 || report.Rows[0].MsgsPerS <= 0 || report.Rows[0].HBLate == nil || report.Rows[1].HBLate == nil || report.Rows[1].Arm != "runtime" || report.Lost != 0 || report.Host.Kernel == "" {
 		t.Errorf("%+v", report)
 	}
 	for _, wrong := range [][]string{{"bench"}, {"bench", "smoke"}, {"bench", "signaling", "--conns", "3"}} {

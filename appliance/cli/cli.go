@@ -127,8 +127,8 @@ bench signaling: round trips between clients, heartbeats, CPU and memory; server
   --protocol P       tourbillon or peerjs
   --arm A,B          hrtimer, runtime; with --protocol peerjs also peerjs-server, the npm package peer
   --search           the most connections, up to --conns, whose heartbeats are held
-credentials token [--room NAME] [--ttl DURATION]
-                     print a token that joins the room ("*" for all)
+credentials token [--room NAME] [--ttl DURATION] [--can join,publish,restart] [--once]
+                     print a token that joins the room ("*" for all); beyond 10m it is an invite
 credentials turn [--user NAME] [--ttl DURATION] [--json]
                      print TURN credentials for the running configuration
 `)
