@@ -25,6 +25,6 @@
 // # Where things are
 //
 // command.go is the command, options.go its options, trial.go one run, row.go its figures and text.go their table.
-// server.go starts the servers and reads what the kernel says of them. generator.go is the other process: client.go is
+// server.go starts the servers and reads what the kernel says of them. generator*.go is the other process: client.go is
 // one of its connections, frame.go its frames, dialect_*.go what it says. search.go looks for the most connections.
 package bench
