@@ -16,6 +16,7 @@ import (
 	"tourbillon/appliance/observe"
 	"tourbillon/signaling"
 	"tourbillon/signaling/agent"
+	"tourbillon/signaling/peerjs"
 	"tourbillon/timing"
 	"tourbillon/timing/stdtime"
 	"tourbillon/turn"
@@ -31,6 +32,8 @@ type Options struct {
 	// Out receives where to go: the links for people.
 	Out io.Writer
 	Log *slog.Logger
+	// Beats, unless nil, records how long after its deadline each heartbeat's write returned, for benchmarks.
+	Beats *timing.Lateness
 }
 
 // appliance is the running whole: open opens it step by step, close closes it in reverse. Clients are told first; the
@@ -38,6 +41,7 @@ type Options struct {
 type appliance struct {
 	config  config.Config
 	log     *slog.Logger
+	beats   *timing.Lateness
 	started time.Time
 	id      string
 	dir     string
@@ -48,6 +52,8 @@ type appliance struct {
 	build     observe.Build
 	turn      *turn.Server
 	signaling *signaling.Server
+	// peerjs is nil where it is off.
+	peerjs    *peerjs.Server
 	public    *httpServer
 	adminHTTP *httpServer
 	admin     *web.Admin
@@ -69,7 +75,7 @@ type appliance struct {
 //
 // The process clock can be set once (stdtime), so Run serves once in a process.
 func Run(ctx context.Context, o Options) error {
-	a := &appliance{config: o.Config, log: o.Log, started: time.Now(), id: newServerID(), failed: make(chan error, 2)}
+	a := &appliance{config: o.Config, log: o.Log, beats: o.Beats, started: time.Now(), id: newServerID(), failed: make(chan error, 2)}
 	if err := a.open(ctx); err != nil {
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			err = nil // Told to stop while starting.
@@ -175,6 +181,7 @@ func (a *appliance) openSignaling() error {
 	if a.config.OpenRooms() && !a.config.HTTPPrivate() {
 		a.log.Warn("rooms are open: anybody who reaches this server can join any room", "listen", a.config.HTTP.Listen)
 	}
+	a.openPeerJS(verifier)
 	return nil
 }
 

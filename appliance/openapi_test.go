@@ -11,6 +11,7 @@ import (
 	yaml "go.yaml.in/yaml/v4"
 
 	"tourbillon/signaling"
+	"tourbillon/signaling/peerjs"
 )
 
 // operation is what the description says of one route and method.
@@ -39,7 +40,7 @@ func describedOperations(t *testing.T) map[string]operation {
 // registeredRoutes are the routes of the code, in the description's words. HEAD goes without saying where GET is.
 func registeredRoutes() (routes []string) {
 	e := echo.New()
-	a := &appliance{signaling: signaling.New(signaling.Config{})}
+	a := &appliance{signaling: signaling.New(signaling.Config{}), peerjs: peerjs.New(peerjs.Config{})}
 	a.publicRoutes(e)
 	for _, r := range e.Routes() {
 		if r.Method != http.MethodHead {

@@ -125,6 +125,9 @@ func (a *appliance) openPublic() error {
 	a.onClose(a.public.close)
 	// Told and closed before the listener: their connections are no longer the HTTP server's.
 	a.onClose(a.signaling.Shutdown)
+	if a.peerjs != nil {
+		a.onClose(a.peerjs.Shutdown)
+	}
 	if !web.Built() {
 		a.log.Warn("the pages are not part of this binary: build it with make build")
 	}
@@ -176,4 +179,7 @@ func (a *appliance) publicRoutes(e *echo.Echo) {
 	vender := newVender(a.config.TURN.APIKeys, a.origins(), a.clock, a.vend)
 	e.Match([]string{http.MethodGet, http.MethodPost}, vendPath, vender.serve)
 	a.signaling.Register(e)
+	if a.peerjs != nil {
+		a.peerjs.Register(e)
+	}
 }

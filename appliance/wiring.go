@@ -95,6 +95,7 @@ func (a *appliance) signalingConfig(verifier *signaling.Verifier) signaling.Conf
 	return signaling.Config{
 		Clock:       a.meter.Clock("signaling", a.clock),
 		Heartbeats:  a.meter.Clock("signaling.heartbeat", a.clock),
+		BeatWritten: a.beatWritten(),
 		Credentials: iceServers{a}, Tokens: verifier, OpenRooms: a.config.OpenRooms(),
 		Origins: a.origins(), LoopbackOnly: a.config.HTTPPrivate(),
 		Heartbeat: c.Heartbeat, HeartbeatNative: c.HeartbeatNative, HeartbeatMin: c.HeartbeatMin,
@@ -121,6 +122,14 @@ func orOff(d time.Duration) time.Duration {
 		return -1
 	}
 	return d
+}
+
+// beatWritten records how late heartbeats were written, where somebody asked for it; nil where nobody did.
+func (a *appliance) beatWritten() func(time.Duration) {
+	if a.beats == nil {
+		return nil
+	}
+	return a.beats.Record
 }
 
 // origins are the web origins whose pages may connect: the configured ones, and our own as a proxy shows it.

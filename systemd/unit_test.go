@@ -94,6 +94,7 @@ func TestAnnotatedConfigurationIsTheDefault(t *testing.T) {
 	want.HTTP.TrustedProxies, want.HTTP.Origins, want.TURN.TLS, want.TURN.AllowPeers, want.TURN.DenyPeers = []string{}, []string{}, []string{}, []string{}, []string{}
 	want.TURN.DTLS, want.TURN.STUNServers = []string{}, []string{}
 	want.TURN.Secrets, want.TURN.Users, want.TURN.APIKeys = []config.Secret{}, map[string]config.Secret{}, []config.Secret{}
+	want.PeerJS.Origins = []string{}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("the annotated file says\n%+v\nthe defaults are\n%+v", c, want)
 	}

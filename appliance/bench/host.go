@@ -21,6 +21,9 @@ type Host struct {
 	Version         string `json:"version"`
 }
 
+// ReadHost returns the facts of this machine, for the benchmarks of other packages.
+func ReadHost() Host { return readHost() }
+
 // readHost gathers the facts; what the machine hides stays empty.
 func readHost() Host {
 	facts := timing.ReadHost()

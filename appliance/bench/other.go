@@ -27,3 +27,6 @@ func Calibrate() (work int) { return 0 }
 
 // StartLoad starts no load but on Linux.
 func StartLoad(string, int) (stop func(), err error) { return nil, errNotLinux }
+
+// ReadHost knows facts of Linux only.
+func ReadHost() any { return nil }

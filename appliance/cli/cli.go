@@ -16,6 +16,7 @@ import (
 	"tourbillon/appliance/bench"
 	"tourbillon/appliance/config"
 	pionbench "tourbillon/signaling/agent/bench"
+	signalingbench "tourbillon/signaling/bench"
 	turnbench "tourbillon/turn/bench"
 )
 
@@ -43,7 +44,7 @@ func commands() []command {
 		{"serve", "run the server (the default)", serve},
 		{"admin-link", "print a link that opens the admin page of the running server", adminLink},
 		{"credentials", "print a join token or TURN credentials", credentials},
-		{"bench", "measure: bench timers|pion|turn [OPTIONS]", measure},
+		{"bench", "measure: bench timers|pion|turn|signaling [OPTIONS]", measure},
 		{"version", "tell what this binary is and what its timers run on", version},
 	}
 }
@@ -54,10 +55,14 @@ func Run(ctx context.Context, args []string, out IO) int {
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		name, args = args[0], args[1:]
 	}
-	if name == bench.ChildCommand {
+	switch name {
+	case bench.ChildCommand:
 		return exitCode(bench.Child(args, os.Stdin, out.Out), out.Err)
-	}
-	if name == turnbench.ChildCommand {
+	case signalingbench.GenerateCommand:
+		return exitCode(signalingbench.Generate(os.Stdin, out.Out), out.Err)
+	case signalingbench.ServeCommand:
+		return exitCode(serveMeasured(ctx, args, os.Stdin, out), out.Err)
+	case turnbench.ChildCommand:
 		return exitCode(turnbench.Child(os.Stdin, out.Out, turnHooks()), out.Err)
 	}
 	if name == "help" || slices.Contains(args, "-h") || slices.Contains(args, "--help") {
@@ -86,9 +91,11 @@ func exitCode(err error, stderr io.Writer) int {
 	var benchUsage *bench.UsageError
 	var pionUsage *pionbench.UsageError
 	var turnUsage *turnbench.UsageError
+	var signalingUsage *signalingbench.UsageError
 	var configuration *config.Error
 	switch {
-	case errors.As(err, &usage), errors.As(err, &benchUsage), errors.As(err, &pionUsage), errors.As(err, &turnUsage):
+	case errors.As(err, &usage), errors.As(err, &benchUsage), errors.As(err, &pionUsage), errors.As(err, &turnUsage),
+		errors.As(err, &signalingUsage):
 		return exitUsage
 	case errors.As(err, &configuration):
 		return exitConfig
@@ -129,6 +136,13 @@ bench turn: CPU, throughput, jitter, loss and memory of relaying, beside plain p
   --clients N --size BYTES --rate N --duration D --runs N --transport udp|tcp|tls --load idle|server-50 --json
   --server HOST:PORT --user U --pass P --pid N
   --suite            everything that the relay is judged by, each ratio beside its bound
+bench signaling: round trips between clients, heartbeats, CPU and memory; server and clients in processes of their own
+  --conns N --rate N --heartbeat D --duration D --runs N --json
+                     connections, round trips a second, time between heartbeats, the window
+  --settle D         how long connections are idle before memory is read
+  --protocol P       tourbillon or peerjs
+  --arm A,B          hrtimer, runtime; with --protocol peerjs also peerjs-server, the npm package peer
+  --search           the most connections, up to --conns, whose heartbeats are held
 credentials token [--room NAME] [--ttl DURATION] [--can join,publish,restart] [--once]
                      print a token that joins the room ("*" for all); beyond 10m it is an invite
 credentials turn [--user NAME] [--ttl DURATION] [--json]

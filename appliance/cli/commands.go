@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 	"strings"
@@ -14,6 +16,7 @@ import (
 	"tourbillon/appliance/observe"
 	"tourbillon/signaling"
 	pionbench "tourbillon/signaling/agent/bench"
+	signalingbench "tourbillon/signaling/bench"
 	"tourbillon/timing"
 	"tourbillon/timing/stdtime"
 	"tourbillon/turn"
@@ -97,7 +100,7 @@ func listTimers(out IO, asJSON bool) error {
 
 func measure(ctx context.Context, args []string, out IO) error {
 	if len(args) == 0 {
-		return &usageError{"bench wants timers, pion or turn"}
+		return &usageError{"bench wants timers, pion, turn or signaling"}
 	}
 	switch args[0] {
 	case "timers":
@@ -106,8 +109,11 @@ func measure(ctx context.Context, args []string, out IO) error {
 		return measurePion(ctx, args[1:], out)
 	case "turn":
 		return turnbench.Run(ctx, args[1:], out.Out, out.Err, turnHooks())
+	case "signaling":
+		timing.AddProcessor() // As serve does, so that the host facts are its.
+		return signalingbench.Command(ctx, args[1:], signalingbench.Environment{Out: out.Out, Errs: out.Err, Host: bench.ReadHost()})
 	}
-	return &usageError{fmt.Sprintf("bench wants timers, pion or turn, not %q", args[0])}
+	return &usageError{fmt.Sprintf("bench wants timers, pion, turn or signaling, not %q", args[0])}
 }
 
 // measurePion compares re-timed pion with pion as published, or measures this process for such a comparison. Lateness
@@ -138,6 +144,29 @@ func turnHooks() turnbench.Hooks {
 	return turnbench.Hooks{
 		Host: bench.HostFacts, Calibrate: bench.Calibrate, StartLoad: bench.StartLoad, OpenClock: appliance.OpenBenchClock,
 	}
+}
+
+// serveMeasured is serve for `bench signaling`: it answers on in how late its heartbeats were, and ends with in.
+func serveMeasured(ctx context.Context, args []string, in io.Reader, out IO) error {
+	c, err := newOptions(signalingbench.ServeCommand).load(args)
+	if err != nil {
+		return err
+	}
+	timing.AddProcessor()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	beats := timing.NewLateness()
+	answered := make(chan error, 1)
+	go func() { // Ends with in, which the parent closes; the process does not outlive it for long.
+		defer cancel()
+		answered <- signalingbench.AnswerTakes(in, out.Out, beats)
+	}()
+	log := observe.NewLog(out.Err, c.Level(), c.Log.Format)
+	err = appliance.Run(ctx, appliance.Options{Config: c, Out: out.Out, Log: log, Beats: beats})
+	if ctx.Err() == nil {
+		return err
+	}
+	return errors.Join(err, <-answered)
 }
 
 func credentials(_ context.Context, args []string, out IO) error {

@@ -19,6 +19,8 @@ type Config struct {
 	TURN TURN `yaml:"turn"`
 	// Signaling is what rooms allow.
 	Signaling Signaling `yaml:"signaling"`
+	// PeerJS serves the npm package peerjs, unchanged, on the HTTP listener.
+	PeerJS PeerJS `yaml:"peerjs"`
 	// Clock is what protocol timers run on: "hrtimer" (the engine; falls back to package time where the kernel gives
 	// no timerfd, and says so) or "runtime" (package time).
 	Clock string `yaml:"clock"`
@@ -214,6 +216,7 @@ func Default() Config {
 			MessagesPerSecond: 20,
 			InviteTTL:         24 * time.Hour,
 		},
+		PeerJS: defaultPeerJS(),
 		Clock:  "hrtimer",
 		Limits: "on",
 		Log:    Log{Level: "info", Format: "text"},

@@ -117,6 +117,7 @@ func (c *Config) validate() []Problem {
 	v.tls(c)
 	v.turn(&c.TURN)
 	v.relayReachable(c)
+	v.peerJS(&c.PeerJS)
 	v.oneOf("clock", c.Clock, "hrtimer", "runtime")
 	v.oneOf("limits", c.Limits, "on", "off")
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
@@ -158,6 +159,7 @@ func (v *validation) prefixes(values []setting) {
 func (v *validation) webURLs(c *Config) {
 	v.prefixes(keyed("http.trusted_proxies", c.HTTP.TrustedProxies))
 	urls := keyed("http.origins", c.HTTP.Origins)
+	urls = append(urls, c.PeerJS.namedOrigins()...)
 	if c.HTTP.PublicURL != "" {
 		urls = append(urls, setting{"http.public_url", c.HTTP.PublicURL})
 	}
