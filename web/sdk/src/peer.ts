@@ -1,17 +1,32 @@
+import type { Clock } from './clock.js';
 import { Connection } from './connection.js';
 import { Emitter } from './emitter.js';
+import { TourbillonError } from './errors.js';
 import { type RepairCause, isNeededWhenConnected, repairAction, repairDelay } from './negotiation.js';
 import { type Path, readPath } from './path.js';
-import type { ClientMessage, PeerInfo, Signal } from './protocol.js';
+import type { Lasting, Metadata, PeerInfo, Restart, Signal } from './protocol.js';
+import { type PeerStats, type Totals, summarise } from './stats.js';
+import { RemoteStreams } from './streams.js';
 
 /** Chat lines that wait for the channel to open, at most. */
 const MAX_WAITING_TEXTS = 100;
+/** Help that began this short a time ago is what the peer asks for. */
+const HELPED_JUST_NOW_MS = 3000;
 
 export interface PeerEvents {
   /** The connection's state changed. */
   state: RTCPeerConnectionState;
   /** A remote track was added to the stream. */
   track: MediaStreamTrack;
+  /** The peer publishes a stream, its camera or its screen; those that are there are given to each new listener. */
+  stream: MediaStream;
+  'stream-removed': MediaStream;
+  /** The peer opened a data channel. */
+  channel: RTCDataChannel;
+  /** The peer lost the server, or is back. Calls with it go on. */
+  away: boolean;
+  /** Name or metadata changed. */
+  updated: void;
 }
 
 /** Another participant of the room. */
@@ -19,13 +34,28 @@ export interface Peer {
   readonly id: string;
   /** The peer's own text: show it as text only. */
   readonly name: string;
-  /** The remote media; the same object for the peer's whole life, tracks come and go in it. */
+  /** The peer's own words about itself. */
+  readonly metadata: Metadata;
+  /** Whether the peer has lost the server, for the moment. */
+  readonly away: boolean;
+  /** All remote media; the same object for the peer's whole life, tracks come and go in it. */
   readonly stream: MediaStream;
+  /** The streams as the peer published them, by id. */
+  readonly streams: ReadonlyMap<string, MediaStream>;
   readonly connectionState: RTCPeerConnectionState;
   /** The live connection, null until negotiation starts. It is another one after the peer had to be called anew. */
   readonly connection: RTCPeerConnection | null;
   /** Sends a chat line to this peer, as soon as its channel is open. */
   send(text: string): void;
+  /**
+   * Opens a data channel to this peer, who gets it as "channel". Throws "not-connected" while connection is null. It
+   * lives as long as that connection.
+   */
+  openChannel(label: string, options?: RTCDataChannelInit): RTCDataChannel;
+  /** Restarts ICE: fresh candidates for a path that this page knows to be bad. */
+  restart(): void;
+  /** What the connection does, rates and shares since the call before. */
+  stats(): Promise<PeerStats>;
   /** How the packets travel now; null while there is no path. */
   path(): Promise<Path | null>;
   on<K extends keyof PeerEvents>(event: K, listener: (value: PeerEvents[K]) => void): () => void;
@@ -33,11 +63,15 @@ export interface Peer {
 
 /** What a peer needs of its room. */
 export interface PeerContext {
-  readonly media: MediaStream | undefined;
+  readonly clock: Clock;
+  /** What is sent to everyone. */
+  streams(): readonly MediaStream[];
+  /** Whether this end may ask a peer for a restart. */
+  mayAskRestart(): boolean;
   configuration(): RTCConfiguration;
   /** Whether signals reach the server now. */
   ready(): boolean;
-  send(message: ClientMessage): void;
+  send(message: Lasting): void;
   /** Resolves when the ICE servers are fresh enough to start with. */
   freshServers(): Promise<void>;
   text(peer: Peer, text: string): void;
@@ -47,8 +81,13 @@ export interface PeerContext {
 /** The room's side of a peer: its connection, and the help it gets when the path breaks. */
 export class PeerSession implements Peer {
   readonly id: string;
-  readonly name: string;
-  readonly stream = new MediaStream();
+  private currentName: string;
+  private currentMetadata: Metadata;
+  private isAway: boolean;
+  private readonly remote = new RemoteStreams({
+    added: (stream) => this.emitter.emit('stream', stream),
+    removed: (stream) => this.emitter.emit('stream-removed', stream),
+  });
   private polite: boolean;
   private present = true;
   private pathDied = false;
@@ -57,10 +96,12 @@ export class PeerSession implements Peer {
   /** Candidates that came before there was a connection to give them to. */
   private early: (RTCIceCandidateInit | null)[] = [];
   private waitingTexts: string[] = [];
-  private repairTimer: ReturnType<typeof setTimeout> | undefined;
+  private cancelRepair: (() => void) | null = null;
   private repairDue = Infinity;
   private repairCause: RepairCause = 'stalled';
   private failedRepairs = 0;
+  private helpedAt = -Infinity;
+  private totals: Totals | undefined;
   private closed = false;
   private readonly emitter = new Emitter<PeerEvents>();
 
@@ -69,12 +110,40 @@ export class PeerSession implements Peer {
     private readonly context: PeerContext,
   ) {
     this.id = info.id;
-    this.name = info.name;
+    this.currentName = info.name;
+    this.currentMetadata = info.metadata ?? {};
+    this.isAway = info.away ?? false;
     this.polite = info.polite;
   }
 
+  get name(): string {
+    return this.currentName;
+  }
+
+  get metadata(): Metadata {
+    return this.currentMetadata;
+  }
+
+  get away(): boolean {
+    return this.isAway;
+  }
+
+  get isPolite(): boolean {
+    return this.polite;
+  }
+
+  get stream(): MediaStream {
+    return this.remote.all;
+  }
+
+  get streams(): ReadonlyMap<string, MediaStream> {
+    return this.remote.byId;
+  }
+
   on<K extends keyof PeerEvents>(event: K, listener: (value: PeerEvents[K]) => void): () => void {
-    return this.emitter.on(event, listener);
+    const off = this.emitter.on(event, listener);
+    if (event === 'stream') for (const s of this.streams.values()) (listener as (value: MediaStream) => void)(s);
+    return off;
   }
 
   get connection(): RTCPeerConnection | null {
@@ -86,8 +155,36 @@ export class PeerSession implements Peer {
   }
 
   send(text: string): void {
-    if (this.current?.channelIsOpen) this.current.sendText(text);
+    if (this.current?.textsAreOpen) this.current.sendText(text);
     else if (this.waitingTexts.length < MAX_WAITING_TEXTS) this.waitingTexts.push(text);
+  }
+
+  openChannel(label: string, options?: RTCDataChannelInit): RTCDataChannel {
+    if (this.current) return this.current.openChannel(label, options);
+    throw new TourbillonError('not-connected', 'no connection to this peer yet', 'wait for a "state" of this peer');
+  }
+
+  restart(): void {
+    if (this.current) this.scheduleRepair('asked');
+  }
+
+  async stats(): Promise<PeerStats> {
+    const report = (await this.connection?.getStats()) as unknown as Iterable<[string, unknown]> | undefined;
+    const { stats, totals } = summarise(report ?? [], this.connectionState, this.context.clock.now(), this.totals);
+    this.totals = totals;
+    return stats;
+  }
+
+  publish(stream: MediaStream): void {
+    this.current?.publish(stream);
+  }
+
+  unpublish(stream: MediaStream): void {
+    this.current?.unpublish(stream);
+  }
+
+  async replaceTrack(before: MediaStreamTrack, after: MediaStreamTrack | null): Promise<void> {
+    await this.current?.replaceTrack(before, after);
   }
 
   async path(): Promise<Path | null> {
@@ -106,7 +203,8 @@ export class PeerSession implements Peer {
     this.scheduleRepair(cause);
   }
 
-  receive(signal: Signal): void {
+  receive(signal: Signal | Restart): void {
+    if (signal.type === 'restart') return this.restartAsked();
     this.inbox = this.inbox.then(() => this.handle(signal)).catch((error: unknown) => this.report(error));
   }
 
@@ -114,6 +212,19 @@ export class PeerSession implements Peer {
   setAbsent(pathDied: boolean): void {
     this.present = false;
     this.pathDied ||= pathDied;
+  }
+
+  setAway(away: boolean): void {
+    if (this.isAway === away) return;
+    this.isAway = away;
+    this.emitter.emit('away', away);
+  }
+
+  describe(name: string, metadata: Metadata | undefined): void {
+    const before = JSON.stringify([this.currentName, this.currentMetadata]);
+    this.currentName = name;
+    this.currentMetadata = metadata ?? {};
+    if (JSON.stringify([name, this.currentMetadata]) !== before) this.emitter.emit('updated', undefined);
   }
 
   /** Both are on the server again: sees whether the connection came through. */
@@ -128,7 +239,9 @@ export class PeerSession implements Peer {
 
   /** The network of this host came back, perhaps as another one. */
   networkChanged(): void {
-    if (this.current) this.scheduleRepair('online');
+    if (!this.current) return;
+    this.askRestart('network');
+    this.scheduleRepair('online');
   }
 
   configure(configuration: RTCConfiguration): void {
@@ -139,7 +252,18 @@ export class PeerSession implements Peer {
     this.closed = true;
     this.clearRepair();
     this.current?.close();
-    this.clearStream();
+    this.remote.clear();
+  }
+
+  /** The peer sees a reason for a restart that this side may not see. */
+  private restartAsked(): void {
+    if (this.context.clock.now() - this.helpedAt > HELPED_JUST_NOW_MS) this.scheduleRepair('asked');
+  }
+
+  /** The polite side would wait before it helps; the other need not. */
+  private askRestart(reason: string): void {
+    if (!this.polite || !this.present || !this.context.mayAskRestart()) return;
+    this.context.send({ type: 'restart', to: this.id, reason });
   }
 
   private async handle(signal: Signal): Promise<void> {
@@ -168,12 +292,14 @@ export class PeerSession implements Peer {
 
   private build(offering: boolean): Connection {
     this.current?.close();
-    this.clearStream();
+    this.remote.clear();
+    this.totals = undefined;
     this.clearRepair();
-    const connection: Connection = new Connection(this.context.configuration(), this.context.media, offering, {
+    const connection: Connection = new Connection(this.context.configuration(), this.context.streams(), offering, {
       polite: () => this.polite,
       send: (signal) => this.context.send({ ...signal, to: this.id }),
-      track: (track) => this.addTrack(track),
+      track: (track, streams) => this.addTrack(track, streams),
+      channel: (channel) => this.emitter.emit('channel', channel),
       stateChanged: () => this.stateChanged(),
       channelOpen: () => this.flushTexts(),
       text: (text) => this.context.text(this, text),
@@ -184,13 +310,9 @@ export class PeerSession implements Peer {
     return connection;
   }
 
-  private addTrack(track: MediaStreamTrack): void {
-    this.stream.addTrack(track);
+  private addTrack(track: MediaStreamTrack, streams: readonly MediaStream[]): void {
+    this.remote.add(track, streams);
     this.emitter.emit('track', track);
-  }
-
-  private clearStream(): void {
-    for (const track of this.stream.getTracks()) this.stream.removeTrack(track);
   }
 
   private flushTexts(): void {
@@ -203,6 +325,7 @@ export class PeerSession implements Peer {
       this.failedRepairs = 0;
       if (!isNeededWhenConnected(this.repairCause, this.polite)) this.clearRepair();
     }
+    if (state === 'failed') this.askRestart(state);
     if (state === 'failed' || state === 'disconnected') this.scheduleRepair(state);
     this.emitter.emit('state', state);
   }
@@ -210,16 +333,20 @@ export class PeerSession implements Peer {
   /** The earliest of several causes decides. */
   private scheduleRepair(cause: RepairCause): void {
     const delay = repairDelay(cause, this.polite);
-    const due = performance.now() + delay;
+    const due = this.context.clock.now() + delay;
     if (this.closed || due >= this.repairDue) return;
     this.clearRepair();
     this.repairDue = due;
     this.repairCause = cause;
-    this.repairTimer = setTimeout(() => void this.repair(cause).catch((error: unknown) => this.report(error)), delay);
+    this.cancelRepair = this.context.clock.after(
+      delay,
+      () => void this.repair(cause).catch((error: unknown) => this.report(error)),
+    );
   }
 
   private clearRepair(): void {
-    clearTimeout(this.repairTimer);
+    this.cancelRepair?.();
+    this.cancelRepair = null;
     this.repairDue = Infinity;
   }
 
@@ -233,6 +360,7 @@ export class PeerSession implements Peer {
     // An offer that came meanwhile is the help.
     if (this.closed || this.current !== before) return;
     this.help();
+    this.helpedAt = this.context.clock.now();
     this.failedRepairs++;
     this.scheduleRepair('stalled');
   }

@@ -1,3 +1,4 @@
+import type { Clock } from './clock.js';
 import { type RelayMode, areStale, rtcConfiguration } from './ice-servers.js';
 import type { IceServer } from './protocol.js';
 
@@ -13,13 +14,14 @@ export class RelayServers {
 
   constructor(
     private readonly relay: RelayMode | undefined,
+    private readonly clock: Clock,
     private readonly ask: () => void,
   ) {}
 
   update(servers: IceServer[] | null, ttlMs: number): void {
     this.servers = servers ?? [];
     this.ttl = ttlMs > 0 ? ttlMs : Infinity;
-    this.receivedAt = performance.now();
+    this.receivedAt = this.clock.now();
     for (const resolve of this.waiting.splice(0)) resolve();
   }
 
@@ -34,12 +36,16 @@ export class RelayServers {
 
   /** Resolves with servers young enough for a restart, or after a short wait with what there is. */
   async fresh(): Promise<void> {
-    if (!areStale(this.receivedAt, this.ttl, performance.now())) return;
+    if (areStale(this.receivedAt, this.ttl, this.clock.now())) await this.refresh();
+  }
+
+  /** Asks for servers with fresh credentials; resolves when they are here, or after a short wait. */
+  async refresh(): Promise<void> {
     this.ask();
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ANSWER_MS);
+      const cancel = this.clock.after(ANSWER_MS, resolve);
       this.waiting.push(() => {
-        clearTimeout(timer);
+        cancel();
         resolve();
       });
     });
