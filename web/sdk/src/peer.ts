@@ -128,10 +128,6 @@ export class PeerSession implements Peer {
     return this.isAway;
   }
 
-  get isPolite(): boolean {
-    return this.polite;
-  }
-
   get stream(): MediaStream {
     return this.remote.all;
   }
@@ -235,6 +231,14 @@ export class PeerSession implements Peer {
     this.pathDied = false;
     if (pathDied && (await this.isRelayed())) this.scheduleRepair('dead-path');
     else if (this.connectionState !== 'connected') this.scheduleRepair('unfinished');
+  }
+
+  /** Our session went on and no signal got lost, but help that was due meanwhile was not given. */
+  resumed(): void {
+    const state = this.connectionState;
+    if (state === 'connected') return;
+    if (state === 'failed' || state === 'disconnected') return this.scheduleRepair(state);
+    this.scheduleRepair(this.current ? 'stalled' : 'awaited');
   }
 
   /** The network of this host came back, perhaps as another one. */

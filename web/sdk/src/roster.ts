@@ -47,7 +47,7 @@ export class Roster {
 
   /** Our session went on: whoever was here still is. */
   resumed(): void {
-    for (const peer of this.peers.values()) void peer.rejoined(peer.isPolite, false);
+    for (const peer of this.peers.values()) peer.resumed();
   }
 
   away(id: string, away: boolean): void {
