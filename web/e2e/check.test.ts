@@ -68,7 +68,7 @@ describe('the check page', () => {
     const page = await bench.page({ colorScheme: 'dark' });
     await block(page, '^stun:|transport=udp');
     expect(await run(page, bench.server.url)).toBe('partly');
-    expect(await findings(page)).toEqual(['relay-tcp-only', 'no-direct-udp']);
+    expect(await findings(page)).toEqual(['no-udp']);
     expect([await state(page, 'direct'), await state(page, 'udp'), await state(page, 'tcp')]).toEqual([
       'fails',
       'fails',

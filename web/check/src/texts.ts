@@ -41,12 +41,18 @@ const ADVICE: Record<Finding, Advice> = {
     remedy: `A firewall stops them. ${NETWORK_REMEDY}`,
   },
   'no-direct-udp': {
-    what: 'UDP, the usual way of calls, is stopped on the way to this server.',
+    what: 'The server does not answer direct UDP.',
     remedy: 'Calls go through the relay. To have them direct, ask for UDP to be let out of this network.',
   },
+  'no-udp': {
+    what: 'UDP, the usual way of calls, is stopped on the way to this server.',
+    remedy:
+      'Calls go through the relay over TCP, and sound may stutter when the network is busy. ' +
+      'Ask for UDP to be let out of this network.',
+  },
   'relay-tcp-only': {
-    what: 'The relay answers over TCP only.',
-    remedy: 'Sound may stutter when the network is busy. Ask for UDP to be let out of this network.',
+    what: 'The relay does not answer over UDP.',
+    remedy: 'Where calls need the relay, sound may stutter. Tell whoever runs this server to open its UDP port.',
   },
   'no-relay': {
     what: 'The relay does not answer.',
@@ -79,7 +85,7 @@ export function advice(finding: Finding): Advice {
 }
 
 export const WAY_NAMES: Record<Way, Headline> = {
-  direct: { title: 'UDP, direct', text: 'The quickest way, straight to other people' },
+  direct: { title: 'UDP, direct', text: 'Straight to other people' },
   udp: { title: 'Relay over UDP', text: 'When a direct way is closed' },
   tcp: { title: 'Relay over TCP', text: 'When UDP is stopped' },
   tls: { title: 'Relay over TLS', text: 'For strict networks' },
@@ -103,7 +109,7 @@ export function stateText(state: RowState): string {
 /** The figures of a row, each with its name. */
 export function figures({ series, openedMs, state }: WayResult): [string, string][] {
   if (series) return seriesFigures(series);
-  return state === 'works' && openedMs !== undefined ? [['Answer', ms(openedMs)]] : [];
+  return state === 'works' && openedMs !== undefined ? [['Opened in', ms(openedMs)]] : [];
 }
 
 function seriesFigures({ rttMs, jitterMs, lossShare }: SeriesResult): [string, string][] {

@@ -23,7 +23,7 @@ export function pageView(actions: Actions): View {
   const rows = el('ul', { class: 'ways', 'data-testid': 'ways' });
   const measured = el('p', { class: 'note' });
   const buttons = buttonRow(actions);
-  const ways = el('section', { class: 'panel', 'aria-labelledby': 'ways-title' }, el('h2', { id: 'ways-title' }, 'Ways'));
+  const ways = el('section', { class: 'panel', 'aria-labelledby': 'ways-title' }, el('h2', { id: 'ways-title' }, 'Ways to the server'));
   ways.append(rows, measured);
   const element = el(
     'main',

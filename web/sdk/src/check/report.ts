@@ -27,6 +27,7 @@ export type Finding =
   | 'no-server'
   | 'refused'
   | 'no-media-path'
+  | 'no-udp'
   | 'no-direct-udp'
   | 'relay-tcp-only'
   | 'no-relay'
@@ -36,7 +37,7 @@ export type Finding =
   | 'tcp-fails'
   | 'tls-fails';
 
-/** The JSON that a check results in. It holds no address and no name of this host. */
+/** The JSON that a check results in. It holds no address of this host. */
 export interface CheckReport {
   version: 1;
   /** What was measured, in words: who reads the numbers must know between which ends they are. */
@@ -60,7 +61,7 @@ export const MEASURED =
 /** Ways of media, the best first. */
 export const WAYS: readonly Way[] = ['direct', 'udp', 'tcp', 'tls'];
 
-/** Above these a call is felt to suffer: ITU-T G.114 has 150 ms one way, of which the relay's leg gets half and both ways count. */
+/** ITU-T G.114 has 150 ms from mouth to ear; a round trip to the relay is about that way between two such people. */
 const SLOW_RTT_MS = 150;
 /** A receiver's jitter buffer hides less than this without added delay that is heard. */
 const JITTERY_MS = 30;
@@ -85,8 +86,9 @@ function pathFindings(ways: CheckReport['ways']): Finding[] {
   if (!relays && !works('direct')) return ['no-media-path'];
   const findings: Finding[] = [];
   if (!relays) findings.push('no-relay');
-  else if (!works('udp') && fails('udp')) findings.push('relay-tcp-only');
-  if (fails('direct')) findings.push('no-direct-udp');
+  if (relays && fails('udp') && fails('direct')) findings.push('no-udp');
+  else if (relays && fails('udp')) findings.push('relay-tcp-only');
+  else if (fails('direct')) findings.push('no-direct-udp');
   if (relays && fails('tcp')) findings.push('tcp-fails');
   if (relays && fails('tls')) findings.push('tls-fails');
   return findings;
