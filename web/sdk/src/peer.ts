@@ -5,7 +5,7 @@ import { TourbillonError } from './errors.js';
 import { type RepairCause, isNeededWhenConnected, repairAction, repairDelay } from './negotiation.js';
 import { type Path, readPath } from './path.js';
 import type { Lasting, Metadata, PeerInfo, Restart, Signal } from './protocol.js';
-import { type PeerStats, type Totals, summarise } from './stats.js';
+import { type PeerStats, type Reading, type Totals, summarise } from './stats.js';
 import { RemoteStreams } from './streams.js';
 
 /** Chat lines that wait for the channel to open, at most. */
@@ -165,10 +165,15 @@ export class PeerSession implements Peer {
   }
 
   async stats(): Promise<PeerStats> {
-    const report = (await this.connection?.getStats()) as unknown as Iterable<[string, unknown]> | undefined;
-    const { stats, totals } = summarise(report ?? [], this.connectionState, this.context.clock.now(), this.totals);
+    const { stats, totals } = await this.read(this.totals);
     this.totals = totals;
     return stats;
+  }
+
+  /** Reads the connection's statistics, with rates since before. */
+  async read(before: Totals | undefined): Promise<Reading> {
+    const report = (await this.connection?.getStats()) as unknown as Iterable<[string, unknown]> | undefined;
+    return summarise(report ?? [], this.connectionState, this.context.clock.now(), before);
   }
 
   publish(stream: MediaStream): void {

@@ -9,7 +9,7 @@ import { RelayServers } from './relay-servers.js';
 import { reportStats } from './reporter.js';
 import type { JoinOptions, Room, RoomEvents, RoomState } from './room.js';
 import { Roster } from './roster.js';
-import { type PeerStats, type Totals, summarise } from './stats.js';
+import type { PeerStats } from './stats.js';
 import { Uplink } from './uplink.js';
 
 const JOIN_TIMEOUT_MS = 15_000;
@@ -24,7 +24,6 @@ export class RoomSession implements Room {
   private readonly roster: Roster;
   private readonly uplink: Uplink;
   private readonly ending = new AbortController();
-  private readonly totals = new Map<string, Totals>();
   private server = '';
   private ownId = '';
   private granted: ReadonlySet<Capability> = new Set();
@@ -269,22 +268,9 @@ export class RoomSession implements Room {
     // A closed tab must leave the others' screens at once, not after missed beats.
     window.addEventListener('pagehide', () => this.leave(), { signal });
     watchNetwork(() => this.networkChanged(), signal);
-    const send = (stats: Record<string, PeerStats>): void => void this.uplink.say({ type: 'stats', stats });
-    reportStats(this.clock, this.options.statsIntervalMs, signal, () => this.readForReport(), send);
-  }
-
-  /** As stats, but with rates of its own, so that the page's calls do not shorten the reports' times. */
-  private async readForReport(): Promise<Record<string, PeerStats>> {
-    const report: Record<string, PeerStats> = {};
-    for (const peer of this.peers.values()) {
-      const entries = (await peer.connection?.getStats()) as unknown as Iterable<[string, unknown]> | undefined;
-      const before = this.totals.get(peer.id);
-      const { stats, totals } = summarise(entries ?? [], peer.connectionState, this.clock.now(), before);
-      this.totals.set(peer.id, totals);
-      report[peer.id] = stats;
-    }
-    for (const id of this.totals.keys()) if (!this.peers.has(id)) this.totals.delete(id);
-    return report;
+    reportStats(this.clock, this.options.statsIntervalMs, signal, this.peers, (stats) => {
+      this.uplink.say({ type: 'stats', stats });
+    });
   }
 
   private networkChanged(): void {

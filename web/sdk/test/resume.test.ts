@@ -73,6 +73,7 @@ describe('a dropped socket', () => {
       { type: 'resume', session: 'S1', last: 2 },
     ]);
     expect(room.state).toBe('joined');
+    receive({ type: 'ping', seq: 1, rtt_us: 1 }); // Ends the back-off.
     FakeSocket.last.drop();
     await resume();
     expect(FakeSocket.last.sentOf('resume')[0]).toMatchObject({ session: 'S2', last: 2 });
