@@ -133,7 +133,7 @@ it('restarts ICE when the relay was restarted', async () => {
 it('takes fresh credentials before the old ones run out, and restarts with them', { timeout: 150_000 }, async () => {
   const [ada, bob] = await notedCall('refresh', { relay: 'udp' });
   const [before, ice] = [await username(ada), await fragment(ada)];
-  await until('the server sends fresh ones', async () => (await seen(ada)).includes('refreshed'), REFRESH_TIMEOUT_MS).catch(async () => { throw new Error(JSON.stringify(await seen(ada)) + await username(ada) + before + await ada.status.textContent()); });
+  await until('the server sends fresh ones', async () => (await seen(ada)).includes('refreshed'), REFRESH_TIMEOUT_MS);
   expect(await username(ada)).not.toBe(before);
   await ada.page.evaluate(() => [...(window.tourbillon.room?.peers.values() ?? [])][0]?.restart());
   await until('ICE was restarted', async () => (await fragment(ada)) !== ice);

@@ -10,6 +10,7 @@ export class RelayServers {
   private servers: IceServer[] = [];
   private ttl = Infinity;
   private receivedAt = 0;
+  private known = false;
   private waiting: (() => void)[] = [];
 
   constructor(
@@ -18,11 +19,15 @@ export class RelayServers {
     private readonly ask: () => void,
   ) {}
 
-  update(servers: IceServer[] | null, ttlMs: number): void {
+  /** Takes the server's list; true when it is the first. */
+  update(servers: IceServer[] | null, ttlMs: number): boolean {
+    const first = !this.known;
+    this.known = true;
     this.servers = servers ?? [];
     this.ttl = ttlMs > 0 ? ttlMs : Infinity;
     this.receivedAt = this.clock.now();
     for (const resolve of this.waiting.splice(0)) resolve();
+    return first;
   }
 
   configuration(): RTCConfiguration {

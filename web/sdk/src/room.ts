@@ -46,7 +46,7 @@ export interface RoomEvents {
   resumed: { replayed: number };
   /** The room was re-joined on a server that had been restarted. */
   restarted: void;
-  /** Fresh ICE servers are in use. */
+  /** ICE servers with fresh credentials are in use: sent in time, asked for, or come with a new socket. */
   refreshed: void;
   /** The server stops: this connection ends in closingInMs, and comes back retryAfterMs after that. */
   draining: { closingInMs: number; retryAfterMs: number };

@@ -140,7 +140,7 @@ export class RoomSession implements Room {
       joined: (message) => this.joined(message),
       resumed: (message) => this.resumed(message),
       told: (news) => this.told(news),
-      iceServers: (message) => this.refreshed(message),
+      iceServers: (message) => this.updateServers(message),
       draining: ({ closing_in_ms = 0, retry_after_ms }) =>
         this.emitter.emit('draining', { closingInMs: closing_in_ms, retryAfterMs: retry_after_ms }),
       lost: () => this.lost(),
@@ -220,15 +220,11 @@ export class RoomSession implements Room {
     if (peer) this.emitter.emit('message', { peer, data, direct });
   }
 
-  private refreshed(message: { ice_servers: Joined['ice_servers']; ice_ttl_ms: number }): void {
-    this.updateServers(message);
-    this.emitter.emit('refreshed', undefined);
-  }
-
-  private updateServers({ ice_servers, ice_ttl_ms }: { ice_servers: Joined['ice_servers']; ice_ttl_ms: number }): void {
-    this.servers.update(ice_servers, ice_ttl_ms);
+  private updateServers({ ice_servers, ice_ttl_ms }: Pick<Joined, 'ice_servers' | 'ice_ttl_ms'>): void {
+    const first = this.servers.update(ice_servers, ice_ttl_ms);
     for (const peer of this.peers.values()) peer.configure(this.servers.configuration());
     if (this.servers.lacksRelay) this.emitter.emit('error', noRelay(this.options.relay));
+    if (!first) this.emitter.emit('refreshed', undefined);
   }
 
   private lost(): void {
