@@ -27,6 +27,16 @@ export class Outbox {
     return true;
   }
 
+  /**
+   * Forgets the older half of what was written to a socket that still lives; false when that is nothing. Only needed
+   * with a server that acknowledges nothing between two sockets.
+   */
+  makeRoom(): boolean {
+    const count = Math.ceil(this.written / 2);
+    this.forget(count);
+    return count > 0;
+  }
+
   /** The next message that no socket was given, null when there is none. */
   next(): Numbered | null {
     return this.kept[this.written]?.message ?? null;

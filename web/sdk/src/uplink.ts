@@ -101,7 +101,8 @@ export class Uplink {
   /** Sends something that must arrive: now, or as soon as the session goes on. */
   tell(message: Lasting): void {
     if (this.closed) return;
-    if (!this.outbox.add(message)) return this.handlers.refused(overflow());
+    const added = this.outbox.add(message) || (this.entered && this.outbox.makeRoom() && this.outbox.add(message));
+    if (!added) return this.handlers.refused(overflow());
     this.flush();
   }
 

@@ -259,6 +259,18 @@ describe('what is sent', () => {
   });
 });
 
+it('is not stopped by a server that acknowledges nothing', async () => {
+  await enter();
+  const errors = record('error');
+  for (let i = 0; i < 1200; i++) {
+    room.message(i);
+    await vi.advanceTimersByTimeAsync(100);
+    if (i % 10 === 0) receive({ type: 'ping', seq: i, rtt_us: 1 });
+  }
+  expect(errors).toEqual([]);
+  expect(FakeSocket.last.sentOf('message')).toHaveLength(1200);
+});
+
 describe('peers', () => {
   it('are away and back, and change what they show', async () => {
     await enter();
