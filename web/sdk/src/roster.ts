@@ -1,4 +1,4 @@
-import { type PeerContext, PeerSession } from './peer.js';
+import { type PeerContext, PeerSession } from './peer-session.js';
 import type { LeaveReason, Metadata, PeerInfo } from './protocol.js';
 
 /** How long a peer that is missing after a re-join may take to come back: all come back one after another. */
