@@ -172,7 +172,7 @@ func (a *appliance) publicRoutes(e *echo.Echo) {
 	e.Match(reads, "/", func(c echo.Context) error { return c.Redirect(http.StatusFound, "/call/") })
 	e.Match(reads, "/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	e.Match(reads, "/openapi.yaml", serveOpenAPI)
-	for prefix, pages := range map[string]http.Handler{"/call": web.Call(), "/sdk": web.SDK()} {
+	for prefix, pages := range map[string]http.Handler{"/call": web.Call(), "/check": web.Check(), "/sdk": web.SDK()} {
 		e.Match(reads, prefix, func(c echo.Context) error { return c.Redirect(http.StatusFound, prefix+"/") })
 		e.Match(reads, prefix+"/*", echo.WrapHandler(http.StripPrefix(prefix, pages)))
 	}

@@ -1,5 +1,5 @@
-// Package web serves the pages that are built into the binary, the demo call page (call/), the admin page (app/) and
-// the browser client (sdk/), and the admin API behind its token.
+// Package web serves the pages that are built into the binary, the demo call page (call/), the pre-call test (check/),
+// the admin page (app/) and the browser client (sdk/), and the admin API behind its token.
 //
 // The TypeScript sources live beside this file and are built by Vite into dist/, which is embedded. The package knows
 // nothing of rooms or relays: what the admin page shows is published to [Admin] by appliance twice a second.

@@ -31,12 +31,17 @@ var contentTypes = map[string]string{
 	".js":   "text/javascript; charset=utf-8",
 	".json": "application/json",
 	".map":  "application/json",
+	".md":   "text/markdown; charset=utf-8",
 	".svg":  "image/svg+xml",
+	".tgz":  "application/gzip",
 	".ts":   "text/plain; charset=utf-8",
 }
 
 // Call serves the demo call page below the prefix that the caller strips.
 func Call() http.Handler { return newPages("dist/call") }
+
+// Check serves the pre-call test page below the prefix that the caller strips.
+func Check() http.Handler { return newPages("dist/check") }
 
 // SDK serves the browser client below the prefix that the caller strips.
 func SDK() http.Handler { return newPages("dist/sdk") }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { type Plugin, type UserConfig, defineConfig } from 'vite';
 
 const assets = {
@@ -12,11 +13,15 @@ function page(name: string): UserConfig {
   return { root: name, base: './', publicDir: 'public', build: { ...assets, outDir: `../dist/${name}` } };
 }
 
-/** Puts the types beside the client, under its own name. */
-const types: Plugin = {
-  name: 'types-entry',
+/** Puts beside the client what makes it a package: its types under its own name, its description, its manual. */
+const packageFiles: Plugin = {
+  name: 'package-files',
   generateBundle() {
     this.emitFile({ type: 'asset', fileName: 'tourbillon.d.ts', source: "export * from './types/index.js';\n" });
+    for (const file of ['sdk/package.json', 'sdk/README.md', '../LICENSE']) {
+      const source = readFileSync(new URL(file, import.meta.url));
+      this.emitFile({ type: 'asset', fileName: file.slice(file.lastIndexOf('/') + 1), source });
+    }
   },
 };
 
@@ -25,7 +30,7 @@ const sdk: UserConfig = {
   root: 'sdk',
   base: './',
   publicDir: false,
-  plugins: [types],
+  plugins: [packageFiles],
   worker: { format: 'es', rolldownOptions: { output: { entryFileNames: '[name].js' } } },
   build: {
     ...assets,

@@ -10,10 +10,10 @@ export class Bench {
   private browser: Browser | undefined;
   private complaints = new Complaints();
 
-  /** Registers the hooks that start and end everything. */
-  constructor() {
+  /** Registers the hooks that start and end everything. The settings are the server's. */
+  constructor(settings: string[] = []) {
     beforeAll(async () => {
-      this.server = await Server.start();
+      this.server = await Server.start(settings);
       this.browser = await launchBrowser();
     });
     afterEach(async () => {

@@ -19,12 +19,14 @@ export class Server {
   private constructor(
     private readonly stateDir: string,
     private readonly ports: { http: number; admin: number; turn: number },
+    private readonly settings: string[],
   ) {}
 
-  static async start(): Promise<Server> {
+  /** Further settings are as on the command line, "key=value"; they win over the tests' own. */
+  static async start(settings: string[] = []): Promise<Server> {
     const [http, admin, turn] = await freePorts(3);
     const stateDir = await mkdtemp(join(tmpdir(), 'tourbillon-e2e-'));
-    const server = new Server(stateDir, { http: http as number, admin: admin as number, turn: turn as number });
+    const server = new Server(stateDir, { http: http as number, admin: admin as number, turn: turn as number }, settings);
     await server.run();
     return server;
   }
@@ -39,6 +41,10 @@ export class Server {
 
   get wsURL(): string {
     return `ws://127.0.0.1:${this.ports.http}/ws`;
+  }
+
+  get turnPort(): number {
+    return this.ports.turn;
   }
 
   /** The address of the call page in this room. */
@@ -92,6 +98,7 @@ export class Server {
       `turn.udp=[127.0.0.1:${turn}]`,
       `turn.tcp=[127.0.0.1:${turn}]`,
       `state_dir=${this.stateDir}`,
+      ...this.settings,
     ].flatMap((setting) => ['--set', setting]);
   }
 

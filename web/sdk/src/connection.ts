@@ -4,7 +4,9 @@ import type { Description, Signal } from './protocol.js';
 export interface ConnectionHooks {
   polite(): boolean;
   send(signal: Signal): void;
-  track(track: MediaStreamTrack): void;
+  track(track: MediaStreamTrack, streams: readonly MediaStream[]): void;
+  /** The peer opened a data channel. */
+  channel(channel: RTCDataChannel): void;
   stateChanged(): void;
   channelOpen(): void;
   text(text: string): void;
@@ -15,12 +17,12 @@ export interface ConnectionHooks {
 export type Outcome = 'done' | 'ignored' | 'other';
 
 /**
- * One RTCPeerConnection with perfect negotiation and its chat channel. Incoming signals must be given one after the
+ * One RTCPeerConnection with perfect negotiation and its text channel. Incoming signals must be given one after the
  * other, each after the one before has been settled.
  */
 export class Connection {
   readonly pc: RTCPeerConnection;
-  private readonly channel: RTCDataChannel;
+  private readonly texts: RTCDataChannel;
   private makingOffer = false;
   private ignoring = false;
   private closed = false;
@@ -28,7 +30,7 @@ export class Connection {
 
   constructor(
     configuration: RTCConfiguration,
-    media: MediaStream | undefined,
+    streams: readonly MediaStream[],
     offering: boolean,
     private readonly hooks: ConnectionHooks,
   ) {
@@ -37,9 +39,10 @@ export class Connection {
     this.pc.onicecandidate = ({ candidate }) =>
       hooks.send({ type: 'candidate', candidate: candidate?.toJSON() ?? null });
     this.pc.onconnectionstatechange = () => hooks.stateChanged();
-    this.pc.ontrack = ({ track }) => hooks.track(track);
-    this.channel = this.openChannel();
-    this.addMedia(media, offering);
+    this.pc.ontrack = ({ track, streams }) => hooks.track(track, streams ?? []);
+    this.pc.ondatachannel = ({ channel }) => hooks.channel(channel);
+    this.texts = this.openTexts();
+    this.addMedia(streams, offering);
   }
 
   /** Takes a description that the peer sent. */
@@ -63,18 +66,39 @@ export class Connection {
     if (local?.type === 'offer') this.hooks.send({ type: 'offer', sdp: local.sdp });
   }
 
-  get channelIsOpen(): boolean {
-    return this.channel.readyState === 'open';
+  get textsAreOpen(): boolean {
+    return this.texts.readyState === 'open';
   }
 
   sendText(text: string): void {
-    this.channel.send(text);
+    this.texts.send(text);
+  }
+
+  openChannel(label: string, options?: RTCDataChannelInit): RTCDataChannel {
+    return this.pc.createDataChannel(label, options);
+  }
+
+  publish(stream: MediaStream): void {
+    for (const track of stream.getTracks()) this.pc.addTrack(track, stream);
+  }
+
+  unpublish(stream: MediaStream): void {
+    for (const track of stream.getTracks()) {
+      const sender = this.senderOf(track);
+      if (sender) this.pc.removeTrack(sender);
+    }
+  }
+
+  /** Sends another track in the old one's place, without negotiation. */
+  async replaceTrack(before: MediaStreamTrack, after: MediaStreamTrack | null): Promise<void> {
+    await this.senderOf(before)?.replaceTrack(after);
   }
 
   close(): void {
     this.closed = true;
     this.pc.onnegotiationneeded = this.pc.onicecandidate = this.pc.onconnectionstatechange = this.pc.ontrack = null;
-    this.channel.onopen = this.channel.onmessage = null;
+    this.pc.ondatachannel = null;
+    this.texts.onopen = this.texts.onmessage = null;
     this.pc.close();
   }
 
@@ -120,7 +144,7 @@ export class Connection {
   }
 
   /** Negotiated on both sides, so that it needs no announcement and is the same after a new connection. */
-  private openChannel(): RTCDataChannel {
+  private openTexts(): RTCDataChannel {
     const channel = this.pc.createDataChannel('chat', { negotiated: true, id: 0 });
     channel.onopen = () => this.hooks.channelOpen();
     channel.onmessage = ({ data }) => {
@@ -133,12 +157,16 @@ export class Connection {
    * The answering side adds its tracks only: they join the offered media sections. The offering side asks for each kind
    * that it does not send itself.
    */
-  private addMedia(media: MediaStream | undefined, offering: boolean): void {
-    const tracks = media?.getTracks() ?? [];
-    for (const track of tracks) this.pc.addTrack(track, media as MediaStream);
+  private addMedia(streams: readonly MediaStream[], offering: boolean): void {
+    for (const stream of streams) this.publish(stream);
     if (!offering) return;
+    const kinds = new Set(streams.flatMap((stream) => stream.getTracks().map(({ kind }) => kind)));
     for (const kind of ['audio', 'video']) {
-      if (!tracks.some((track) => track.kind === kind)) this.pc.addTransceiver(kind, { direction: 'recvonly' });
+      if (!kinds.has(kind)) this.pc.addTransceiver(kind, { direction: 'recvonly' });
     }
+  }
+
+  private senderOf(track: MediaStreamTrack): RTCRtpSender | undefined {
+    return this.pc.getSenders().find((sender) => sender.track === track);
   }
 }

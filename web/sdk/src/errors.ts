@@ -1,22 +1,58 @@
+/** The codes of tourbillon.v1. */
+export type ServerErrorCode =
+  | 'bad-message'
+  | 'too-large'
+  | 'unknown-type'
+  | 'not-joined'
+  | 'already-joined'
+  | 'bad-room'
+  | 'bad-token'
+  | 'token-required'
+  | 'token-full'
+  | 'not-allowed'
+  | 'room-full'
+  | 'unknown-peer'
+  | 'rate-limited'
+  | 'slow-consumer'
+  | 'join-timeout'
+  | 'bad-session'
+  | 'session-used'
+  | 'session-unknown'
+  | 'replay-lost'
+  | 'draining';
+
 /**
- * What went wrong, and what would be right. Codes are the server's, and three from here: "unreachable" (no server
- * answered in time), "no-relay" (none for the forced transport) and "connection" (the browser refused a step).
+ * The codes from here. "unreachable": no server answered in time; "replaced": this session was taken up in another
+ * window; "no-relay": no server for the forced transport; "connection": the browser refused a step; "not-connected":
+ * there is no connection yet to do this on; "not-allowed" and "too-large" as the server says them; "overflow": too much
+ * waits for a server that is away; "left": the room is over.
  */
+export type ClientErrorCode =
+  'unreachable' | 'replaced' | 'no-relay' | 'connection' | 'not-connected' | 'overflow' | 'left' | 'page';
+
+/** A code is one of these, or one of a later server. */
+export type ErrorCode = ServerErrorCode | ClientErrorCode | (string & {});
+
+/** What went wrong, and what would be right. */
 export class TourbillonError extends Error {
   override readonly name = 'TourbillonError';
 
   constructor(
-    readonly code: string,
+    readonly code: ErrorCode,
     message: string,
     readonly remedy = '',
+    /** Whether it ended the room. */
     readonly fatal = false,
+    /** The id of the message that was refused, as Room.message returned it. */
+    readonly re?: string,
   ) {
     super(message);
   }
 }
 
 const PERMANENT = new Set(['bad-token', 'token-required', 'bad-room', 'room-full']);
-const PASSING = new Set(['join-timeout', 'slow-consumer', 'rate-limited']);
+const PASSING = new Set(['join-timeout', 'slow-consumer', 'rate-limited', 'draining']);
+const RESUME_REFUSALS = new Set(['session-unknown', 'session-used', 'bad-session', 'replay-lost']);
 
 /**
  * Whether an error ends the room for good. The answer to a first join that is not a passing trouble would be the same
@@ -24,4 +60,38 @@ const PASSING = new Set(['join-timeout', 'slow-consumer', 'rate-limited']);
  */
 export function endsRoom(code: string, everJoined: boolean): boolean {
   return PERMANENT.has(code) || (!everJoined && !PASSING.has(code));
+}
+
+/** Whether an error says that the session cannot be resumed, so that a join on the same socket is next. */
+export function refusesResume(code: string): boolean {
+  return RESUME_REFUSALS.has(code);
+}
+
+/** Whether a join was refused for a trouble that passes, so that a later socket may have more luck. */
+export function isPassing(code: string): boolean {
+  return PASSING.has(code);
+}
+
+export function unreachable(): TourbillonError {
+  return new TourbillonError('unreachable', 'the server does not answer', 'check the address and that it runs', true);
+}
+
+export function replaced(): TourbillonError {
+  const remedy = 'go on in the other window, or join again here';
+  return new TourbillonError('replaced', 'this call was taken up in another window', remedy, true);
+}
+
+export function noRelay(transport: string | undefined): TourbillonError {
+  const message = `the server offers no relay over ${transport}`;
+  return new TourbillonError('no-relay', message, 'choose another relay transport');
+}
+
+export function overflow(): TourbillonError {
+  return new TourbillonError('overflow', 'too much waits for the server', 'send less, or wait for state "joined"');
+}
+
+/** Whatever was thrown, as an error of ours. */
+export function asTourbillonError(error: unknown): TourbillonError {
+  if (error instanceof TourbillonError) return error;
+  return new TourbillonError('connection', error instanceof Error ? error.message : String(error));
 }

@@ -20,6 +20,11 @@ export function rtcConfiguration(servers: readonly IceServer[], relay?: RelayMod
   return { iceServers: kept, iceTransportPolicy: 'relay' };
 }
 
+/** The STUN services that are asked by UDP. */
+export function stunURLs(servers: readonly IceServer[]): string[] {
+  return servers.flatMap(urlsOf).filter((url) => /^stun:/i.test(url));
+}
+
 /** Whether servers received at receivedAt with this lifetime are too old to start a restart with. */
 export function areStale(receivedAt: number, ttlMs: number, now: number): boolean {
   return now - receivedAt > ttlMs / 2;

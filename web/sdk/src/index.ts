@@ -4,14 +4,20 @@
  *     const room = await join({ room: 'demo', name: 'Ada', media });
  *     room.on('peer', (peer) => { video.srcObject = peer.stream; });
  */
-import { type JoinOptions, type Room, RoomSession } from './room.js';
+import type { JoinOptions, Room } from './room.js';
+import { RoomSession } from './session.js';
 
-export { TourbillonError } from './errors.js';
+export { type CheckOptions, check } from './check/check.js';
+export type { CheckReport, Finding, Verdict, Way, WayResult, WayState } from './check/report.js';
+export type { SeriesResult } from './check/series.js';
+export type { Clock } from './clock.js';
+export { type ClientErrorCode, type ErrorCode, type ServerErrorCode, TourbillonError } from './errors.js';
 export type { RelayMode } from './ice-servers.js';
 export type { Path } from './path.js';
 export type { Peer, PeerEvents } from './peer.js';
-export type { LeaveReason } from './protocol.js';
+export type { Capability, Json, LeaveReason, Metadata } from './protocol.js';
 export type { JoinOptions, Room, RoomEvents, RoomState } from './room.js';
+export type { PeerStats } from './stats.js';
 
 /** Joins a room. Rejects with a TourbillonError when the server refuses or cannot be reached in time. */
 export async function join(options: JoinOptions): Promise<Room> {

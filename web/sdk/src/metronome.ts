@@ -1,3 +1,5 @@
+import { type Clock, pageClock } from './clock.js';
+
 /** The share of the accumulated drift that one interval takes back. */
 const SMOOTHING = 0.3;
 const MIN_DELAY_MS = 10;
@@ -10,16 +12,16 @@ export function nextDelay(period: number, drift: number): number {
 }
 
 /** Calls beat on a grid of period ms until the returned function is called. */
-export function startMetronome(period: number, beat: () => void): () => void {
-  let due = performance.now() + period;
+export function startMetronome(period: number, beat: () => void, clock: Clock = pageClock): () => void {
+  let due = clock.now() + period;
   const fire = (): void => {
-    const now = performance.now();
+    const now = clock.now();
     const behind = now - due;
     const rebased = behind > REBASE_PERIODS * period;
     due = rebased ? now + period : due + period;
-    timer = setTimeout(fire, nextDelay(period, rebased ? 0 : behind)); // A new grid has no drift yet.
+    cancel = clock.after(nextDelay(period, rebased ? 0 : behind), fire); // A new grid has no drift yet.
     beat();
   };
-  let timer = setTimeout(fire, period);
-  return () => clearTimeout(timer);
+  let cancel = clock.after(period, fire);
+  return () => cancel();
 }

@@ -24,11 +24,11 @@ export function isOtherConnection(before: string | undefined, now: string): bool
 
 /**
  * Why a connection needs help. "awaited": the first offer has not come; "returning": we dropped a peer that is back, and
- * it cannot know; "dead-path": the relay behind the path is gone, whatever the states still say; "stalled": the last
- * help did not lead to a connection.
+ * it cannot know; "dead-path": the relay behind the path is gone, whatever the states still say; "asked": the peer sees
+ * a reason; "stalled": the last help did not lead to a connection.
  */
 export type RepairCause =
-  'awaited' | 'returning' | 'failed' | 'disconnected' | 'dead-path' | 'online' | 'unfinished' | 'stalled';
+  'awaited' | 'returning' | 'failed' | 'disconnected' | 'dead-path' | 'online' | 'asked' | 'unfinished' | 'stalled';
 
 const IMPOLITE_DELAY_MS: Record<RepairCause, number> = {
   awaited: 3000,
@@ -37,6 +37,7 @@ const IMPOLITE_DELAY_MS: Record<RepairCause, number> = {
   disconnected: 4000,
   'dead-path': 0,
   online: 0,
+  asked: 0,
   unfinished: 0,
   stalled: 12000,
 };
@@ -44,12 +45,13 @@ const IMPOLITE_DELAY_MS: Record<RepairCause, number> = {
 const POLITE_EXTRA_MS = 3000;
 
 export function repairDelay(cause: RepairCause, polite: boolean): number {
+  if (cause === 'asked') return 0; // The other side waits for this one.
   return IMPOLITE_DELAY_MS[cause] + (polite ? POLITE_EXTRA_MS : 0);
 }
 
 /** Whether the help is needed although the connection says it is connected. */
 export function isNeededWhenConnected(cause: RepairCause, polite: boolean): boolean {
-  return cause === 'dead-path' || (cause === 'online' && !polite);
+  return cause === 'dead-path' || cause === 'asked' || (cause === 'online' && !polite);
 }
 
 /** Restarts that may fail before the connection is built anew. */

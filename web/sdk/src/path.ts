@@ -10,7 +10,7 @@ export interface Path {
   rttMs?: number;
 }
 
-interface Entry {
+export interface Entry {
   id: string;
   type: string;
   [field: string]: unknown;
@@ -18,8 +18,7 @@ interface Entry {
 
 /** Reads the selected candidate pair out of a stats report; null before there is one. */
 export function readPath(report: Iterable<[string, unknown]>): Path | null {
-  const entries = new Map<string, Entry>();
-  for (const [id, entry] of report) entries.set(id, entry as Entry);
+  const entries = entriesOf(report);
   const pair = selectedPair(entries);
   if (!pair) return null;
   const local = entries.get(String(pair['localCandidateId']));
@@ -33,6 +32,10 @@ export function readPath(report: Iterable<[string, unknown]>): Path | null {
   const rtt = pair['currentRoundTripTime'];
   if (typeof rtt === 'number') path.rttMs = rtt * 1000;
   return path;
+}
+
+export function entriesOf(report: Iterable<[string, unknown]>): Map<string, Entry> {
+  return new Map([...report].map(([id, entry]) => [id, entry as Entry]));
 }
 
 /** The pair that the transport names, or the nominated one where a browser names none. */

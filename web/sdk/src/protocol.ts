@@ -2,11 +2,18 @@
 
 export const SUBPROTOCOL = 'tourbillon.v1';
 
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+/** What a peer shows of itself to the others: an object of at most 4 KiB. */
+export type Metadata = { [key: string]: Json };
+
 export interface PeerInfo {
   id: string;
   name: string;
+  metadata?: Metadata;
   /** The receiver's own role towards this peer in perfect negotiation. */
   polite: boolean;
+  /** The peer's socket dropped, and its seat is kept. */
+  away?: boolean;
 }
 
 export interface IceServer {
@@ -15,16 +22,39 @@ export interface IceServer {
   credential?: string;
 }
 
-export interface Joined {
-  type: 'joined';
+/** What a client may do: be there and negotiate, publish messages and metadata, ask for ICE restarts. */
+export type Capability = 'join' | 'publish' | 'restart';
+
+interface SeatMessage {
   room: string;
   peer: string;
   session: string;
   server: string;
-  peers: PeerInfo[];
+  can?: Capability[];
   ice_servers: IceServer[];
   ice_ttl_ms: number;
   heartbeat_ms: number;
+  seat_ms?: number;
+}
+
+export interface Joined extends SeatMessage {
+  type: 'joined';
+  peers: PeerInfo[];
+}
+
+export interface Resumed extends SeatMessage {
+  type: 'resumed';
+  /** The number of the last message of ours that the server has got. */
+  got: number;
+  replayed: number;
+}
+
+export interface Limits {
+  message_bytes: number;
+  sdp_bytes: number;
+  data_bytes: number;
+  messages_per_s: number;
+  burst: number;
 }
 
 export type LeaveReason = 'left' | 'closed' | 'timeout' | 'replaced' | 'slow' | 'shutdown';
@@ -33,22 +63,58 @@ export type Description = { type: 'offer' | 'answer'; sdp: string };
 export type Candidate = { type: 'candidate'; candidate: RTCIceCandidateInit | null };
 /** What one peer says to another. */
 export type Signal = Description | Candidate;
+/** Asks the peer for an offer with an ICE restart. */
+export type Restart = { type: 'restart'; reason?: string };
 
-export type ServerMessage =
-  | Joined
+/** What the server tells of the room; in a session each has a number. */
+export type News = { n?: number } & (
   | { type: 'peer-joined'; peer: PeerInfo }
   | { type: 'peer-left'; peer: string; reason: LeaveReason }
-  | (Signal & { from: string })
-  | { type: 'ice-servers'; ice_servers: IceServer[]; ice_ttl_ms: number }
-  | { type: 'ping'; seq: number; rtt_us: number }
-  | { type: 'bye'; reason: string; retry_after_ms: number }
-  | { type: 'error'; code: string; message: string; remedy: string; fatal: boolean };
+  | { type: 'peer-away'; peer: string; reason: LeaveReason; seat_ms: number }
+  | { type: 'peer-back'; peer: string }
+  | { type: 'peer-updated'; peer: string; name: string; metadata?: Metadata }
+  | ((Signal | Restart) & { from: string })
+  | { type: 'message'; from: string; direct?: boolean; data: Json }
+);
+
+export type ErrorMessage = {
+  type: 'error';
+  re?: string;
+  code: string;
+  message: string;
+  remedy: string;
+  fatal: boolean;
+};
+
+export type IceServersMessage = { type: 'ice-servers'; ice_servers: IceServer[]; ice_ttl_ms: number };
+export type Bye = { type: 'bye'; reason: string; closing_in_ms?: number; retry_after_ms: number };
+
+export type ServerMessage =
+  | { type: 'welcome'; server: string; heartbeat_ms: number; seat_ms: number; limits: Limits }
+  | Joined
+  | Resumed
+  | News
+  | IceServersMessage
+  | { type: 'ping'; seq: number; rtt_us: number; got?: number }
+  | { type: 'heartbeat'; heartbeat_ms: number }
+  | Bye
+  | ErrorMessage;
+
+/** What a room is told: it must arrive once and in order, so it is numbered and kept until the server has it. */
+export type Lasting =
+  | ((Signal | Restart) & { to: string })
+  | { type: 'message'; id?: string; to?: string; data: Json }
+  | { type: 'update'; name?: string; metadata?: Metadata };
 
 export type ClientMessage =
-  | { type: 'join'; room: string; name?: string; token?: string; session?: string }
-  | (Signal & { to: string })
+  | { type: 'hello'; client: string; class: 'browser'; heartbeat_ms?: number }
+  | { type: 'join'; room: string; name?: string; metadata?: Metadata; token?: string; session?: string }
+  | { type: 'resume'; session: string; last: number }
+  | (Lasting & { n?: number })
   | { type: 'ice-servers' }
-  | { type: 'pong'; seq: number }
+  | { type: 'stats'; stats: object }
+  | { type: 'heartbeat'; heartbeat_ms: number }
+  | { type: 'pong'; seq: number; last?: number }
   | { type: 'leave' };
 
 /** Reads one text frame; null for anything that is not an object with a type, which the protocol lets us ignore. */

@@ -1,3 +1,4 @@
+import type { Clock } from './clock.js';
 import { type RelayMode, areStale, rtcConfiguration } from './ice-servers.js';
 import type { IceServer } from './protocol.js';
 
@@ -9,18 +10,24 @@ export class RelayServers {
   private servers: IceServer[] = [];
   private ttl = Infinity;
   private receivedAt = 0;
+  private known = false;
   private waiting: (() => void)[] = [];
 
   constructor(
     private readonly relay: RelayMode | undefined,
+    private readonly clock: Clock,
     private readonly ask: () => void,
   ) {}
 
-  update(servers: IceServer[] | null, ttlMs: number): void {
+  /** Takes the server's list; true when it is the first. */
+  update(servers: IceServer[] | null, ttlMs: number): boolean {
+    const first = !this.known;
+    this.known = true;
     this.servers = servers ?? [];
     this.ttl = ttlMs > 0 ? ttlMs : Infinity;
-    this.receivedAt = performance.now();
+    this.receivedAt = this.clock.now();
     for (const resolve of this.waiting.splice(0)) resolve();
+    return first;
   }
 
   configuration(): RTCConfiguration {
@@ -34,12 +41,16 @@ export class RelayServers {
 
   /** Resolves with servers young enough for a restart, or after a short wait with what there is. */
   async fresh(): Promise<void> {
-    if (!areStale(this.receivedAt, this.ttl, performance.now())) return;
+    if (areStale(this.receivedAt, this.ttl, this.clock.now())) await this.refresh();
+  }
+
+  /** Asks for servers with fresh credentials; resolves when they are here, or after a short wait. */
+  async refresh(): Promise<void> {
     this.ask();
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ANSWER_MS);
+      const cancel = this.clock.after(ANSWER_MS, resolve);
       this.waiting.push(() => {
-        clearTimeout(timer);
+        cancel();
         resolve();
       });
     });

@@ -1,5 +1,5 @@
-import { type PeerContext, PeerSession } from './peer.js';
-import type { LeaveReason, PeerInfo } from './protocol.js';
+import { type PeerContext, PeerSession } from './peer-session.js';
+import type { LeaveReason, Metadata, PeerInfo } from './protocol.js';
 
 /** How long a peer that is missing after a re-join may take to come back: all come back one after another. */
 const GRACE_MS = 10_000;
@@ -14,7 +14,8 @@ export interface RosterHooks {
 /** The peers of one room, and which of them are only missed for the moment. */
 export class Roster {
   readonly peers = new Map<string, PeerSession>();
-  private readonly graces = new Map<string, ReturnType<typeof setTimeout>>();
+  /** What ends the wait for a missing peer. */
+  private readonly graces = new Map<string, () => void>();
   /** Peers whose connection we closed; when one is back, it may still hold its end. */
   private readonly dropped = new Set<string>();
 
@@ -38,8 +39,23 @@ export class Roster {
   meet(info: PeerInfo, serverChanged = false): void {
     this.endGrace(info.id);
     const known = this.peers.get(info.id);
-    if (known) void known.rejoined(info.polite, serverChanged);
-    else this.add(info);
+    if (!known) return this.add(info);
+    known.describe(info.name, info.metadata);
+    known.setAway(info.away ?? false);
+    void known.rejoined(info.polite, serverChanged);
+  }
+
+  /** Our session went on: whoever was here still is. */
+  resumed(): void {
+    for (const peer of this.peers.values()) peer.resumed();
+  }
+
+  away(id: string, away: boolean): void {
+    this.peers.get(id)?.setAway(away);
+  }
+
+  updated(id: string, name: string, metadata: Metadata | undefined): void {
+    this.peers.get(id)?.describe(name, metadata);
   }
 
   left(id: string, reason: LeaveReason): void {
@@ -91,12 +107,12 @@ export class Roster {
     this.endGrace(id);
     this.graces.set(
       id,
-      setTimeout(() => this.drop(id, reason), GRACE_MS),
+      this.context.clock.after(GRACE_MS, () => this.drop(id, reason)),
     );
   }
 
   private endGrace(id: string): void {
-    clearTimeout(this.graces.get(id));
+    this.graces.get(id)?.();
     this.graces.delete(id);
   }
 }

@@ -9,7 +9,7 @@ export class FakeSocket {
   readonly sent: ClientMessage[] = [];
   onopen: (() => void) | null = null;
   onmessage: ((event: { data: string }) => void) | null = null;
-  onclose: (() => void) | null = null;
+  onclose: ((event?: { code: number }) => void) | null = null;
 
   constructor(
     readonly url: string,
@@ -36,9 +36,9 @@ export class FakeSocket {
   }
 
   /** The network's end of the socket. */
-  drop(): void {
+  drop(code = 1006): void {
     this.readyState = 3;
-    this.onclose?.();
+    this.onclose?.({ code });
   }
 
   close(): void {
@@ -51,6 +51,7 @@ export class FakeSocket {
 }
 
 let sessions = 0;
+let streams = 0;
 
 export class FakeChannel {
   readyState = 'connecting';
@@ -80,6 +81,7 @@ export class FakeConnection {
   readonly channel = new FakeChannel();
   readonly candidates: unknown[] = [];
   readonly tracks: unknown[] = [];
+  senders: { track: unknown; replaceTrack(track: unknown): Promise<void> }[] = [];
   readonly transceivers: string[] = [];
   readonly configurations: RTCConfiguration[] = [];
   stats: [string, unknown][] = [];
@@ -87,7 +89,8 @@ export class FakeConnection {
   onnegotiationneeded: (() => void) | null = null;
   onicecandidate: ((event: { candidate: null }) => void) | null = null;
   onconnectionstatechange: (() => void) | null = null;
-  ontrack: ((event: { track: unknown }) => void) | null = null;
+  ontrack: ((event: { track: unknown; streams?: unknown[] }) => void) | null = null;
+  ondatachannel: ((event: { channel: unknown }) => void) | null = null;
   readonly restartIce = vi.fn(() => this.needNegotiation());
 
   constructor(configuration: RTCConfiguration) {
@@ -101,6 +104,22 @@ export class FakeConnection {
 
   addTrack(track: unknown): void {
     this.tracks.push(track);
+    const sender = {
+      track,
+      replaceTrack(next: unknown): Promise<void> {
+        sender.track = next;
+        return Promise.resolve();
+      },
+    };
+    this.senders.push(sender);
+  }
+
+  getSenders(): unknown[] {
+    return this.senders;
+  }
+
+  removeTrack(sender: unknown): void {
+    this.senders = this.senders.filter((other) => other !== sender);
   }
 
   addTransceiver(kind: string): void {
@@ -108,8 +127,8 @@ export class FakeConnection {
     this.needNegotiation();
   }
 
-  createDataChannel(): FakeChannel {
-    return this.channel;
+  createDataChannel(label: string): FakeChannel {
+    return label === 'chat' ? this.channel : new FakeChannel();
   }
 
   setConfiguration(configuration: RTCConfiguration): void {
@@ -160,7 +179,8 @@ export class FakeConnection {
   }
 }
 
-class FakeStream {
+export class FakeStream extends EventTarget {
+  readonly id = `stream-${++streams}`;
   private readonly tracks = new Set<unknown>();
   addTrack(track: unknown): void {
     this.tracks.add(track);

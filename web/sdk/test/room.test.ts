@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type JoinOptions, type Room, type RoomEvents, TourbillonError, join } from '../src/index.js';
-import type { Joined, PeerInfo } from '../src/protocol.js';
+import type { Joined, PeerInfo, ServerMessage } from '../src/protocol.js';
 import { FakeConnection, FakeSocket, installFakes, sdp, settle } from './fakes.js';
 
 const URL_ = 'ws://test/ws';
@@ -30,6 +30,8 @@ function joined(peers: PeerInfo[] = [], change: Partial<Joined> = {}): Joined {
     ice_servers: [{ urls: ['turn:h:1?transport=udp'], username: 'u', credential: 'c' }],
     ice_ttl_ms: 300_000,
     heartbeat_ms: 1000,
+    seat_ms: 30_000,
+    can: ['join', 'publish', 'restart'],
     ...change,
   };
 }
@@ -43,13 +45,18 @@ async function enter(peers: PeerInfo[] = [], options: Partial<JoinOptions> = {})
   return room;
 }
 
-/** Loses the server and comes back to what answer says. */
+/** Loses the server and comes back to what answer says, which has not kept the seat. */
 async function comeBack(answer: Joined): Promise<void> {
   FakeSocket.last.drop();
   await vi.advanceTimersByTimeAsync(250);
   FakeSocket.last.open();
+  FakeSocket.last.receive(refusal('session-unknown'));
   FakeSocket.last.receive(answer);
   await settle();
+}
+
+function refusal(code: string, fatal = false): ServerMessage {
+  return { type: 'error', code, message: 'no', remedy: 'else', fatal };
 }
 
 /** Beats for a while, as a server does. */
@@ -76,7 +83,10 @@ describe('joining', () => {
   it('says who it is, and gives the peers that were there to each listener', async () => {
     await enter([bob(true)]);
     expect(FakeSocket.last.protocol).toBe('tourbillon.v1');
-    expect(FakeSocket.last.sent[0]).toEqual({ type: 'join', room: 'demo', name: 'Ada', token: 'T' });
+    expect(FakeSocket.last.sent.slice(0, 2)).toEqual([
+      { type: 'hello', client: 'tourbillon-web/1', class: 'browser' },
+      { type: 'join', room: 'demo', name: 'Ada', token: 'T' },
+    ]);
     expect(record('peer').map(({ name }) => name)).toEqual(['Bob']);
     expect(room).toMatchObject({ id: 'ada', name: 'demo', state: 'joined' });
   });
@@ -122,7 +132,7 @@ describe('negotiation', () => {
     await enter([bob(true)]);
     expect(FakeConnection.last.transceivers).toEqual(['audio', 'video']);
     expect(FakeSocket.last.sentOf('offer')).toEqual([
-      { type: 'offer', to: 'bob', sdp: FakeConnection.last.localDescription?.sdp },
+      { type: 'offer', n: 1, to: 'bob', sdp: FakeConnection.last.localDescription?.sdp },
     ]);
   });
 
@@ -261,7 +271,7 @@ describe('the server', () => {
   it('gets an answer to every ping', async () => {
     await enter();
     FakeSocket.last.receive({ type: 'ping', seq: 17, rtt_us: 412 });
-    expect(FakeSocket.last.sentOf('pong')).toEqual([{ type: 'pong', seq: 17 }]);
+    expect(FakeSocket.last.sentOf('pong')).toEqual([{ type: 'pong', seq: 17, last: 0 }]);
   });
 
   it('is given up when its beats stay away', async () => {
@@ -318,7 +328,10 @@ describe('coming back', () => {
     FakeConnection.last.become('connected');
     const left = record('peer-left');
     await comeBack(joined([bob(true)]));
-    expect(FakeSocket.last.sent[0]).toMatchObject({ type: 'join', session: 'S1', token: 'T' });
+    expect(FakeSocket.last.sent.slice(1)).toMatchObject([
+      { type: 'resume', session: 'S1', last: 0 },
+      { type: 'join', session: 'S1', token: 'T' },
+    ]);
     expect(room?.state).toBe('joined');
     await beat(15);
     expect(FakeConnection.all).toHaveLength(1);

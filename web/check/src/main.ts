@@ -1,0 +1,64 @@
+/** The pre-call test page. Address: ?room=…#token=… as of an invitation, ?seconds=… for a longer series. */
+import { readParams } from '../../call/src/params.js';
+import { type CheckReport, check } from '../../sdk/src/index.js';
+import { fileName } from './texts.js';
+import { pageView } from './view.js';
+
+const SECONDS = 10;
+const MAX_SECONDS = 60;
+/** What opening the ways takes beside the series, at most times. */
+const OPENING_MS = 1500;
+const PROGRESS_MS = 100;
+
+let report: CheckReport | null = null;
+
+const view = pageView({
+  again: () => void run(),
+  copy: () => navigator.clipboard.writeText(json()).then(
+    () => true,
+    () => false,
+  ),
+  save: () => save(json()),
+});
+document.getElementById('app')?.replaceChildren(view.element);
+
+function json(): string {
+  return JSON.stringify(report, null, 2);
+}
+
+function save(text: string): void {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(new Blob([text], { type: 'application/json' }));
+  link.download = report ? fileName(report) : 'connection-check.json';
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+async function run(): Promise<void> {
+  const page = new URL(location.href);
+  const { room, token } = readParams(page);
+  const durationMs = seconds(page.searchParams.get('seconds')) * 1000;
+  const start = performance.now();
+  const timer = setInterval(() => {
+    view.progress(Math.min(1, (performance.now() - start) / (durationMs + OPENING_MS)));
+  }, PROGRESS_MS);
+  view.progress(0);
+  try {
+    report = await check({
+      durationMs,
+      ...(room && { room }),
+      ...(token && { token }),
+      progress: (sofar) => view.show(sofar),
+    });
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** Anything but a number within bounds is the default. */
+function seconds(text: string | null): number {
+  const value = Number(text);
+  return value >= 1 && value <= MAX_SECONDS ? value : SECONDS;
+}
+
+void run();

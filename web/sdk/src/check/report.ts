@@ -1,0 +1,107 @@
+import type { RelayMode } from '../ice-servers.js';
+import type { SeriesResult } from './series.js';
+
+/** The ways that are looked at: straight out by UDP, and through the relay by each transport. */
+export type Way = 'direct' | RelayMode;
+
+/**
+ * "works", "fails"; "not-offered": this server has no such way; "waiting" and "running": no answer yet.
+ */
+export type WayState = 'waiting' | 'running' | 'works' | 'fails' | 'not-offered';
+
+export interface WayResult {
+  state: WayState;
+  /** Milliseconds from the start until the way worked. */
+  openedMs?: number;
+  /** The series that was sent through the relay and back. */
+  series?: SeriesResult;
+  /** Why it fails, in the browser's words. */
+  reason?: string;
+}
+
+/** "good": calls work and sound well; "partly": they work, with what is named; "bad": no way works. */
+export type Verdict = 'running' | 'good' | 'partly' | 'bad';
+
+/** What stands behind a verdict, for programs; texts for people come with it. */
+export type Finding =
+  | 'no-server'
+  | 'refused'
+  | 'no-media-path'
+  | 'no-udp'
+  | 'no-direct-udp'
+  | 'relay-tcp-only'
+  | 'no-relay'
+  | 'slow'
+  | 'jittery'
+  | 'lossy'
+  | 'tcp-fails'
+  | 'tls-fails';
+
+/** The JSON that a check results in. It holds no address of this host. */
+export interface CheckReport {
+  version: 1;
+  /** What was measured, in words: who reads the numbers must know between which ends they are. */
+  measured: string;
+  /** ISO 8601, of this host's clock. */
+  startedAt: string;
+  server: string;
+  browser: string;
+  verdict: Verdict;
+  findings: Finding[];
+  /** The way to the signaling server. */
+  signaling: { state: 'waiting' | 'works' | 'fails'; openedMs?: number; code?: string; reason?: string };
+  ways: Record<Way, WayResult>;
+}
+
+export const MEASURED =
+  'Round trip, jitter and loss are of small packets from this browser to the server’s relay and back to this browser, ' +
+  'for each transport by itself. They say nothing of the way between the relay and other people. “direct” says whether ' +
+  'UDP from this browser to the server’s STUN service is answered.';
+
+/** Ways of media, the best first. */
+export const WAYS: readonly Way[] = ['direct', 'udp', 'tcp', 'tls'];
+
+/** ITU-T G.114 has 150 ms from mouth to ear; a round trip to the relay is about that way between two such people. */
+const SLOW_RTT_MS = 150;
+/** A receiver's jitter buffer hides less than this without added delay that is heard. */
+const JITTERY_MS = 30;
+/** From one packet in fifty on, concealment of lost audio is heard. */
+const LOSSY_SHARE = 0.02;
+
+/** Judges a complete report: the findings, and the verdict that they lead to. */
+export function judge(report: Pick<CheckReport, 'signaling' | 'ways'>): { verdict: Verdict; findings: Finding[] } {
+  const { signaling, ways } = report;
+  if (signaling.state === 'fails') {
+    return { verdict: 'bad', findings: [signaling.code === 'unreachable' ? 'no-server' : 'refused'] };
+  }
+  const findings = [...pathFindings(ways), ...qualityFindings(ways)];
+  if (findings.includes('no-media-path')) return { verdict: 'bad', findings };
+  return { verdict: findings.length === 0 ? 'good' : 'partly', findings };
+}
+
+function pathFindings(ways: CheckReport['ways']): Finding[] {
+  const works = (way: Way): boolean => ways[way].state === 'works';
+  const fails = (way: Way): boolean => ways[way].state === 'fails';
+  const relays = works('udp') || works('tcp') || works('tls');
+  if (!relays && !works('direct')) return ['no-media-path'];
+  const findings: Finding[] = [];
+  if (!relays) findings.push('no-relay');
+  if (relays && fails('udp') && fails('direct')) findings.push('no-udp');
+  else if (relays && fails('udp')) findings.push('relay-tcp-only');
+  else if (fails('direct')) findings.push('no-direct-udp');
+  if (relays && fails('tcp')) findings.push('tcp-fails');
+  if (relays && fails('tls')) findings.push('tls-fails');
+  return findings;
+}
+
+/** The best relayed way that works is the one that a call would use. */
+function qualityFindings(ways: CheckReport['ways']): Finding[] {
+  const best = (['udp', 'tcp', 'tls'] as const).find((way) => ways[way].state === 'works');
+  const series = best && ways[best].series;
+  if (!series) return [];
+  const findings: Finding[] = [];
+  if ((series.rttMs?.median ?? 0) > SLOW_RTT_MS) findings.push('slow');
+  if ((series.jitterMs ?? 0) > JITTERY_MS) findings.push('jittery');
+  if (series.lossShare > LOSSY_SHARE) findings.push('lossy');
+  return findings;
+}
