@@ -42,7 +42,8 @@ func commands() []command {
 		{"serve", "run the server (the default)", serve},
 		{"admin-link", "print a link that opens the admin page of the running server", adminLink},
 		{"credentials", "print a join token or TURN credentials", credentials},
-		{"bench", "measure: bench timers [OPTIONS], bench pion [OPTIONS]", measure},
+		{"probe", "ask STUN and TURN servers, of any make, whether they work: probe URL...", probeServers},
+		{"bench", "measure: bench timers [OPTIONS], bench pion [OPTIONS], bench stun [OPTIONS]", measure},
 		{"version", "tell what this binary is and what its timers run on", version},
 	}
 }
@@ -120,6 +121,14 @@ bench pion: connect time and throughput of pion on the injected clock, beside pi
   --pairs N --connects N --duration D --json
   --arm A,B          tourbillon, runtime (the same on package time), pion
   --plain FILE       the program with pion as published; tourbillon-stdtime beside this one unless told
+probe URL... of the schemes stun:, stuns:, turn: (with ?transport=udp or tcp) and turns:
+  --user NAME --pass PASSWORD, or --secret SECRET to make credentials of a shared secret (with --user, if wanted)
+  --count N --interval D --timeout D
+                     packets for round trip, jitter and loss (0: none); how far apart; how long a step may take
+  --insecure         go on after a bad certificate
+  --hairpin          see whether packets to the own mapped address come back
+  --clock CLOCK      hrtimer or runtime
+  --json             for machines; exit code 0: all good, 1: a server failed, 64: the command line is wrong
 credentials token [--room NAME] [--ttl DURATION]
                      print a token that joins the room ("*" for all)
 credentials turn [--user NAME] [--ttl DURATION] [--json]
