@@ -109,21 +109,18 @@ func named(leaf *x509.Certificate) []string {
 // connectProblem puts an error of connecting into words.
 func connectProblem(err error, t Target, timeout time.Duration) *Problem {
 	var notTLS tls.RecordHeaderError
-	var told *Problem
 	var dns *net.DNSError
-	var alert tls.AlertError
 	switch {
-	case errors.As(err, &told):
-		return told
-	case errors.As(err, &notTLS):
-		return fatal(stepConnect, CodeNoTLS, "the server does not speak TLS on this port", "use turn: instead of turns:, or its port for TLS")
-	case errors.As(err, &alert):
-		return fatal(stepConnect, CodeNoTLS, "the TLS handshake failed: "+printable([]byte(err.Error())), "see the server's TLS versions and ciphers")
-	case errors.As(err, &dns):
-		return fatal(stepConnect, CodeResolve, "no address for "+t.Host+": "+dns.Err, "see the name's spelling and its A and AAAA records")
 	case errors.Is(err, errTimeout):
 		return fatal(stepConnect, CodeNoAnswer, fmt.Sprintf("no connection within %v", timeout),
 			"see that the server runs and that a firewall lets "+t.network()+" to "+t.Address()+" pass")
+	case errors.As(err, &notTLS):
+		return fatal(stepConnect, CodeNoTLS, "the server does not speak TLS on this port", "use turn: instead of turns:, or its port for TLS")
+	case errors.Is(err, errHandshake):
+		return fatal(stepConnect, CodeNoTLS, "the connection stands, TLS does not: "+printable([]byte(err.Error())),
+			"see that this is the server's port for TLS, that a certificate is loaded, and which TLS versions it allows")
+	case errors.As(err, &dns):
+		return fatal(stepConnect, CodeResolve, "no address for "+t.Host+": "+dns.Err, "see the name's spelling and its A and AAAA records")
 	case isRefused(err):
 		return fatal(stepConnect, CodeRefused, "nothing listens on "+t.Address()+" over "+t.network(), "start the server there, or correct the port")
 	}

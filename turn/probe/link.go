@@ -24,6 +24,9 @@ const maxDatagram = 0xffff
 // errTimeout is why a step's context ended.
 var errTimeout = errors.New("timed out")
 
+// errHandshake says that the connection stood and TLS did not.
+var errHandshake = errors.New("TLS handshake")
+
 // packet is one message as it arrived, or, with err, the end of reading.
 type packet struct {
 	at   timing.Instant
@@ -78,7 +81,7 @@ func (r *runner) dial(ctx context.Context, t Target, at netip.AddrPort) (*link, 
 func (r *runner) handshake(ctx context.Context, conn net.Conn, t Target) (*tls.Conn, error) {
 	secured := tls.Client(conn, &tls.Config{ServerName: verifiable(t.Host), MinVersion: tls.VersionTLS12, InsecureSkipVerify: true}) //nolint:gosec // Judged by judgeCertificate.
 	if err := secured.HandshakeContext(ctx); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errHandshake, err)
 	}
 	return secured, nil
 }

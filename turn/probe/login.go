@@ -66,7 +66,7 @@ func (l *login) judge(step string, m *stun.Message, now time.Time) (decision, *P
 		return l.challenged(step, m)
 	case stun.CodeBadRequest, stun.CodeWrongCredentials:
 	default:
-		return rejected, refused(step, code.Code, printable(code.Reason), alternate(m))
+		return rejected, refused(step, code, alternate(m))
 	}
 	return rejected, l.unwelcome(step, code, now)
 }
@@ -106,10 +106,10 @@ func (l *login) challenged(step string, m *stun.Message) (decision, *Problem) {
 // unwelcome says why signed requests are refused: 401 is RFC 8489's answer to a wrong user or password, 441 that to
 // another user than the allocation's, and 400 what pion's server says instead of 401.
 func (l *login) unwelcome(step string, code stun.ErrorCodeAttribute, now time.Time) *Problem {
-	what := fmt.Sprintf("the server answered %d %s", code.Code, printable(code.Reason))
+	what := "the server answered " + codeText(code)
 	switch {
 	case !l.signs() || l.proven && code.Code == stun.CodeBadRequest:
-		return refused(step, code.Code, printable(code.Reason), "")
+		return refused(step, code, "")
 	case !l.expires.IsZero() && now.After(l.expires):
 		return fatal(step, CodeExpired, fmt.Sprintf("%s, and the user name expired at %s", what, l.expires.UTC().Format(time.RFC3339)),
 			"get fresh credentials; if they are fresh, set the clock of the machine that issued them")

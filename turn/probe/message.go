@@ -122,3 +122,8 @@ func answers(packet []byte, ask *stun.Message) (m *stun.Message, err error) {
 	}
 	return m, nil
 }
+
+// codeText is an error code with the server's words, where it has some.
+func codeText(code stun.ErrorCodeAttribute) string {
+	return strings.TrimSpace(fmt.Sprintf("%d %s", code.Code, printable(code.Reason)))
+}

@@ -71,13 +71,10 @@ func (t Target) network() string {
 	return "TCP"
 }
 
-// refused puts a server's error answer into words. credentials are the login as of that answer.
-func refused(step string, code stun.ErrorCode, reason string, alternate string) *Problem {
-	what := fmt.Sprintf("the server answered %d", code)
-	if reason != "" {
-		what += " " + reason
-	}
-	switch code {
+// refused puts a server's error answer into words; alternate is the server that it names instead.
+func refused(step string, code stun.ErrorCodeAttribute, alternate string) *Problem {
+	what := "the server answered " + codeText(code)
+	switch code.Code {
 	case stun.CodeTryAlternate:
 		return fatal(step, CodeAlternate, what+", and names "+alternate, "probe that server")
 	case stun.CodeForbidden:

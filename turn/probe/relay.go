@@ -59,7 +59,7 @@ func saying(m *stun.Message) string {
 	}
 	var code stun.ErrorCodeAttribute
 	_ = code.GetFrom(m) // Without one the code is 0.
-	text := fmt.Sprintf("%d %s", code.Code, printable(code.Reason))
+	text := codeText(code)
 	var realm stun.Realm
 	if realm.GetFrom(m) == nil {
 		text += fmt.Sprintf(", realm %q", printable(realm))

@@ -252,7 +252,7 @@ func (v *visit) bound(m *stun.Message) *Problem {
 	if m.Type.Class != stun.ClassSuccessResponse {
 		var code stun.ErrorCodeAttribute
 		_ = code.GetFrom(m) // Without one the code is 0.
-		return refused(stepBinding, code.Code, printable(code.Reason), alternate(m))
+		return refused(stepBinding, code, alternate(m))
 	}
 	at := mapped(m)
 	if !at.IsValid() {
