@@ -151,8 +151,13 @@ func (v *visit) echoOffSocket(ctx context.Context, c *client) (*Series, int, *Pr
 			_ = l.writeTo(p.data, p.from) // A lost packet is counted.
 		}
 	})
+	if problem != nil && problem.Code == CodeNoEcho && !public(at.Addr()) {
+		problem = fatal(stepEcho, CodePeerDenied, "packets for the peer "+at.String()+" are dropped, as servers do with loopback and private addresses", problem.Remedy)
+	}
 	return series, requests, problem
 }
+
+func public(a netip.Addr) bool { return a.IsGlobalUnicast() && !a.IsPrivate() }
 
 // echoSeries sends numbered packets to the peer and takes those that come back.
 func (v *visit) echoSeries(ctx context.Context, c *client, peer *link, bounce func(packet)) (*Series, *Problem) {

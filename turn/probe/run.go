@@ -112,13 +112,12 @@ func (r *runner) probe(ctx context.Context, t Target) Server {
 		return s
 	}
 	defer func() { v.link.close() }()
-	if bound := v.binding(ctx); bound || t.Relays() {
-		if bound {
-			v.measureBinding(ctx)
-		}
-		if t.Relays() {
-			v.relay(ctx)
-		}
+	if v.binding(ctx) {
+		v.measureBinding(ctx)
+	}
+	// A relay that keeps silent about Binding requests is still asked to relay; one that is not there is not.
+	if t.Relays() && s.OK {
+		v.relay(ctx)
 	}
 	return s
 }
