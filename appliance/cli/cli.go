@@ -16,6 +16,7 @@ import (
 	"tourbillon/appliance/bench"
 	"tourbillon/appliance/config"
 	pionbench "tourbillon/signaling/agent/bench"
+	stunbench "tourbillon/turn/probe/bench"
 )
 
 // Exit codes.
@@ -57,6 +58,9 @@ func Run(ctx context.Context, args []string, out IO) int {
 	if name == bench.ChildCommand {
 		return exitCode(bench.Child(args, os.Stdin, out.Out), out.Err)
 	}
+	if name == stunbench.ChildCommand {
+		return exitCode(stunbench.Child(ctx, os.Stdin, out.Out, plainServe(out)), out.Err)
+	}
 	if name == "help" || slices.Contains(args, "-h") || slices.Contains(args, "--help") {
 		usage(out.Out)
 		return exitOK
@@ -82,9 +86,10 @@ func exitCode(err error, stderr io.Writer) int {
 	var usage *usageError
 	var benchUsage *bench.UsageError
 	var pionUsage *pionbench.UsageError
+	var stunUsage *stunbench.UsageError
 	var configuration *config.Error
 	switch {
-	case errors.As(err, &usage), errors.As(err, &benchUsage), errors.As(err, &pionUsage):
+	case errors.As(err, &usage), errors.As(err, &benchUsage), errors.As(err, &pionUsage), errors.As(err, &stunUsage):
 		return exitUsage
 	case errors.As(err, &configuration):
 		return exitConfig
@@ -121,6 +126,10 @@ bench pion: connect time and throughput of pion on the injected clock, beside pi
   --pairs N --connects N --duration D --json
   --arm A,B          tourbillon, runtime (the same on package time), pion
   --plain FILE       the program with pion as published; tourbillon-stdtime beside this one unless told
+bench stun: STUN round trips while signaling connections keep the same server busy, beside plain pion and coturn
+  --clients N --rate N --duration D --runs N --json
+  --arm A,B          tourbillon, runtime (the same on package time), pion, coturn
+  --plain FILE       as for bench pion; --coturn FILE: coturn's program
 probe URL... of the schemes stun:, stuns:, turn: (with ?transport=udp or tcp) and turns:
   --user NAME --pass PASSWORD, or --secret SECRET to make credentials of a shared secret (with --user, if wanted)
   --count N --interval D --timeout D

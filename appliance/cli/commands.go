@@ -95,15 +95,17 @@ func listTimers(out IO, asJSON bool) error {
 
 func measure(ctx context.Context, args []string, out IO) error {
 	if len(args) == 0 {
-		return &usageError{"bench wants timers or pion"}
+		return &usageError{"bench wants timers, pion or stun"}
 	}
 	switch args[0] {
 	case "timers":
 		return bench.Timers(ctx, args[1:], out.Out, out.Err)
 	case "pion":
 		return measurePion(ctx, args[1:], out)
+	case "stun":
+		return measureSTUN(ctx, args[1:], out)
 	}
-	return &usageError{fmt.Sprintf("bench wants timers or pion, not %q", args[0])}
+	return &usageError{fmt.Sprintf("bench wants timers, pion or stun, not %q", args[0])}
 }
 
 // measurePion compares re-timed pion with pion as published, or measures this process for such a comparison. Lateness

@@ -230,12 +230,23 @@ func (v *visit) binding(ctx context.Context) bool {
 		if problem == nil {
 			problem = v.bound(got.m)
 		}
-		if problem != nil && v.target.Relays() && problem.Code != CodeInterrupted && problem.Code != CodeRefused {
+		if problem != nil && v.target.Relays() && v.tolerable(problem.Code) {
 			problem.Fatal = false
 			return "none", got.requests, problem
 		}
 		return "this end is seen as " + v.report.Mapped, got.requests, problem
 	}) && v.report.Mapped != ""
+}
+
+// tolerable tells whether a relay may yet be good after a Binding request that ended so.
+func (v *visit) tolerable(code string) bool {
+	switch code {
+	case CodeNoAnswer, CodeErrorAnswer, CodeForbidden, CodeUnsupported:
+		return true
+	case CodeMalformed:
+		return !v.link.stream() // A stream is lost with its framing.
+	}
+	return false
 }
 
 func bindingRequest(setters ...stun.Setter) *stun.Message {
