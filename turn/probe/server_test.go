@@ -190,7 +190,7 @@ func TestThousandProbesLeaveNothing(t *testing.T) {
 	at, o := serve(t, nil)
 	o.Count = 1
 	before := openFiles(t)
-	for i := range 250 {
+	for i := range 250 { // Four probes each time.
 		for _, c := range []Target{target(STUN, at[turn.UDP], UDP), target(TURN, at[turn.UDP], UDP), target(TURN, at[turn.TCP], TCP), target(TURNS, at[turn.TLS], TLS)} {
 			if s := only(t, []Target{c}, o); !s.OK {
 				t.Fatal(strconv.Itoa(i), c, problems(s))

@@ -136,7 +136,7 @@ func (p *programs) start(ctx context.Context, arm string) (*server, error) {
 // serveArguments have everything listen on free ports of loopback.
 func (p *programs) serveArguments(clock string) []string {
 	return []string{
-		"--clock", clock, "--set", "limits=off", "--set", "log.level=warn", "--set", "state_dir=" + p.dir,
+		"--clock", clock, "--set", "limits=off", "--set", "log.level=error", "--set", "state_dir=" + p.dir,
 		"--set", "http.listen=127.0.0.1:0", "--set", "admin.listen=127.0.0.1:0",
 		"--set", "turn.udp=[127.0.0.1:0]", "--set", "turn.tcp=[127.0.0.1:0]",
 	}
@@ -211,7 +211,10 @@ func (p *programs) startCoturn(ctx context.Context, s *server) error {
 	if err := free.Close(); err != nil {
 		return err
 	}
-	c, err := p.launch(ctx, program, "-n", "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", fmt.Sprintf("--listening-port=%d", at.Port()),
+	// What it prints while it looks for protocols that the kernel lacks is of no interest.
+	quiet := *p
+	quiet.errs = io.Discard
+	c, err := quiet.launch(ctx, program, "-n", "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", fmt.Sprintf("--listening-port=%d", at.Port()),
 		"--no-tls", "--no-dtls", "--no-cli", "--lt-cred-mech", "--user=u:p", "--realm=bench", "--log-file="+os.DevNull,
 		"--pidfile="+filepath.Join(p.dir, "coturn.pid"), "--userdb="+filepath.Join(p.dir, "coturn.db"))
 	if err != nil {
