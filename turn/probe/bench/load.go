@@ -62,10 +62,10 @@ func (o *loadOrder) run(in io.Reader, out io.Writer) (err error) {
 	}
 	if len(l.clients) > 0 {
 		var clock timing.Runtime
-		interval, next := messageEvery/time.Duration(len(l.clients)), 0
+		interval := messageEvery / time.Duration(len(l.clients))
+		var sent atomic.Uint64 // A message that hangs does not hold up the next.
 		messages := timing.Every(clock, clock.Now(), interval, func(timing.Tick) {
-			l.clients[next%len(l.clients)].message()
-			next++
+			l.clients[(sent.Add(1)-1)%uint64(len(l.clients))].message()
 		})
 		defer messages.Stop()
 	}
