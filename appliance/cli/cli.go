@@ -18,6 +18,7 @@ import (
 	pionbench "tourbillon/signaling/agent/bench"
 	signalingbench "tourbillon/signaling/bench"
 	turnbench "tourbillon/turn/bench"
+	stunbench "tourbillon/turn/probe/bench"
 )
 
 // Exit codes.
@@ -44,7 +45,8 @@ func commands() []command {
 		{"serve", "run the server (the default)", serve},
 		{"admin-link", "print a link that opens the admin page of the running server", adminLink},
 		{"credentials", "print a join token or TURN credentials", credentials},
-		{"bench", "measure: bench timers|pion|turn|signaling [OPTIONS]", measure},
+		{"probe", "ask STUN and TURN servers, of any make, whether they work: probe URL...", probeServers},
+		{"bench", "measure: bench timers|pion|turn|stun|signaling [OPTIONS]", measure},
 		{"version", "tell what this binary is and what its timers run on", version},
 	}
 }
@@ -64,6 +66,8 @@ func Run(ctx context.Context, args []string, out IO) int {
 		return exitCode(serveMeasured(ctx, args, os.Stdin, out), out.Err)
 	case turnbench.ChildCommand:
 		return exitCode(turnbench.Child(os.Stdin, out.Out, turnHooks()), out.Err)
+	case stunbench.ChildCommand:
+		return exitCode(stunbench.Child(ctx, os.Stdin, out.Out, plainServe(out)), out.Err)
 	}
 	if name == "help" || slices.Contains(args, "-h") || slices.Contains(args, "--help") {
 		usage(out.Out)
@@ -92,10 +96,11 @@ func exitCode(err error, stderr io.Writer) int {
 	var pionUsage *pionbench.UsageError
 	var turnUsage *turnbench.UsageError
 	var signalingUsage *signalingbench.UsageError
+	var stunUsage *stunbench.UsageError
 	var configuration *config.Error
 	switch {
 	case errors.As(err, &usage), errors.As(err, &benchUsage), errors.As(err, &pionUsage), errors.As(err, &turnUsage),
-		errors.As(err, &signalingUsage):
+		errors.As(err, &signalingUsage), errors.As(err, &stunUsage):
 		return exitUsage
 	case errors.As(err, &configuration):
 		return exitConfig
@@ -143,6 +148,18 @@ bench signaling: round trips between clients, heartbeats, CPU and memory; server
   --protocol P       tourbillon or peerjs
   --arm A,B          hrtimer, runtime; with --protocol peerjs also peerjs-server, the npm package peer
   --search           the most connections, up to --conns, whose heartbeats are held
+bench stun: STUN round trips while signaling connections keep the same server busy, beside plain pion and coturn
+  --clients N --rate N --duration D --runs N --json
+  --arm A,B          tourbillon, runtime (the same on package time), pion, coturn
+  --plain FILE       as for bench pion; --coturn FILE: coturn's program
+probe URL... of the schemes stun:, stuns:, turn: (with ?transport=udp or tcp) and turns:
+  --user NAME --pass PASSWORD, or --secret SECRET to make credentials of a shared secret (with --user, if wanted)
+  --count N --interval D --timeout D
+                     packets for round trip, jitter and loss (0: none); how far apart; how long a step may take
+  --insecure         go on after a bad certificate
+  --hairpin          see whether packets to the own mapped address come back
+  --clock CLOCK      hrtimer or runtime
+  --json             for machines; exit code 0: all good, 1: a server failed, 64: the command line is wrong
 credentials token [--room NAME] [--ttl DURATION] [--can join,publish,restart] [--once]
                      print a token that joins the room ("*" for all); beyond 10m it is an invite
 credentials turn [--user NAME] [--ttl DURATION] [--json]

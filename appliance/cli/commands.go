@@ -100,7 +100,7 @@ func listTimers(out IO, asJSON bool) error {
 
 func measure(ctx context.Context, args []string, out IO) error {
 	if len(args) == 0 {
-		return &usageError{"bench wants timers, pion, turn or signaling"}
+		return &usageError{"bench wants timers, pion, turn, stun or signaling"}
 	}
 	switch args[0] {
 	case "timers":
@@ -109,11 +109,13 @@ func measure(ctx context.Context, args []string, out IO) error {
 		return measurePion(ctx, args[1:], out)
 	case "turn":
 		return turnbench.Run(ctx, args[1:], out.Out, out.Err, turnHooks())
+	case "stun":
+		return measureSTUN(ctx, args[1:], out)
 	case "signaling":
 		timing.AddProcessor() // As serve does, so that the host facts are its.
 		return signalingbench.Command(ctx, args[1:], signalingbench.Environment{Out: out.Out, Errs: out.Err, Host: bench.ReadHost()})
 	}
-	return &usageError{fmt.Sprintf("bench wants timers, pion, turn or signaling, not %q", args[0])}
+	return &usageError{fmt.Sprintf("bench wants timers, pion, turn, stun or signaling, not %q", args[0])}
 }
 
 // measurePion compares re-timed pion with pion as published, or measures this process for such a comparison. Lateness

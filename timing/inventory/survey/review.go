@@ -59,10 +59,14 @@ var review = []judged{
 	{"tourbillon/timing...", "", clockItself},
 	{"tourbillon/appliance/bench...", "", benchmark},
 	{"tourbillon/signaling/agent/bench...", "", benchmark},
+	{"tourbillon/signaling/bench...", "", benchmark},
+	{"tourbillon/turn/bench...", "", benchmark},
+	{"tourbillon/turn/probe/bench...", "", benchmark},
 	{"tourbillon/appliance.(*appliance).close", "context.WithTimeout", "bounds the stop, during which the clock itself closes"},
 	{"tourbillon/appliance.(*appliance).beat", "context.WithTimeout", "bounds a self-check, which has to end also when the clock does not run"},
 	{"tourbillon/appliance.listenHTTP", "http.Server.ReadHeaderTimeout", "sheds silent HTTP clients in net/http, which knows no clock"},
 	{"tourbillon/appliance.listenHTTP", "http.Server.IdleTimeout", "sheds silent HTTP clients in net/http, which knows no clock"},
+	{"tourbillon/turn/relay.(*up).setDeadline", "os.File.SetReadDeadline", "wakes a read that waits, by a deadline in the past, when the server stops"},
 	{"tourbillon/web.writeEvent", "http.ResponseController.SetWriteDeadline", "sheds an admin page that does not read"},
 }
 

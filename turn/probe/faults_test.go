@@ -1,0 +1,312 @@
+package probe
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pion/stun/v4"
+
+	"tourbillon/timing/timingtest"
+)
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// eventually waits for a condition that some other goroutine is about to bring about.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for !holds() {
+		if ctx.Err() != nil {
+			t.Fatalf("never came true: %s", what)
+		}
+		runtime.Gosched()
+	}
+}
+
+// fakeUDP is a server that answers each request as a function says, nil for not at all.
+func fakeUDP(t *testing.T, answer func(conn *net.UDPConn, from netip.AddrPort, ask *stun.Message) []byte) netip.AddrPort {
+	t.Helper()
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		buffer := make([]byte, 2048)
+		for {
+			n, from, err := conn.ReadFromUDPAddrPort(buffer)
+			if err != nil {
+				return
+			}
+			ask := stun.New()
+			if stun.Decode(buffer[:n], ask) != nil {
+				continue
+			}
+			if b := answer(conn, from, ask); b != nil {
+				_, _ = conn.WriteToUDPAddrPort(b, from)
+			}
+		}
+	})
+	t.Cleanup(func() {
+		conn.Close()
+		serving.Wait()
+	})
+	return addressOf(conn.LocalAddr())
+}
+
+// onManualClock probes with time going on as fast as timers are armed, once the server is ready for that.
+func onManualClock(t *testing.T, targets []Target, o Options, ready func(clock *timingtest.Manual, advanced int) bool) Server {
+	t.Helper()
+	clock := timingtest.NewManual()
+	o.Clock = clock
+	done := make(chan Report, 1)
+	go func() { done <- Run(t.Context(), targets, o) }()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	advanced := 0
+	for {
+		select {
+		case report := <-done:
+			if n := clock.Pending(); n > 0 {
+				t.Errorf("%d timers are left armed", n)
+			}
+			return report.Servers[0]
+		case <-ctx.Done():
+			t.Fatal("the probe hangs")
+		default:
+			if ready(clock, advanced) && clock.AdvanceNext() {
+				advanced++
+			}
+			runtime.Gosched()
+		}
+	}
+}
+
+func hasty() Options {
+	return Options{User: "u", Password: "p", Count: 3, Interval: DefaultInterval, Timeout: DefaultTimeout}
+}
+
+func bindingSuccess(ask *stun.Message, from netip.AddrPort) []byte {
+	return stun.MustBuild(ask, stun.BindingSuccess, &stun.XORMappedAddress{IP: from.Addr().AsSlice(), Port: int(from.Port())}, stun.Fingerprint).Raw
+}
+
+// TestSilentServer holds that the requests are repeated as RFC 8489 says, and that it ends: 0, 0.5, 1.5 and 3.5 s fall
+// into the five seconds.
+func TestSilentServer(t *testing.T) {
+	var asked atomic.Int32
+	at := fakeUDP(t, func(*net.UDPConn, netip.AddrPort, *stun.Message) []byte { asked.Add(1); return nil })
+	s := onManualClock(t, []Target{target(STUN, at, UDP)}, hasty(), func(c *timingtest.Manual, advanced int) bool {
+		return waiting(c, advanced) && int(asked.Load()) > advanced
+	})
+	fails(t, s, stepBinding, CodeNoAnswer)
+	if s.Steps[1].TookNS != int64(DefaultTimeout) || s.Problems[0].What != "no answer to 4 requests within 5s" {
+		t.Errorf("%+v %+v", s.Steps, problems(s))
+	}
+}
+
+func TestMangledAnswers(t *testing.T) {
+	at := netip.MustParseAddrPort("192.0.2.1:3478")
+	for name, mangle := range map[string]func(b []byte) []byte{
+		"cut short":         func(b []byte) []byte { return b[:len(b)-3] },
+		"wrong fingerprint": func(b []byte) []byte { b[len(b)-1] ^= 1; return b },
+		"a request":         func(b []byte) []byte { b[0] = 0; return b },
+	} {
+		ask := bindingRequest()
+		x := &exchanger{target: target(STUN, at, UDP)}
+		if x.take(packet{data: mangle(bindingSuccess(ask, at))}, ask) != nil {
+			t.Errorf("%s: taken", name)
+		}
+		if p := x.silence(7); p.Code != CodeMalformed {
+			t.Errorf("%s: %+v", name, p)
+		}
+	}
+}
+
+// waiting tells that a transaction has armed both its timers: the next request's and its end.
+func waiting(c *timingtest.Manual, _ int) bool { return c.Pending() == 2 }
+
+// TestNonceLoop meets a server that never takes its own nonce.
+func TestNonceLoop(t *testing.T) {
+	at := fakeUDP(t, func(_ *net.UDPConn, from netip.AddrPort, ask *stun.Message) []byte {
+		code := stun.CodeStaleNonce
+		switch {
+		case ask.Type.Method == stun.MethodBinding:
+			return bindingSuccess(ask, from)
+		case !ask.Contains(stun.AttrNonce):
+			code = stun.CodeUnauthorized
+		}
+		m := stun.MustBuild(ask, stun.NewType(ask.Type.Method, stun.ClassErrorResponse), code, stun.NewRealm("r"), stun.NewNonce("n"))
+		return m.Raw
+	})
+	o := hasty()
+	o.Count, o.Clock, o.Timeout = 0, nil, patience
+	fails(t, only(t, []Target{target(TURN, at, UDP)}, o), stepAllocate, CodeNonceLoop)
+}
+
+// TestSpoofedSource holds that an answer from another socket is none, on a link with a server and on one without.
+func TestSpoofedSource(t *testing.T) {
+	stranger, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	at := fakeUDP(t, func(_ *net.UDPConn, from netip.AddrPort, ask *stun.Message) []byte {
+		_, _ = stranger.WriteToUDPAddrPort(bindingSuccess(ask, from), from)
+		return nil
+	})
+	fails(t, onManualClock(t, []Target{target(STUN, at, UDP)}, hasty(), waiting), stepBinding, CodeNoAnswer)
+
+	r := &runner{o: hasty().withDefaults()}
+	l, err := r.listen(netip.MustParseAddr("127.0.0.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	ask := bindingRequest()
+	x := &exchanger{link: l, from: at}
+	if x.take(packet{from: addressOf(stranger.LocalAddr()), data: bindingSuccess(ask, at)}, ask) != nil || x.strays != 1 {
+		t.Error("an answer from elsewhere was taken")
+	}
+	if x.take(packet{from: at, data: bindingSuccess(ask, at)}, ask) == nil {
+		t.Error("the server's answer was not taken")
+	}
+}
+
+// TestLossAndDuplicates meets a server that answers Binding requests but the third twice and the fourth never.
+func TestLossAndDuplicates(t *testing.T) {
+	n := 0
+	at := fakeUDP(t, func(conn *net.UDPConn, from netip.AddrPort, ask *stun.Message) []byte {
+		n++
+		b := bindingSuccess(ask, from)
+		switch n {
+		case 3:
+			_, _ = conn.WriteToUDPAddrPort(b, from)
+		case 4:
+			return nil
+		}
+		return b
+	})
+	o := hasty()
+	o.Count, o.Timeout = 4, time.Second
+	o.Interval = MinInterval
+	s := only(t, []Target{target(STUN, at, UDP)}, o)
+	if !s.OK || len(s.Problems) != 1 || s.Problems[0].Code != CodeLoss || s.Problems[0].Fatal {
+		t.Fatalf("%+v", problems(s))
+	}
+	if got := s.Series[0]; got.Sent != 4 || got.Received != 3 || got.Duplicates != 1 || got.LossPercent != 25 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// fakeTCP is a server that writes a text to whoever connects, and then closes the connection or keeps it. accepted tells whether
+// anybody has connected.
+func fakeTCP(t *testing.T, text string, keep bool) (at netip.AddrPort, accepted func() bool) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	closed := make(chan struct{})
+	var seen atomic.Bool
+	serving.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			seen.Store(true)
+			_, _ = conn.Write([]byte(text))
+			if keep {
+				<-closed
+			}
+			conn.Close()
+		}
+	})
+	t.Cleanup(func() {
+		close(closed)
+		listener.Close()
+		serving.Wait()
+	})
+	return addressOf(listener.Addr()), seen.Load
+}
+
+func TestBrokenStreams(t *testing.T) {
+	ok := bindingSuccess(bindingRequest(), netip.MustParseAddrPort("192.0.2.1:1"))
+	for name, c := range map[string]struct {
+		text   string
+		keep   bool
+		scheme Scheme
+		over   Transport
+		step   string
+		code   string
+	}{
+		"not STUN":         {"\xff\xff\xff\xff", true, TURN, TCP, stepBinding, CodeMalformed},
+		"closed at once":   {"", false, TURN, TCP, stepBinding, CodeClosed},
+		"frame cut short":  {string(ok[:10]), false, TURN, TCP, stepBinding, CodeClosed},
+		"silent":           {"", true, TURN, TCP, stepAllocate, CodeNoAnswer},
+		"frame never ends": {string(ok[:10]), true, TURN, TCP, stepAllocate, CodeNoAnswer},
+		"silent TLS":       {"", true, TURNS, TLS, stepConnect, CodeNoAnswer},
+		"no TLS":           {"220 mail.example ESMTP\r\n", true, TURNS, TLS, stepConnect, CodeNoTLS},
+		"TLS closed":       {"", false, TURNS, TLS, stepConnect, CodeNoTLS},
+	} {
+		t.Run(name, func(t *testing.T) {
+			at, accepted := fakeTCP(t, c.text, c.keep)
+			var s Server
+			if c.code == CodeNoAnswer {
+				s = onManualClock(t, []Target{target(c.scheme, at, c.over)}, hasty(), func(clock *timingtest.Manual, advanced int) bool {
+					return waiting(clock, advanced) || c.over == TLS && accepted()
+				})
+			} else {
+				o := hasty()
+				o.Timeout = patience
+				s = only(t, []Target{target(c.scheme, at, c.over)}, o)
+			}
+			if s.OK {
+				t.Fatalf("good: %+v", s)
+			}
+			for _, p := range s.Problems {
+				if p.Step == c.step && p.Code == c.code {
+					return
+				}
+			}
+			t.Errorf("%+v, want %s at %s", problems(s), c.code, c.step)
+		})
+	}
+}
+
+func TestNobodyListens(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := addressOf(listener.Addr())
+	listener.Close()
+	o := hasty()
+	o.Timeout = patience
+	fails(t, only(t, []Target{target(TURN, at, TCP)}, o), stepConnect, CodeRefused)
+	fails(t, only(t, []Target{target(STUN, at, UDP)}, o), stepBinding, CodeRefused)
+}
+
+// TestInterrupted holds that the end of the caller's context ends a probe that waits.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	at := fakeUDP(t, func(*net.UDPConn, netip.AddrPort, *stun.Message) []byte { cancel(); return nil })
+	report := Run(ctx, []Target{target(TURN, at, UDP)}, hasty())
+	fails(t, report.Servers[0], stepBinding, CodeInterrupted)
+}

@@ -1,0 +1,129 @@
+package probe
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/pion/stun/v4"
+)
+
+// requestedUDP is REQUESTED-TRANSPORT's value for UDP (RFC 8656 section 18.8), familyIPv6 REQUESTED-ADDRESS-FAMILY's for
+// IPv6 (section 18.7).
+const (
+	requestedUDP = 17
+	familyIPv6   = 2
+)
+
+// maxRounds bounds how often one request is sent anew with what the server said: the challenge, and stale nonces.
+const maxRounds = 2 + maxStale
+
+// client is one allocation and the link that holds it. The goroutine of the visit owns it.
+type client struct {
+	v       *visit
+	link    *link
+	login   *login
+	relayed netip.AddrPort
+	said    []string // What the server said while authenticating.
+}
+
+// request sends a request and answers challenges. It returns how many requests were sent.
+func (c *client) request(ctx context.Context, step string, method stun.Method, attributes ...stun.Setter) (m *stun.Message, requests int, problem *Problem) {
+	x := c.v.exchanger(step, c.link)
+	for range maxRounds {
+		ask, err := stun.Build(c.login.setters(method, attributes)...)
+		if err != nil {
+			return nil, requests, fatal(step, CodeWrongUser, "the request cannot be built: "+err.Error(), "shorten user name or password")
+		}
+		got, problem := x.exchange(ctx, ask)
+		requests += got.requests
+		if problem != nil {
+			return nil, requests, problem
+		}
+		next, problem := c.login.judge(step, got.m, c.v.o.Wall())
+		c.said = append(c.said, fmt.Sprintf("%v: %s", method, saying(got.m)))
+		switch next {
+		case accepted:
+			return got.m, requests, problem
+		case rejected:
+			return nil, requests, problem
+		}
+	}
+	return nil, requests, fatal(step, CodeNonceLoop, "the server challenges every request anew", "see whether several servers with unlike secrets share this address")
+}
+
+// saying is an answer in a few words.
+func saying(m *stun.Message) string {
+	if m.Type.Class == stun.ClassSuccessResponse {
+		return "success"
+	}
+	var code stun.ErrorCodeAttribute
+	_ = code.GetFrom(m) // Without one the code is 0.
+	text := codeText(code)
+	var realm stun.Realm
+	if realm.GetFrom(m) == nil {
+		text += fmt.Sprintf(", realm %q", printable(realm))
+	}
+	return text
+}
+
+// allocate asks for a relayed address.
+func (c *client) allocate(ctx context.Context, step string) (m *stun.Message, requests int, problem *Problem) {
+	attributes := []stun.Setter{raw(stun.AttrRequestedTransport, requestedUDP, 0, 0, 0)}
+	if c.link.local.Addr().Is6() {
+		attributes = append(attributes, raw(stun.AttrRequestedAddressFamily, familyIPv6, 0, 0, 0))
+	}
+	m, requests, problem = c.request(ctx, step, stun.MethodAllocate, attributes...)
+	if m == nil {
+		return nil, requests, problem
+	}
+	if c.relayed = xorAddress(m, stun.AttrXORRelayedAddress); !c.relayed.IsValid() {
+		return m, requests, fatal(step, CodeMalformed, "an allocation without a relayed address", "see whether this is a TURN server at all")
+	}
+	return m, requests, problem
+}
+
+// release gives an allocation back, so that it does not count against the user until it expires.
+func (c *client) release(ctx context.Context) (requests int, problem *Problem) {
+	_, requests, problem = c.request(ctx, stepRelease, stun.MethodRefresh, raw(stun.AttrLifetime, 0, 0, 0, 0))
+	return requests, problem
+}
+
+// relay takes the steps that need credentials.
+func (v *visit) relay(ctx context.Context) {
+	c := &client{v: v, link: v.link, login: v.login}
+	if !v.allocated(ctx, c) {
+		return
+	}
+	v.echo(ctx, c)
+	v.step(stepRelease, func() (string, int, *Problem) {
+		requests, problem := c.release(ctx)
+		if problem != nil && problem.Code != CodeInterrupted {
+			problem.Fatal = false
+		}
+		return "the allocation is given back", requests, problem
+	})
+}
+
+func (v *visit) allocated(ctx context.Context, c *client) bool {
+	return v.step(stepAllocate, func() (string, int, *Problem) {
+		m, requests, problem := c.allocate(ctx, stepAllocate)
+		if m == nil || !c.relayed.IsValid() {
+			return "", requests, problem
+		}
+		if name := software(m); name != "" {
+			v.report.Software = name
+		}
+		if at := xorAddress(m, stun.AttrXORMappedAddress); at.IsValid() && v.report.Mapped == "" {
+			v.report.Mapped = at.String()
+		}
+		if !c.login.signs() {
+			problem = remark(stepAllocate, CodeOpenRelay, "the server relays for anybody, without credentials", "turn on long-term credentials: an open relay is used to attack others")
+		}
+		a := &Allocation{
+			Realm: printable(c.login.realm), Relayed: c.relayed.String(), LifetimeS: int64(lifetime(m).Seconds()), Authentication: c.said,
+		}
+		v.report.Allocation = a
+		return fmt.Sprintf("relays from %s for %d s, realm %q", a.Relayed, a.LifetimeS, a.Realm), requests, problem
+	})
+}

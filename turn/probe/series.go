@@ -1,0 +1,177 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/pion/stun/v4"
+
+	"tourbillon/timing"
+)
+
+// ahead is how many packets of a series the wire holds before their instants.
+const ahead = 8
+
+// sequence is a series of packets on a grid. One goroutine owns it.
+type sequence struct {
+	visit *visit
+	step  string
+	// build makes packet i, match finds the packet that has come back.
+	build func(i int) []byte
+	match func(p packet) (i int, ok bool)
+	// peer is a second link whose packets bounce deals with; nil for none.
+	peer   *link
+	bounce func(p packet)
+
+	tally  tally
+	socket *timing.WireSocket // nil over streams.
+	failed chan error
+	next   timing.Instant
+}
+
+// run sends the packets and waits for the last of them, at most for the timeout.
+func (q *sequence) run(ctx context.Context, what string) (*Series, *Problem) {
+	v := q.visit
+	count := v.o.Count
+	q.failed = make(chan error, count)
+	// Whatever happens, it ends: the grid, and the wait for its last packet.
+	ctx, end := limited(ctx, v.o.Clock, time.Duration(count+1)*v.o.Interval+2*v.o.Timeout)
+	defer end()
+	defer v.link.interruptible(ctx)()
+	sentBy := "clock"
+	if v.link.udp != nil {
+		socket, err := v.wire.Socket(v.link.udp)
+		if err != nil {
+			return nil, fatal(q.step, CodeConnect, err.Error(), "see the limits on open files")
+		}
+		defer socket.Close()
+		q.socket = socket
+		if v.wire.Report().Kernel {
+			sentBy = "kernel"
+		}
+	}
+	err := q.loop(ctx, count)
+	series := q.tally.series(what, sentBy)
+	if err != nil && !errors.Is(context.Cause(ctx), errTimeout) {
+		return series, v.exchanger(q.step, v.link).broken(ctx, err, series.Sent)
+	}
+	return series, judgeLoss(q.step, series)
+}
+
+func judgeLoss(step string, s *Series) *Problem {
+	switch {
+	case s.Received == 0 && s.Sent > 0:
+		return fatal(step, CodeLoss, "every packet of the series was lost", "see whether the server limits the rate of one client (raise --interval), or the path is cut")
+	case s.Received < s.Sent:
+		return remark(step, CodeLoss, "some packets were lost", "see the path, and whether the server limits the rate of one client (raise --interval)")
+	}
+	return nil
+}
+
+// loop is the series' event loop. It returns nil when all are back or overdue.
+func (q *sequence) loop(ctx context.Context, count int) error {
+	v := q.visit
+	wake, timer := alarm(v.o.Clock)
+	defer timer.Stop()
+	q.next = v.o.Clock.Now().Add(v.o.Interval)
+	var peers <-chan packet
+	if q.peer != nil {
+		peers = q.peer.packets
+	}
+	for !q.tally.complete(count) {
+		now := v.o.Clock.Now()
+		due, err := q.advance(now, count)
+		if err != nil {
+			return err
+		}
+		if now >= due {
+			return nil // The last one's time is over.
+		}
+		timer.ResetAt(due)
+		select {
+		case <-wake:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case err := <-q.failed:
+			return err
+		case p := <-v.link.packets:
+			if p.err != nil {
+				return p.err
+			}
+			if i, ok := q.match(p); ok {
+				q.tally.received(i, p.at)
+			}
+		case p := <-peers:
+			if p.err != nil {
+				return p.err
+			}
+			q.bounce(p)
+		}
+	}
+	return nil
+}
+
+// advance hands over the packets whose turn it is and returns when to come back.
+func (q *sequence) advance(now timing.Instant, count int) (timing.Instant, error) {
+	interval := q.visit.o.Interval
+	lead := timing.Instant(0)
+	if q.socket != nil {
+		lead = timing.Instant(ahead * interval)
+	}
+	for len(q.tally.due) < count && q.next <= now+lead {
+		if err := q.send(max(q.next, now)); err != nil {
+			return 0, err
+		}
+		// After a stall the grid begins anew: packets never crowd together.
+		q.next = max(q.next, now).Add(interval)
+	}
+	if len(q.tally.due) == count {
+		return q.next.Add(-interval).Add(q.visit.o.Timeout), nil
+	}
+	return q.next - lead, nil
+}
+
+func (q *sequence) send(at timing.Instant) error {
+	v := q.visit
+	b := q.build(len(q.tally.due))
+	if q.socket == nil {
+		q.tally.sent(v.o.Clock.Now())
+		return v.link.write(b)
+	}
+	q.tally.sent(at)
+	_, err := q.socket.SendAt(at, b, v.link.server, func(s timing.Sent) {
+		if s.Err != nil && !errors.Is(s.Err, timing.ErrWireClosed) {
+			q.failed <- s.Err
+		}
+	})
+	return err
+}
+
+// measureBinding is a series of Binding requests.
+func (v *visit) measureBinding(ctx context.Context) {
+	if v.o.Count == 0 {
+		return
+	}
+	asks := map[[stun.TransactionIDSize]byte]int{}
+	q := &sequence{visit: v, step: stepBinding,
+		build: func(i int) []byte {
+			ask := bindingRequest()
+			asks[ask.TransactionID] = i
+			return ask.Raw
+		},
+		match: func(p packet) (int, bool) {
+			m := stun.New()
+			if stun.Decode(p.data, m) != nil || m.Type != stun.BindingSuccess {
+				return 0, false
+			}
+			i, ok := asks[m.TransactionID]
+			return i, ok
+		},
+	}
+	series, problem := q.run(ctx, "binding")
+	if series != nil {
+		v.report.Series = append(v.report.Series, series)
+	}
+	v.report.note(problem)
+}
