@@ -7,6 +7,7 @@ package pacing
 
 import (
 	"container/heap"
+	"math"
 	"net/netip"
 	"time"
 
@@ -82,6 +83,9 @@ type Counts struct {
 	Waited, Longest time.Duration
 }
 
+// always is before every instant: clocks may count from a later one than the present.
+const always = timing.Instant(math.MinInt64)
+
 // agent is one agent's checks.
 type agent[T any] struct {
 	requests []Request[T]
@@ -119,7 +123,7 @@ func (s *Scheduler[T]) Waiting() int {
 func (s *Scheduler[T]) Offer(id uint64, to netip.AddrPort, payload T, now timing.Instant) {
 	a := s.agents[id]
 	if a == nil {
-		a = &agent[T]{visited: map[netip.AddrPort]timing.Instant{}, heard: map[netip.AddrPort]bool{}, index: -1}
+		a = &agent[T]{visited: map[netip.AddrPort]timing.Instant{}, heard: map[netip.AddrPort]bool{}, slot: now, index: -1}
 		s.agents[id] = a
 	}
 	s.expire(a, now)
@@ -168,7 +172,7 @@ func (s *Scheduler[T]) Next() (timing.Instant, bool) {
 // open is when the ceiling lets the next check leave.
 func (s *Scheduler[T]) open() timing.Instant {
 	if !s.sent {
-		return 0
+		return always
 	}
 	return s.last.Add(s.gap)
 }
@@ -208,7 +212,15 @@ func (a *agent[T]) before(x, y netip.AddrPort) bool {
 	if a.heard[x] != a.heard[y] {
 		return a.heard[x]
 	}
-	return a.visited[x] < a.visited[y]
+	return a.visit(x) < a.visit(y)
+}
+
+// visit is when an address was last sent to.
+func (a *agent[T]) visit(to netip.AddrPort) timing.Instant {
+	if at, ok := a.visited[to]; ok {
+		return at
+	}
+	return always
 }
 
 func (s *Scheduler[T]) take(a *agent[T], i int, now timing.Instant) Request[T] {
@@ -245,7 +257,7 @@ func (s *Scheduler[T]) visit(to netip.AddrPort, now timing.Instant) {
 func (s *Scheduler[T]) free(to netip.AddrPort) timing.Instant {
 	at, ok := s.remotes[to]
 	if !ok {
-		return 0
+		return always
 	}
 	return at.Add(s.config.Apart)
 }

@@ -11,7 +11,8 @@ import (
 	"tourbillon/timing"
 )
 
-const start = timing.Instant(time.Hour)
+// start is before the clock's zero, as the present may be.
+const start = timing.Instant(-time.Hour)
 
 func remote(n int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(n >> 8)}), uint16(n&255+1))
