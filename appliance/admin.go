@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tourbillon/appliance/observe"
+	"tourbillon/signaling"
 	"tourbillon/timing"
 	"tourbillon/web"
 )
@@ -15,6 +16,9 @@ import (
 func (a *appliance) openAdmin() error {
 	a.admin = web.NewAdmin(web.AdminConfig{
 		Key: a.secrets.Admin, Hello: a.hello(), Now: time.Now, LoopbackOnly: a.adminLoopback(),
+		SetHeartbeat: func(class string, interval time.Duration) (int, error) {
+			return a.signaling.SetHeartbeat(signaling.Class(class), interval)
+		},
 	})
 	var certificate *tls.Config
 	if !a.adminLoopback() {

@@ -94,7 +94,7 @@ func newServerID() string {
 
 func (a *appliance) open(ctx context.Context) error {
 	steps := []func() error{
-		a.openState, a.openClock, a.openTURN, a.openAdmin, a.openSignaling, a.openPublic, a.openSelfCall, a.openSampler, a.openWatchdog,
+		a.openState, a.openClock, a.openTURN, a.openSignaling, a.openAdmin, a.openPublic, a.openSelfCall, a.openSampler, a.openWatchdog,
 	}
 	for _, step := range steps {
 		if err := ctx.Err(); err != nil {
@@ -162,9 +162,11 @@ func (a *appliance) openTURN() (err error) {
 }
 
 func (a *appliance) openSignaling() error {
-	verifier, err := signaling.NewVerifier(a.secrets.Token)
+	verifier, err := signaling.NewVerifier(a.verifierConfig())
 	if err != nil {
-		return err
+		return &config.Error{Problems: []config.Problem{{
+			Where: "signaling.token_keys", Wrong: err.Error(), Remedy: "give a JWK Set file that this user can read, or none",
+		}}}
 	}
 	a.signaling = signaling.New(a.signalingConfig(verifier)) // Starts nothing; closed with the public listener.
 	if a.config.OpenRooms() && !a.config.HTTPPrivate() {

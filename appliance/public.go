@@ -148,7 +148,7 @@ func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: address.AsSlice(), Mask: net.CIDRMask(p.Bits(), address.BitLen())}
 }
 
-// publicHandler routes the public listener.
+// publicHandler serves the public listener.
 func (a *appliance) publicHandler() http.Handler {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
@@ -159,13 +159,19 @@ func (a *appliance) publicHandler() http.Handler {
 	if a.config.HTTPPrivate() {
 		e.Use(echo.WrapMiddleware(web.LoopbackHosts))
 	}
+	a.publicRoutes(e)
+	return e
+}
+
+// publicRoutes registers what openapi.yaml describes.
+func (a *appliance) publicRoutes(e *echo.Echo) {
 	reads := []string{http.MethodGet, http.MethodHead}
 	e.Match(reads, "/", func(c echo.Context) error { return c.Redirect(http.StatusFound, "/call/") })
 	e.Match(reads, "/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
+	e.Match(reads, "/openapi.yaml", serveOpenAPI)
 	for prefix, pages := range map[string]http.Handler{"/call": web.Call(), "/sdk": web.SDK()} {
 		e.Match(reads, prefix, func(c echo.Context) error { return c.Redirect(http.StatusFound, prefix+"/") })
 		e.Match(reads, prefix+"/*", echo.WrapHandler(http.StripPrefix(prefix, pages)))
 	}
 	a.signaling.Register(e)
-	return e
 }

@@ -63,11 +63,21 @@ func rooms(infos []signaling.RoomInfo) []web.Room {
 	for i, r := range infos {
 		shown[i] = web.Room{Room: r.Name, Peers: make([]web.Peer, len(r.Peers))}
 		for j, p := range r.Peers {
-			shown[i].Peers[j] = web.Peer{
-				ID: p.ID, Name: p.Name, Address: p.Address, SinceMS: p.JoinedAt.UnixMilli(),
-				RTTUS: micros(p.RTT), JitterUS: micros(p.Jitter),
-			}
+			shown[i].Peers[j] = peer(p)
 		}
+	}
+	return shown
+}
+
+func peer(p signaling.PeerInfo) web.Peer {
+	shown := web.Peer{
+		ID: p.ID, Name: p.Name, Address: p.Address, SinceMS: p.JoinedAt.UnixMilli(), Away: p.Away,
+		HeartbeatMS: micros(p.Heartbeat) / 1000,
+		RTTUS:       micros(p.RTT), RTTVarUS: micros(p.RTTVar), JitterUS: micros(p.Jitter),
+		Report: p.Report,
+	}
+	if p.Report != nil {
+		shown.ReportedMS = p.ReportedAt.UnixMilli()
 	}
 	return shown
 }

@@ -50,15 +50,36 @@ func prefixes(texts []string) []netip.Prefix {
 }
 
 func (a *appliance) signalingConfig(verifier *signaling.Verifier) signaling.Config {
+	c := a.config.Signaling
 	return signaling.Config{
 		Clock:       a.meter.Clock("signaling", a.clock),
 		Heartbeats:  a.meter.Clock("signaling.heartbeat", a.clock),
 		Credentials: iceServers{a}, Tokens: verifier, OpenRooms: a.config.OpenRooms(),
 		Origins: a.origins(), LoopbackOnly: a.config.HTTPPrivate(),
-		Heartbeat:  a.config.Signaling.Heartbeat,
-		Limits:     signaling.Limits{Off: a.config.LimitsOff()},
+		Heartbeat: c.Heartbeat, HeartbeatNative: c.HeartbeatNative, HeartbeatMin: c.HeartbeatMin,
+		DrainSpread: c.Drain, SessionTTL: c.SessionTTL,
+		Limits: signaling.Limits{
+			Off: a.config.LimitsOff(), SeatHold: orOff(c.SeatHold), RoomPeers: c.RoomPeers,
+			MessagesPerSecond: c.MessagesPerSecond, MessageBurst: 3 * c.MessagesPerSecond, TokenPeers: c.TokenPeers,
+		},
 		SessionKey: a.secrets.Session, ServerID: a.id, Log: a.log,
 	}
+}
+
+// verifierConfig says which tokens open rooms: our own, and those signed with the keys of signaling.token_keys.
+func (a *appliance) verifierConfig() signaling.VerifierConfig {
+	c := a.config.Signaling
+	return signaling.VerifierConfig{
+		Secrets: [][]byte{a.secrets.Token}, KeyFile: c.TokenKeys, Issuer: c.TokenIssuer, MaxInvite: orOff(c.InviteTTL),
+	}
+}
+
+// orOff turns a configured 0, which is off, into what packages take for it: they take 0 for their default.
+func orOff(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
 }
 
 // origins are the web origins whose pages may connect: the configured ones, and our own as a proxy shows it.
@@ -130,6 +151,11 @@ func (a *appliance) named(address string) string {
 	return net.JoinHostPort(a.config.TURN.RelayAddress, strconv.Itoa(int(bound.Port())))
 }
 
+// inviteTTL is how long the printed link can be used: a day, where the operator accepts invites of that age.
+func (a *appliance) inviteTTL() time.Duration {
+	return min(inviteLifetime, max(a.config.Signaling.InviteTTL, signaling.MaxJoinTTL))
+}
+
 // inviteLink opens the call page in the demo room; with a token where rooms want one, in the fragment, which browsers
 // do not send and logs do not hold.
 func (a *appliance) inviteLink() string {
@@ -137,7 +163,8 @@ func (a *appliance) inviteLink() string {
 	if a.config.OpenRooms() {
 		return link
 	}
-	token, err := signaling.IssueToken(a.secrets.Token, demoRoom, inviteLifetime, time.Now())
+	invite := signaling.TokenRequest{Room: demoRoom, Can: signaling.CanAll, TTL: a.inviteTTL(), Issuer: a.config.Signaling.TokenIssuer}
+	token, err := signaling.IssueToken(a.secrets.Token, invite, time.Now())
 	if err != nil {
 		a.log.Error("no invite token", "error", err)
 		return link

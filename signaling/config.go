@@ -34,14 +34,24 @@ type Config struct {
 	// LoopbackOnly demands that requests name a loopback host, against DNS rebinding. Set it when listening on
 	// loopback only.
 	LoopbackOnly bool
-	// Heartbeat is the time between pings, 1 ms to 5 s; what lies outside is taken as the nearer end. Default 1 s.
-	Heartbeat time.Duration
+	// Heartbeat is the time between pings to browsers, HeartbeatNative to other clients, 1 ms to 5 s; what lies outside
+	// is taken as the nearer end. Default 1 s and 100 ms.
+	Heartbeat, HeartbeatNative time.Duration
+	// HeartbeatMin is the shortest interval that a client is granted. Default 20 ms.
+	HeartbeatMin time.Duration
+	// BeatWritten, where set, is told after each ping's write how long after its deadline it returned, in the order of
+	// one connection's pings. It is called on the connection's goroutine and must not block.
+	BeatWritten func(late time.Duration)
 	// Limits bounds what clients may use.
 	Limits Limits
-	// RetrySpread is the time over which Shutdown spreads the clients' return. Default 500 ms.
-	RetrySpread time.Duration
+	// DrainSpread is the time over which Shutdown spreads the ends of connections, and with them the clients' return.
+	// Default 500 ms.
+	DrainSpread time.Duration
 	// SessionKey signs sessions. The same key after a restart lets peers keep their ids. Default random.
 	SessionKey []byte
+	// SessionTTL is how long a session stands for the token of the first join, from each time that it is renewed.
+	// Default 24 h.
+	SessionTTL time.Duration
 	// ServerID names the running process to clients. Default random.
 	ServerID string
 	// Log gets joins, leaves and faults. Default none.
@@ -50,19 +60,18 @@ type Config struct {
 	Now func() time.Time
 }
 
-// The bounds of Config.Heartbeat.
-const (
-	minHeartbeat = time.Millisecond
-	maxHeartbeat = 5 * time.Second
-)
-
 func (c Config) withDefaults() Config {
 	setDefault[timing.Clock](&c.Clock, timing.Runtime{})
 	setDefault(&c.Heartbeats, c.Clock)
 	setDefault(&c.Heartbeat, time.Second)
-	c.Heartbeat = min(max(c.Heartbeat, minHeartbeat), maxHeartbeat)
+	setDefault(&c.HeartbeatNative, 100*time.Millisecond)
+	setDefault(&c.HeartbeatMin, 20*time.Millisecond)
+	for _, interval := range []*time.Duration{&c.Heartbeat, &c.HeartbeatNative, &c.HeartbeatMin} {
+		*interval = min(max(*interval, minHeartbeat), maxHeartbeat)
+	}
 	c.Limits = c.Limits.withDefaults()
-	setDefault(&c.RetrySpread, 500*time.Millisecond)
+	setDefault(&c.DrainSpread, 500*time.Millisecond)
+	setDefault(&c.SessionTTL, 24*time.Hour)
 	if len(c.SessionKey) == 0 {
 		c.SessionKey = []byte(rand.Text())
 	}

@@ -23,10 +23,13 @@ type farewell struct {
 	abandon bool
 }
 
-// outgoing is one message in a queue. ping is its number if it is a ping, whose instant of sending counts.
+// outgoing is one message in a queue. n is its number in the session, if it has one. ping is its number if it is a
+// ping, which was due at some instant.
 type outgoing struct {
 	text []byte
+	n    uint64
 	ping uint64
+	due  timing.Instant
 }
 
 // conn is one connection: a bounded queue towards the client, the timers of its channel, its heartbeat. Its timers
@@ -40,17 +43,27 @@ type conn struct {
 	// host is the name by which the client reached the server.
 	host string
 
-	// Owned by the goroutine that reads: how fast the client sends, and how many messages in a row were dropped.
-	sent    bucket
-	dropped int
-	// unjoined is true while the connection counts as one that has not joined.
-	unjoined bool
-	// room and peer are empty before the join, written once by the goroutine that reads, before joined arms the timers
-	// whose goroutines read them.
+	// Owned by the goroutine that reads: how fast the client sends, what of it was dropped, and how much in a row.
+	sent, flood bucket
+	dropped     int
+	// unjoined is true while the connection counts as one that has not joined. greeted is true once the client has
+	// said hello.
+	unjoined, greeted bool
+	// room, peer and can are empty before the join. mine is the seat that the join gave, generation that of its session;
+	// the seat may have another connection meanwhile.
 	room, peer string
+	can        Capabilities
+	mine       *seat
+	generation uint64
+
+	// seat is the one that the connection has; the hub owns this field.
+	seat *seat
 
 	// mu guards what follows. It is never held over I/O, nor while the hub's lock is taken.
-	mu          sync.Mutex
+	mu sync.Mutex
+	// class is what the client said it is, interval that of the pings.
+	class       Class
+	interval    time.Duration
 	queue       []outgoing
 	queuedBytes int
 	// draining is true while a goroutine empties the queue.
@@ -61,10 +74,9 @@ type conn struct {
 	// released is true once the goroutine that reads has nothing more to do: no goroutine is started from then on.
 	released bool
 	heart    heartbeat
-	beats    *timing.Periodic
-	joinBy   timing.Timer
-	refresh  timing.Timer
-	linger   timing.Timer
+	// The timers of the channel; nil before they are armed. farewell ends the connection while the server stops.
+	beats                             *timing.Periodic
+	joinBy, refresh, linger, farewell timing.Timer
 }
 
 // open arms the join timeout.
@@ -87,43 +99,91 @@ func (c *conn) joined(ttl time.Duration) {
 		return
 	}
 	stop(c.joinBy)
-	interval := c.srv.config.Heartbeat
-	c.beats = timing.Every(c.srv.heartbeats, c.srv.heartbeats.Now().Add(interval), interval, c.beat)
+	c.joinBy = nil
+	c.beats = timing.Every(c.srv.heartbeats, c.srv.heartbeats.Now().Add(c.interval), c.interval, c.beat)
 	c.planRefreshLocked(ttl)
 }
 
-// beat queues the next ping, or gives up a connection that is silent. It runs on the waker's goroutine.
-func (c *conn) beat(timing.Tick) {
+// pace changes the interval of the pings from now on, and tells the client.
+func (c *conn) pace(interval time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ending != nil {
 		return
 	}
-	seq, alive := c.heart.beat(c.srv.clock.Now())
+	c.interval = interval
+	if c.beats != nil {
+		c.beats.SetPeriod(interval)
+	}
+	text := encode(heartbeatMessage{Type: typeHeartbeat, HeartbeatMS: interval.Milliseconds()})
+	if c.enqueueLocked(outgoing{text: text}) {
+		c.spawnLocked(c.tooSlow)
+	}
+}
+
+// paceClass changes the interval of a connection of the class, or of ClassAll; false for another class.
+func (c *conn) paceClass(class Class, interval time.Duration) bool {
+	c.mu.Lock()
+	fits := class == ClassAll || c.class == class
+	c.mu.Unlock()
+	if fits {
+		c.pace(interval)
+	}
+	return fits
+}
+
+func (c *conn) currentClass() Class {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.class
+}
+
+func (c *conn) currentPace() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.interval
+}
+
+// beat queues the next ping, or gives up a connection that is silent. It runs on the waker's goroutine.
+func (c *conn) beat(tick timing.Tick) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ending != nil {
+		return
+	}
+	seq, alive := c.heart.beat(c.srv.clock.Now(), c.interval)
 	if !alive {
 		c.spawnLocked(func() { c.srv.drop(c, ReasonTimeout, farewell{code: closePolicy, abandon: true}) })
 		return
 	}
-	text := encode(pingMessage{Type: typePing, Seq: seq, RTTUS: c.heart.rtt.Smoothed.Microseconds()})
-	if c.enqueueLocked(outgoing{text: text, ping: seq}) {
-		c.spawnLocked(func() { c.srv.drop(c, ReasonSlow, slowFarewell()) })
+	ping := outgoing{
+		text: encodePing(seq, c.heart.rtt.Smoothed, c.mine.got.Load()), ping: seq, due: tick.Due.Add(-c.heart.rtt.Lead(maxLead)),
+	}
+	if c.enqueueLocked(ping) {
+		c.spawnLocked(c.tooSlow)
 	}
 }
 
-// pong takes an answer to a ping and lets the next beats lead by half the path's delay.
-func (c *conn) pong(seq uint64) {
+func (c *conn) tooSlow() { c.srv.drop(c, ReasonSlow, slowFarewell()) }
+
+// pong takes an answer to a ping and lets the next beats lead by half the path's delay; false for one that waits for
+// none.
+func (c *conn) pong(seq uint64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.beats != nil && c.heart.pong(seq, c.srv.clock.Now()) {
-		c.beats.SetLead(c.heart.rtt.Lead(maxLead))
+	if c.beats == nil || !c.heart.pong(seq, c.srv.clock.Now()) {
+		return false
 	}
+	c.beats.SetLead(c.heart.rtt.Lead(maxLead))
+	return true
 }
 
-// roundTrip returns what the heartbeat has measured.
-func (c *conn) roundTrip() timing.RTT {
+// describe tells what the connection knows of its peer.
+func (c *conn) describe(info *PeerInfo) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.heart.rtt
+	info.Address, info.Heartbeat = c.addr.String(), c.interval
+	info.RTT, info.RTTVar, info.Jitter = c.heart.rtt.Smoothed, c.heart.rtt.Variation, c.heart.rtt.Jitter
 }
 
 // refreshShare is the part of the credentials' lifetime after which the next ones are sent.
@@ -161,16 +221,30 @@ func (c *conn) sendICEServers() {
 
 // send queues one message and drops the connection if the queue is full.
 func (c *conn) send(message any) {
-	if c.enqueue(encode(message)) {
-		c.srv.drop(c, ReasonSlow, slowFarewell())
+	if c.enqueue(outgoing{text: encode(message)}) {
+		c.tooSlow()
 	}
 }
 
 // enqueue queues a message; true when there is no room for it. What is sent after finish vanishes.
-func (c *conn) enqueue(text []byte) (overflow bool) {
+func (c *conn) enqueue(m outgoing) (overflow bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.enqueueLocked(outgoing{text: text})
+	return c.enqueueLocked(m)
+}
+
+// replay queues the answer to a resume and what was missed after the given number. The queue is empty, and the limits
+// on what is kept are no wider than its own.
+func (c *conn) replay(answer []byte, last uint64, missed [][]byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ending != nil {
+		return
+	}
+	c.pushLocked(outgoing{text: answer})
+	for i, text := range missed {
+		c.pushLocked(outgoing{text: text, n: last + 1 + uint64(i)})
+	}
 }
 
 func (c *conn) enqueueLocked(m outgoing) (overflow bool) {
@@ -210,11 +284,22 @@ func (c *conn) drain() {
 		case m.text == nil:
 			return
 		}
-		if err := c.sock.Send(m.text); err != nil {
+		if err := c.write(m); err != nil {
 			c.sock.Abort() // The goroutine that reads sees it and ends the connection.
 			c.silence()
 		}
 	}
+}
+
+func (c *conn) write(m outgoing) error {
+	if m.n != 0 {
+		return c.sock.Send(number(m.n), m.text[1:])
+	}
+	err := c.sock.Send(m.text)
+	if told := c.srv.config.BeatWritten; told != nil && m.ping != 0 && err == nil {
+		told(c.srv.clock.Now().Sub(m.due))
+	}
+	return err
 }
 
 // next takes the first message out of the queue. When there is none it ends drain, with the farewell whose close
@@ -243,6 +328,17 @@ func (c *conn) takeCloseLocked() *farewell {
 	}
 	c.closed = true
 	return c.ending
+}
+
+// finishAfter ends the connection some time from now, and tells the client at once.
+func (c *conn) finishAfter(wait time.Duration, notice byeMessage, f farewell) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ending != nil || c.released {
+		return
+	}
+	c.pushLocked(outgoing{text: encode(notice)})
+	c.farewell = c.srv.clock.AfterFunc(wait, func() { c.finish(f) })
 }
 
 // finish ends the connection: timers stop, the last words and the close frame go out, and after lingerTime the TCP
@@ -307,6 +403,7 @@ func (c *conn) release() {
 func (c *conn) stopTimersLocked() {
 	stop(c.joinBy)
 	stop(c.refresh)
+	stop(c.farewell)
 	if c.beats != nil {
 		c.beats.Stop()
 	}

@@ -13,19 +13,33 @@ const (
 	closeReplaced = 4001
 )
 
-// floodFactor, times the burst, is how many messages in a row may be dropped before their sender is.
+// floodFactor, times rate and burst, is how many messages may be dropped before their sender is.
 const floodFactor = 10
 
-// receive takes one message of the client. Only the goroutine that reads calls it.
+// read takes one message of the client on the goroutine that reads. Answers to pings, by far the most frequent, are
+// judged there and then; the rest needs a deeper stack.
+func (c *conn) read(text []byte, isText bool) {
+	if isText && c.mine != nil && c.quickPong(text) {
+		return
+	}
+	c.srv.hub.crew.do(job{c, text, isText})
+}
+
+// quickPong takes a pong in its plainest form, as our clients write it; false for any other message.
+func (c *conn) quickPong(text []byte) bool {
+	seq, last, ok := parsePong(text)
+	return ok && c.takePong(seq, last)
+}
+
+// receive takes one message of the client. Calls come one after another, each before read returns.
 func (c *conn) receive(text []byte, isText bool) {
 	defer c.recover()
 	if c.isEnding() {
 		return
 	}
 	m, refusal := c.decode(text, isText)
-	if refusal == nil && m.Type == typePong {
-		c.pong(m.Seq) // Never counted: the server asks for them, as often as it likes.
-		return
+	if refusal == nil && m.Type == typePong && c.takePong(m.Seq, m.Last) {
+		return // Not counted: the server asks for them, as often as it likes.
 	}
 	if !c.throttled() && refusal == nil {
 		refusal = c.handle(m)
@@ -33,7 +47,7 @@ func (c *conn) receive(text []byte, isText bool) {
 		refusal = c.droppedRefusal(refusal)
 	}
 	if refusal != nil {
-		c.refuse(refusal)
+		c.refuse(m, refusal)
 	}
 }
 
@@ -63,10 +77,10 @@ func (c *conn) droppedRefusal(refusal *Error) *Error {
 	switch {
 	case refusal != nil && refusal.Fatal:
 		return refusal
-	case c.dropped == 1:
-		return tooFast
-	case c.dropped > floodFactor*int(l.MessageBurst):
+	case !c.flood.take(c.srv.clock.Now(), floodFactor*l.MessagesPerSecond, floodFactor*l.MessageBurst):
 		tooFast.Fatal = true
+		return tooFast
+	case c.dropped == 1:
 		return tooFast
 	}
 	return nil
@@ -74,87 +88,116 @@ func (c *conn) droppedRefusal(refusal *Error) *Error {
 
 func (c *conn) handle(m inbound) *Error {
 	switch m.Type {
+	case typeHello:
+		return c.hello(m)
 	case typeJoin:
 		return c.join(m)
-	case typeOffer, typeAnswer, typeCandidate:
-		return c.direct(m)
+	case typeResume:
+		return c.resume(m)
+	case typeOffer, typeAnswer, typeCandidate, typeRestart, typeMessage:
+		return c.relay(m)
+	case typeUpdate:
+		return c.update(m)
+	case typeStats:
+		return c.report(m)
 	case typeICEServers:
-		return c.askICEServers()
+		return c.askICEServers(m)
+	case typeHeartbeat:
+		c.pace(c.srv.paces.grant(c.currentClass(), m.HeartbeatMS))
+		return nil
+	case typePong:
+		return nil // Made up or given twice: counted, and of no effect.
 	case typeLeave:
 		return c.leave()
 	}
 	return errUnknownType(m.Type)
 }
 
-// refuse sends an error, and ends the connection if it is fatal.
-func (c *conn) refuse(refusal *Error) {
+// refuse answers a message with an error, and ends the connection if it is fatal. The message counts as seen.
+func (c *conn) refuse(m inbound, refusal *Error) {
+	refusal.Re = m.ID
 	c.srv.counts.refused(refusal.Code)
 	if refusal.Fatal {
 		c.srv.drop(c, ReasonClosed, refusalFarewell(refusal))
 		return
 	}
+	c.srv.hub.pass(c, m.N)
 	c.send(errorMessage{Type: typeError, Error: refusal})
 }
 
-func (c *conn) join(m inbound) *Error {
-	switch {
-	case c.peer != "":
-		return errAlreadyJoined()
-	case !c.srv.gate.join(c.addr.Addr(), c.srv.clock.Now()):
-		return errJoinsTooFast(c.srv.config.Limits.JoinsPerSecond)
-	case !validRoom(m.Room):
-		return errBadRoom(m.Room)
+// takePong notes an answer to a ping; false for one that no ping waits for.
+func (c *conn) takePong(seq, last uint64) bool {
+	if !c.pong(seq) {
+		return false
 	}
-	if refusal := c.srv.authorise(m); refusal != nil {
-		return refusal
+	if c.mine.lasting {
+		c.mine.ponged(c.generation, last)
 	}
-	e, ttl := c.joinEvent(m)
-	if refusal := c.srv.hub.join(c, m.Room, e); refusal != nil {
-		return refusal
-	}
-	c.room, c.peer = m.Room, e.peer
-	c.settle()
-	c.joined(ttl)
-	c.srv.counts.joined.Add(1)
-	c.srv.config.Log.Info("peer joined", "room", c.room, "peer", c.peer, "address", c.addr)
-	return nil
+	return true
 }
 
-// joinEvent prepares a join: the peer's id, which a session reclaims, and the ICE servers, which last ttl.
-func (c *conn) joinEvent(m inbound) (e joinEvent, ttl time.Duration) {
-	key := c.srv.config.SessionKey
-	peer, ok := sessionPeer(key, m.Room, m.Session)
-	if !ok {
-		peer = newPeerID()
+func (c *conn) relay(m inbound) *Error {
+	if refusal := c.needs(capabilityFor(m.Type)); refusal != nil {
+		return refusal
 	}
-	servers, ttl := c.srv.iceServers(peer, c.host)
-	welcome := joinedMessage{
-		Session:     newSession(key, m.Room, peer),
-		Server:      c.srv.config.ServerID,
-		iceMessage:  newICEMessage(servers, ttl),
-		HeartbeatMS: c.srv.config.Heartbeat.Milliseconds(),
-	}
-	return joinEvent{conn: c.id, peer: peer, name: cleanName(m.Name), welcome: welcome}, ttl
-}
-
-func (c *conn) direct(m inbound) *Error {
-	refusal := c.srv.hub.direct(directEvent{conn: c.id, to: m.To, kind: m.Type, sdp: m.SDP, candidate: m.Candidate})
+	refusal := c.srv.hub.apply(c, m.N, relayEvent{
+		seat: c.mine.id, to: m.To, kind: m.Type, sdp: m.SDP, candidate: m.Candidate, reason: cleanName(m.Reason), data: m.Data,
+	})
 	if refusal == nil {
 		c.srv.counts.relayed.Add(1)
 	}
 	return refusal
 }
 
-func (c *conn) askICEServers() *Error {
-	if c.peer == "" {
-		return errNotJoined()
+func capabilityFor(kind string) Capabilities {
+	switch kind {
+	case typeMessage:
+		return CanPublish
+	case typeRestart:
+		return CanRestart
 	}
+	return CanJoin
+}
+
+// needs refuses a client that has not joined, or may not do this.
+func (c *conn) needs(wanted Capabilities) *Error {
+	switch {
+	case c.mine == nil:
+		return errNotJoined()
+	case !c.can.has(wanted):
+		return errNotAllowed(wanted)
+	}
+	return nil
+}
+
+func (c *conn) update(m inbound) *Error {
+	if refusal := c.needs(CanPublish); refusal != nil {
+		return refusal
+	}
+	return c.srv.hub.apply(c, m.N, updateEvent{seat: c.mine.id, name: cleanName(m.Name), metadata: m.Metadata})
+}
+
+func (c *conn) report(m inbound) *Error {
+	if refusal := c.needs(CanJoin); refusal != nil {
+		return refusal
+	}
+	if c.srv.hub.pass(c, m.N) {
+		c.srv.hub.report(c, m.Stats)
+	}
+	return nil
+}
+
+func (c *conn) askICEServers(m inbound) *Error {
+	if refusal := c.needs(CanJoin); refusal != nil {
+		return refusal
+	}
+	c.srv.hub.pass(c, m.N)
 	c.sendICEServers()
 	return nil
 }
 
 func (c *conn) leave() *Error {
-	if c.peer == "" {
+	if c.mine == nil {
 		return errNotJoined()
 	}
 	c.srv.drop(c, ReasonLeft, farewell{code: closeNormal})
@@ -183,4 +226,14 @@ func slowFarewell() farewell {
 	f := refusalFarewell(errSlowConsumer())
 	f.code, f.abandon = closeTryAgain, true
 	return f
+}
+
+// replacedFarewell gives up what waits: the connection that took the seat over gets it.
+func replacedFarewell() farewell {
+	return farewell{code: closeReplaced, reason: string(ReasonReplaced), abandon: true}
+}
+
+// iceServers asks for the peer's ICE servers.
+func (c *conn) iceServers(peer string) ([]ICEServer, time.Duration) {
+	return c.srv.iceServers(peer, c.host)
 }

@@ -24,11 +24,20 @@ const (
 	CodeRateLimited   Code = "rate-limited"
 	CodeSlowConsumer  Code = "slow-consumer"
 	CodeJoinTimeout   Code = "join-timeout"
+	CodeTokenFull     Code = "token-full"
+	CodeNotAllowed    Code = "not-allowed"
+	CodeBadSession    Code = "bad-session"
+	CodeSessionUsed   Code = "session-used"
+	CodeSessionGone   Code = "session-unknown"
+	CodeReplayLost    Code = "replay-lost"
+	CodeDraining      Code = "draining"
 )
 
 // Error is a refusal in the words that the client gets to read. It never holds a token, and of the client's own text
 // at most [quoteRunes] characters.
 type Error struct {
+	// Re is the "id" of the message that is refused, where it had one.
+	Re      string `json:"re,omitempty"`
 	Code    Code   `json:"code"`
 	Message string `json:"message"`
 	// Remedy says what would be right.
@@ -66,7 +75,8 @@ func errUnknownType(name string) *Error {
 	return &Error{
 		Code:    CodeUnknownType,
 		Message: "no message type " + quote(name),
-		Remedy:  "send join, offer, answer, candidate, ice-servers, pong or leave",
+		Remedy: "send hello, join, resume, update, offer, answer, candidate, restart, message, ice-servers, stats, " +
+			"heartbeat, pong or leave",
 	}
 }
 
@@ -126,6 +136,14 @@ func errTooFast(perSecond, burst float64) *Error {
 	}
 }
 
+func errRoomTooFast(perSecond float64) *Error {
+	return &Error{
+		Code:    CodeRateLimited,
+		Message: "more is sent to the room than it may carry",
+		Remedy:  fmt.Sprintf("keep all messages times receivers to %g a second", perSecond),
+	}
+}
+
 func errJoinsTooFast(perSecond float64) *Error {
 	return &Error{
 		Code:    CodeRateLimited,
@@ -158,6 +176,58 @@ func errJoinTimeout() *Error {
 		Remedy:  `send "join" as soon as the connection is open`,
 		Fatal:   true,
 	}
+}
+
+func errTokenFull(limit int) *Error {
+	return &Error{
+		Code:    CodeTokenFull,
+		Message: fmt.Sprintf("the token serves its %d peers", limit),
+		Remedy:  "get a token of your own, or wait until a peer leaves",
+	}
+}
+
+func errNotAllowed(wanted Capabilities) *Error {
+	return &Error{
+		Code:    CodeNotAllowed,
+		Message: fmt.Sprintf("the token does not allow %q", wanted),
+		Remedy:  fmt.Sprintf(`join with a token whose "can" lists %q`, wanted),
+	}
+}
+
+func errBadSession() *Error {
+	return &Error{
+		Code:    CodeBadSession,
+		Message: "the session is none of this server, or has expired",
+		Remedy:  `send "join" with a token`,
+	}
+}
+
+func errSessionUsed() *Error {
+	return &Error{
+		Code:    CodeSessionUsed,
+		Message: "the session was resumed before",
+		Remedy:  `use the session of the latest "joined" or "resumed", or send "join" with a token`,
+	}
+}
+
+func errSessionGone() *Error {
+	return &Error{
+		Code:    CodeSessionGone,
+		Message: "no seat is kept for the session",
+		Remedy:  `send "join" with the session`,
+	}
+}
+
+func errReplayLost() *Error {
+	return &Error{
+		Code:    CodeReplayLost,
+		Message: "more was missed than is kept",
+		Remedy:  `send "join" with the session`,
+	}
+}
+
+func errDraining() *Error {
+	return &Error{Code: CodeDraining, Message: "the server is stopping", Remedy: `come back as "bye" says`}
 }
 
 // quoteRunes bounds, in characters, what an error repeats of a client's own text.

@@ -22,13 +22,13 @@ func (s *Server) serve(c echo.Context) error {
 		s.counts.refusedRequests.Add(1)
 		return refusal
 	}
-	if !s.gate.open(addr.Addr()) {
+	if !s.gate.open(addr.Addr(), s.clock.Now()) {
 		s.counts.refusedRequests.Add(1)
-		return echo.NewHTTPError(http.StatusTooManyRequests, "too many connections from this address wait to join a room")
+		return echo.NewHTTPError(http.StatusTooManyRequests, "too many connections from this address, or too many of them wait to join a room")
 	}
 	sock, err := s.upgrader.upgrade(c.Response(), c.Request())
 	if err != nil {
-		s.gate.settle(addr.Addr())
+		s.giveUp(addr)
 		s.counts.refusedRequests.Add(1)
 		s.config.Log.Debug("handshake failed", "address", addr, "error", err)
 		if errors.Is(err, http.ErrNotSupported) {
@@ -40,17 +40,23 @@ func (s *Server) serve(c echo.Context) error {
 	return nil
 }
 
+// giveUp ends the count of a request that became no connection.
+func (s *Server) giveUp(addr netip.AddrPort) {
+	s.gate.settle(addr.Addr())
+	s.gate.close(addr.Addr())
+}
+
 func (s *Server) start(sock *gwsSocket, addr netip.AddrPort, host string) {
 	conn := s.attach(sock, addr, host)
 	if conn == nil {
-		s.gate.settle(addr.Addr())
+		s.giveUp(addr)
 		sock.Close(closeRestart, string(ReasonShutdown))
 		sock.Abort()
 		return
 	}
 	go func() { // Counted by attach, ended by the socket's end.
 		defer s.release(conn)
-		sock.run(conn.receive, func(cause any) { s.detach(conn, cause) })
+		sock.run(conn.read, func(cause any) { s.detach(conn, cause) })
 	}()
 }
 

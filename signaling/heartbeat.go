@@ -9,58 +9,64 @@ import (
 const (
 	// missedBeats is how many pings in a row may stay unanswered before a connection counts as dead.
 	missedBeats = 3
+	// minSilence is how long a connection has to be silent before it does: at short intervals three beats are less
+	// than the round trip of many a path.
+	minSilence = 250 * time.Millisecond
 	// maxLead bounds how early a ping is sent to arrive on its grid instant.
-	maxLead = 200 * time.Microsecond
+	maxLead = timing.DefaultBeatLead
 )
 
-// heartbeat is one connection's beat: which pings wait for their pong, and what the answered ones say about the path.
-// It is pure: its owner serialises calls and tells the time.
+// heartbeat is one connection's beat: how many pings wait for their pong, and what the answered ones say about the
+// path. It is pure: its owner serialises calls and tells the time.
 //
-// The last missedBeats pings may all be answered: on a path longer than one interval a pong always comes after the
-// next ping, and it is as good a sample and as good a sign of life as any.
+// One ping at a time is the probe whose round trip is measured. On a path longer than one interval others are sent
+// meanwhile; their pongs are signs of life as good as any.
 type heartbeat struct {
 	rtt timing.RTT
-	// seq is that of the latest ping.
-	seq uint64
-	// waiting holds when the pings seq-unanswered+1 … seq were sent, oldest first.
-	waiting    [missedBeats]timing.Instant
-	unanswered int
+	// seq is the number of the latest ping, answered of the latest that was answered or settled.
+	seq, answered uint64
+	// probe is the number of the ping that was sent at probed; 0 for none.
+	probe  uint64
+	probed timing.Instant
 }
 
-// beat returns the number of the ping to send at now; false when missedBeats pings have gone unanswered.
-func (h *heartbeat) beat(now timing.Instant) (seq uint64, alive bool) {
-	if h.unanswered == missedBeats {
+// beat returns the number of the ping to send at now, given the interval of the beats; false when the connection is
+// dead.
+func (h *heartbeat) beat(now timing.Instant, interval time.Duration) (seq uint64, alive bool) {
+	if h.seq-h.answered >= allowedMisses(interval) {
 		return 0, false
 	}
-	h.waiting[h.unanswered] = now
-	h.unanswered++
 	h.seq++
+	if h.probe == 0 {
+		h.probe, h.probed = h.seq, now
+	}
 	return h.seq, true
+}
+
+// allowedMisses is missedBeats, or as many as minSilence takes.
+func allowedMisses(interval time.Duration) uint64 {
+	return max(missedBeats, uint64((minSilence+interval-1)/interval))
 }
 
 // sent corrects when a ping went out, for one that waited in a queue.
 func (h *heartbeat) sent(seq uint64, now timing.Instant) {
-	if i, ok := h.index(seq); ok {
-		h.waiting[i] = now
+	if seq == h.probe {
+		h.probed = now
 	}
 }
 
-// pong takes an answer. It reports false for a number that waits for none: late, given twice, or made up. An answer
-// settles the pings before it too, since a WebSocket keeps order.
+// pong takes an answer. It reports false for a number that waits for none: given twice, or made up. An answer settles
+// the pings before it too, since a WebSocket keeps order.
 func (h *heartbeat) pong(seq uint64, now timing.Instant) bool {
-	i, ok := h.index(seq)
-	if !ok {
+	if seq <= h.answered || seq > h.seq {
 		return false
 	}
-	h.rtt.Observe(now.Sub(h.waiting[i]))
-	h.unanswered = copy(h.waiting[:], h.waiting[i+1:h.unanswered])
-	return true
-}
-
-func (h *heartbeat) index(seq uint64) (int, bool) {
-	first := h.seq - uint64(h.unanswered) + 1
-	if seq < first || seq > h.seq {
-		return 0, false
+	h.answered = seq
+	if seq == h.probe {
+		h.rtt.Observe(now.Sub(h.probed))
 	}
-	return int(seq - first), true
+	if seq >= h.probe {
+		h.probe = 0
+	}
+	return true
 }

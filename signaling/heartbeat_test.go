@@ -14,7 +14,7 @@ func TestOnlyOutstandingPongsCount(t *testing.T) {
 	if h.pong(0, 1*ms) || h.pong(1, 1*ms) {
 		t.Error("a pong before any ping counted")
 	}
-	seq, _ := h.beat(100 * ms)
+	seq, _ := h.beat(100*ms, time.Second)
 	for name, foreign := range map[string]uint64{"zero": 0, "future": seq + 1, "huge": 1 << 63} {
 		if h.pong(foreign, 101*ms) {
 			t.Errorf("%s number counted", name)
@@ -30,37 +30,48 @@ func TestOnlyOutstandingPongsCount(t *testing.T) {
 
 func TestPongAfterTheNextPing(t *testing.T) {
 	var h heartbeat
-	first, _ := h.beat(0)
-	second, _ := h.beat(100 * ms)
+	first, _ := h.beat(0, time.Second)
+	second, _ := h.beat(100*ms, time.Second)
 	if !h.pong(first, 150*ms) || h.rtt.Smoothed != 150*time.Millisecond {
 		t.Errorf("round trip %v, want 150ms", h.rtt.Smoothed)
 	}
-	h.sent(second, 110*ms)
-	if h.pong(first, 151*ms) || !h.pong(second, 260*ms) || h.rtt.Samples != 2 {
+	third, _ := h.beat(200*ms, time.Second)
+	h.sent(third, 210*ms)
+	if h.pong(first, 251*ms) || !h.pong(second, 260*ms) || h.rtt.Samples != 1 {
+		t.Errorf("%d samples, want 1: the second ping was no probe", h.rtt.Samples)
+	}
+	if !h.pong(third, 220*ms) || h.rtt.Samples != 2 || h.rtt.Jitter == 0 {
 		t.Errorf("%d samples, want 2", h.rtt.Samples)
 	}
-	if h.unanswered != 0 {
-		t.Errorf("%d pings unanswered, want 0", h.unanswered)
+	if h.answered != h.seq {
+		t.Errorf("%d pings unanswered, want 0", h.seq-h.answered)
 	}
 }
 
 func TestAnAnswerSettlesEarlierPings(t *testing.T) {
 	var h heartbeat
-	first, _ := h.beat(0)
-	second, _ := h.beat(100 * ms)
-	if !h.pong(second, 101*ms) || h.pong(first, 102*ms) || h.unanswered != 0 {
-		t.Errorf("unanswered %d, samples %d", h.unanswered, h.rtt.Samples)
+	first, _ := h.beat(0, time.Second)
+	second, _ := h.beat(100*ms, time.Second)
+	if !h.pong(second, 101*ms) || h.pong(first, 102*ms) || h.answered != second || h.rtt.Samples != 0 {
+		t.Errorf("answered %d, samples %d", h.answered, h.rtt.Samples)
+	}
+	if third, _ := h.beat(200*ms, time.Second); h.probe != third {
+		t.Errorf("ping %d is the probe, want %d: the last one can no longer be measured", h.probe, third)
 	}
 }
 
-func TestThreeMissedBeatsAreTheEnd(t *testing.T) {
-	var h heartbeat
-	for beat := range missedBeats {
-		if _, alive := h.beat(timing.Instant(beat) * ms); !alive {
-			t.Fatalf("dead at beat %d", beat)
+func TestMissedBeatsAreTheEnd(t *testing.T) {
+	for interval, beats := range map[time.Duration]int{
+		5 * time.Second: 3, time.Second: 3, 100 * time.Millisecond: 3, 50 * time.Millisecond: 5, time.Millisecond: 250,
+	} {
+		var h heartbeat
+		for beat := range beats {
+			if _, alive := h.beat(timing.Instant(beat)*timing.Instant(interval), interval); !alive {
+				t.Fatalf("%v: dead at beat %d", interval, beat)
+			}
 		}
-	}
-	if _, alive := h.beat(missedBeats * ms); alive {
-		t.Error("alive with three pings unanswered")
+		if _, alive := h.beat(timing.Instant(beats)*timing.Instant(interval), interval); alive {
+			t.Errorf("%v: alive with %d pings unanswered", interval, beats)
+		}
 	}
 }

@@ -1,37 +1,51 @@
 package signaling
 
 import (
+	"encoding/json"
 	"sync"
 	"time"
+
+	"tourbillon/timing"
 )
 
-// hub owns all rooms and the list of open connections. Its mutex is the one owner's mark: rooms are touched only with
-// it held. Under it messages are queued on connections, which does not block; nothing is sent, called back or waited
-// for.
+// hub owns all rooms, the seats in them, and the list of open connections. Its mutex is the one owner's mark: rooms
+// are touched only with it held. Under it messages are queued on connections, which does not block; nothing is sent,
+// called back or waited for.
 type hub struct {
 	limits Limits
 	counts *counts
-	now    func() time.Time
+	// clock tells the instant of an event, lifetimes ends held seats, on goroutines of their own, now is wall-clock time.
+	clock, lifetimes timing.Clock
+	now              func() time.Time
 
-	// tasks counts every goroutine of the package: one reader per open connection, and what a connection starts while
-	// its reader lives. So it is never raised from 0 while Shutdown waits.
+	// tasks counts every goroutine of the package: one reader per open connection, what a connection starts while its
+	// reader lives, and one for each held seat. So it is never raised from 0 while Shutdown waits.
 	tasks sync.WaitGroup
+	crew  crew
 
 	// mu guards what follows.
 	mu       sync.Mutex
 	stopping bool
 	lastConn connID
+	lastSeat seatID
 	conns    map[connID]*conn
 	rooms    map[string]*room
-	// where tells the room of each connection that has joined.
-	where map[connID]*room
+	seats    map[seatID]*seat
+	// tokens counts the seats that each token has opened.
+	tokens map[tokenID]int
 }
 
-func newHub(limits Limits, counts *counts, now func() time.Time) *hub {
-	return &hub{
-		limits: limits, counts: counts, now: now,
-		conns: map[connID]*conn{}, rooms: map[string]*room{}, where: map[connID]*room{},
+// connID names one connection for as long as the process runs.
+type connID uint64
+
+func newHub(config Config, counts *counts) *hub {
+	h := &hub{
+		limits: config.Limits, counts: counts,
+		clock: config.Clock, lifetimes: timing.Coarse(config.Clock), now: config.Now,
+		conns: map[connID]*conn{}, rooms: map[string]*room{}, seats: map[seatID]*seat{}, tokens: map[tokenID]int{},
 	}
+	h.crew.tasks = &h.tasks
+	return h
 }
 
 // add lists a connection and counts its reader in tasks; false once the server stops.
@@ -48,18 +62,35 @@ func (h *hub) add(c *conn) bool {
 	return true
 }
 
-// remove takes a connection, whose peer is gone, off the list.
+// remove takes a connection, whose seat is gone or held, off the list.
 func (h *hub) remove(c *conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.conns, c.id)
+	if len(h.conns) == 0 {
+		h.crew.dismiss()
+	}
 }
 
-// stop lets no more connections in and returns those that are open.
+// stop lets no more connections in, holds no more seats, and returns the connections that are open.
 func (h *hub) stop() []*conn {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.stopping = true
+	for _, s := range h.seats {
+		h.stopHoldLocked(s)
+	}
+	return h.openLocked()
+}
+
+// open returns the connections that are open.
+func (h *hub) open() []*conn {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.openLocked()
+}
+
+func (h *hub) openLocked() []*conn {
 	open := make([]*conn, 0, len(h.conns))
 	for _, c := range h.conns {
 		open = append(open, c)
@@ -73,25 +104,70 @@ func (h *hub) stopped() bool {
 	return h.stopping
 }
 
-// join brings a connection into a room, which is made if need be.
-func (h *hub) join(c *conn, name string, e joinEvent) *Error {
+// join brings a connection into a room, which is made if need be, on the given seat.
+func (h *hub) join(c *conn, name string, s *seat, e joinEvent) *Error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if c.isEnding() { // Its goneEvent may have come already and would not come again.
+	switch {
+	case c.isEnding(): // Its end may have been told already and would not be told again.
 		return errNotJoined()
+	case h.stopping:
+		return errDraining()
+	case !h.admitsLocked(name, s):
+		return errSessionUsed()
+	case !h.limits.Off && s.token != 0 && h.tokens[s.token] >= h.limits.TokenPeers && !h.holdsLocked(name, s):
+		return errTokenFull(h.limits.TokenPeers)
 	}
 	r := h.rooms[name]
 	if r == nil {
-		r = newRoom(name, h.limits)
+		r = newRoom(name, &h.limits)
 		h.rooms[name] = r
 	}
-	h.where[c.id] = r
+	h.sitLocked(c, s, r)
+	e.seat = s.id
 	refusal := h.applyLocked(r, e)
 	if refusal != nil {
-		delete(h.where, c.id)
+		h.endLocked(s)
 	}
 	h.sweepLocked(r)
 	return refusal
+}
+
+// admitsLocked judges the generation of a session that claims a peer who is present.
+func (h *hub) admitsLocked(name string, s *seat) bool {
+	present := h.findLocked(session{room: name, peer: s.peer})
+	return present == nil || present.admits(s.generation-1)
+}
+
+// holdsLocked reports whether the token has opened the seat that is to be taken over.
+func (h *hub) holdsLocked(name string, s *seat) bool {
+	present := h.findLocked(session{room: name, peer: s.peer})
+	return present != nil && present.token == s.token
+}
+
+func (h *hub) sitLocked(c *conn, s *seat, r *room) {
+	h.lastSeat++
+	s.id, s.room, s.conn = h.lastSeat, r, c
+	c.seat = s
+	h.seats[s.id] = s
+	if s.token != 0 {
+		h.tokens[s.token]++
+	}
+}
+
+// endLocked forgets a seat.
+func (h *hub) endLocked(s *seat) {
+	h.stopHoldLocked(s)
+	delete(h.seats, s.id)
+	if s.conn != nil {
+		s.conn.seat, s.conn = nil, nil
+	}
+	if s.token == 0 {
+		return
+	}
+	if h.tokens[s.token]--; h.tokens[s.token] <= 0 {
+		delete(h.tokens, s.token)
+	}
 }
 
 // sweepLocked forgets a room without peers.
@@ -101,90 +177,122 @@ func (h *hub) sweepLocked(r *room) {
 	}
 }
 
-// direct relays a message to a peer of the connection's room.
-func (h *hub) direct(e directEvent) *Error {
+// resume gives a seat that is held, or that another connection has, to a connection whose client has seen all messages
+// up to last. welcome completes the answer.
+func (h *hub) resume(c *conn, claim session, last uint64, welcome func(*seat, *resumedMessage)) (*seat, *Error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	r := h.where[e.conn]
+	s := h.findLocked(claim)
+	switch {
+	case c.isEnding():
+		return nil, errNotJoined()
+	case h.stopping:
+		return nil, errDraining()
+	case s == nil || !s.lasting:
+		return nil, errSessionGone()
+	case !s.admits(claim.generation):
+		return nil, errSessionUsed()
+	}
+	missed, ok := s.missed(last)
+	if !ok {
+		return nil, errReplayLost()
+	}
+	answer := resumedMessage{Type: typeResumed, Got: s.got.Load(), Replayed: len(missed)}
+	welcome(s, &answer)
+	h.moveLocked(s, c)
+	c.replay(encode(answer), last, missed)
+	_ = h.applyLocked(s.room, backEvent{s.id}) // Coming back is never refused.
+	return s, nil
+}
+
+func (h *hub) findLocked(claim session) *seat {
+	r := h.rooms[claim.room]
 	if r == nil {
-		return errNotJoined()
-	}
-	return h.applyLocked(r, e)
-}
-
-// gone takes a connection's peer out of its room.
-func (h *hub) gone(c *conn, reason Reason) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.goneLocked(c.id, reason)
-}
-
-func (h *hub) goneLocked(id connID, reason Reason) {
-	r := h.where[id]
-	if r == nil {
-		return
-	}
-	delete(h.where, id)
-	_ = h.applyLocked(r, goneEvent{conn: id, reason: reason}) // Going is never refused.
-	h.sweepLocked(r)
-}
-
-// applyLocked gives a room one event and carries out what the room wants done. A connection that turns out too slow on
-// the way goes afterwards, so that everybody hears of an event before the next; each goes once, so this ends.
-func (h *hub) applyLocked(r *room, e event) *Error {
-	effects, refusal := r.apply(e, h.now())
-	var slow []connID
-	for _, effect := range effects {
-		switch effect := effect.(type) {
-		case sendEffect:
-			slow = append(slow, h.sendLocked(effect)...)
-		case closeEffect:
-			delete(h.where, effect.conn)
-			h.conns[effect.conn].finish(farewell{code: closeReplaced, reason: string(effect.reason), abandon: true})
-		}
-	}
-	for _, id := range slow {
-		h.goneLocked(id, ReasonSlow)
-	}
-	return refusal
-}
-
-// sendLocked queues a message and returns the connections that had no room for it, which it ends. Once the server
-// stops, rooms are silent: everybody hears "bye", and not first of the others' going.
-func (h *hub) sendLocked(e sendEffect) (slow []connID) {
-	if h.stopping {
 		return nil
 	}
-	text := encode(e.message)
-	for _, id := range e.to {
-		if c := h.conns[id]; c.enqueue(text) && c.finish(slowFarewell()) {
-			h.counts.slow.Add(1)
-			slow = append(slow, id)
-		}
+	m := r.byPeer(claim.peer)
+	if m == nil {
+		return nil
 	}
-	return slow
+	return h.seats[m.seat]
 }
 
-// snapshot lists the rooms, in no order.
-func (h *hub) snapshot() []RoomInfo {
+// moveLocked gives a seat to a connection and ends the one that had it.
+func (h *hub) moveLocked(s *seat, c *conn) {
+	h.stopHoldLocked(s)
+	if old := s.conn; old != nil {
+		old.seat = nil
+		old.finish(replacedFarewell())
+	}
+	s.conn, c.seat = c, s
+}
+
+// apply gives an event of a connection's peer to its room. n is the client's own number of the message; one that was
+// seen before is passed over.
+func (h *hub) apply(c *conn, n uint64, e event) *Error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	infos := make([]RoomInfo, 0, len(h.rooms))
-	for _, r := range h.rooms {
-		info := RoomInfo{Name: r.name}
-		for _, m := range r.inOrder() {
-			info.Peers = append(info.Peers, h.peerLocked(m))
-		}
-		infos = append(infos, info)
+	if c.seat == nil {
+		return errNotJoined()
 	}
-	return infos
+	if !c.seat.accept(n) {
+		return nil
+	}
+	return h.applyLocked(c.seat.room, e)
 }
 
-func (h *hub) peerLocked(m *member) PeerInfo {
-	c := h.conns[m.conn]
-	rtt := c.roundTrip()
-	return PeerInfo{
-		ID: m.id, Name: m.name, Address: c.addr.String(), JoinedAt: m.joined,
-		RTT: rtt.Smoothed, Jitter: rtt.Jitter,
+// pass notes the number of a message that no room gets to see; false when it was seen before.
+func (h *hub) pass(c *conn, n uint64) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return c.seat == nil || c.seat.accept(n)
+}
+
+// report keeps what a client measured.
+func (h *hub) report(c *conn, stats json.RawMessage) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if c.seat != nil {
+		c.seat.report, c.seat.reportedAt = stats, h.now()
 	}
+}
+
+// leave takes a connection's peer out of its room.
+func (h *hub) leave(c *conn, reason Reason) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if c.seat != nil {
+		h.goneLocked(c.seat, reason)
+	}
+}
+
+// lost takes the socket from a connection's peer: the seat is held where the client can resume, or given up.
+func (h *hub) lost(c *conn, reason Reason) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if c.seat != nil {
+		h.lostLocked(c.seat, reason)
+	}
+}
+
+func (h *hub) lostLocked(s *seat, reason Reason) {
+	if !s.lasting || h.limits.SeatHold == 0 {
+		h.goneLocked(s, reason)
+		return
+	}
+	s.conn.seat, s.conn = nil, nil
+	if !h.stopping {
+		_ = h.applyLocked(s.room, awayEvent{seat: s.id, reason: reason}) // Never refused.
+	}
+}
+
+// goneLocked gives a seat up. Once the server stops, rooms are silent: everybody hears "bye", and not first of the
+// others' going.
+func (h *hub) goneLocked(s *seat, reason Reason) {
+	h.endLocked(s)
+	if h.stopping {
+		return
+	}
+	_ = h.applyLocked(s.room, goneEvent{seat: s.id, reason: reason}) // Going is never refused.
+	h.sweepLocked(s.room)
 }

@@ -106,7 +106,8 @@ func openIdle(b *testing.B, arm, address string, n int) (closeAll func()) {
 		if arm != "signaling" {
 			continue
 		}
-		_, _ = c.Write(frame(0x81, fmt.Appendf(nil, `{"type":"join","room":"%d-%d"}`, n, i/2)))
+		_, _ = c.Write(append(frame(0x81, []byte(`{"type":"hello"}`)),
+			frame(0x81, fmt.Appendf(nil, `{"type":"join","room":"%d-%d"}`, n, i/2))...))
 		if _, err := c.read.Peek(64); err != nil {
 			b.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package signaling
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"os"
@@ -48,7 +49,8 @@ func newFakeSocket() *fakeSocket {
 	return &fakeSocket{changed: make(chan struct{}, 1), aborts: make(chan struct{})}
 }
 
-func (s *fakeSocket) Send(text []byte) error {
+func (s *fakeSocket) Send(parts ...[]byte) error {
+	text := bytes.Join(parts, nil)
 	s.mu.Lock()
 	stalled := s.stalled
 	s.mu.Unlock()

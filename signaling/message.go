@@ -3,8 +3,8 @@ package signaling
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -13,22 +13,34 @@ const Subprotocol = "tourbillon.v1"
 
 // The types of message, as in the package comment.
 const (
-	typeJoin       = "join"
-	typeJoined     = "joined"
-	typePeerJoined = "peer-joined"
-	typePeerLeft   = "peer-left"
-	typeOffer      = "offer"
-	typeAnswer     = "answer"
-	typeCandidate  = "candidate"
-	typeICEServers = "ice-servers"
-	typePing       = "ping"
-	typePong       = "pong"
-	typeLeave      = "leave"
-	typeBye        = "bye"
-	typeError      = "error"
+	typeHello       = "hello"
+	typeWelcome     = "welcome"
+	typeJoin        = "join"
+	typeJoined      = "joined"
+	typeResume      = "resume"
+	typeResumed     = "resumed"
+	typePeerJoined  = "peer-joined"
+	typePeerLeft    = "peer-left"
+	typePeerAway    = "peer-away"
+	typePeerBack    = "peer-back"
+	typeUpdate      = "update"
+	typePeerUpdated = "peer-updated"
+	typeOffer       = "offer"
+	typeAnswer      = "answer"
+	typeCandidate   = "candidate"
+	typeRestart     = "restart"
+	typeMessage     = "message"
+	typeICEServers  = "ice-servers"
+	typeStats       = "stats"
+	typeHeartbeat   = "heartbeat"
+	typePing        = "ping"
+	typePong        = "pong"
+	typeLeave       = "leave"
+	typeBye         = "bye"
+	typeError       = "error"
 )
 
-// Reason says why a peer is gone, in "peer-left" and "bye" and as the reason of a close frame.
+// Reason says why a peer is gone or away, in "peer-left", "peer-away" and "bye" and as the reason of a close frame.
 type Reason string
 
 // The reasons of the protocol.
@@ -43,15 +55,25 @@ const (
 
 // inbound is any message of a client; each type uses some of the fields.
 type inbound struct {
-	Type      string          `json:"type"`
-	Room      string          `json:"room"`
-	Name      string          `json:"name"`
-	Token     string          `json:"token"`
-	Session   string          `json:"session"`
-	To        string          `json:"to"`
-	SDP       string          `json:"sdp"`
-	Candidate json.RawMessage `json:"candidate"`
-	Seq       uint64          `json:"seq"`
+	Type        string          `json:"type"`
+	ID          string          `json:"id"`
+	N           uint64          `json:"n"`
+	Client      string          `json:"client"`
+	Class       Class           `json:"class"`
+	HeartbeatMS int64           `json:"heartbeat_ms"`
+	Room        string          `json:"room"`
+	Name        string          `json:"name"`
+	Metadata    json.RawMessage `json:"metadata"`
+	Token       string          `json:"token"`
+	Session     string          `json:"session"`
+	Last        uint64          `json:"last"`
+	To          string          `json:"to"`
+	SDP         string          `json:"sdp"`
+	Candidate   json.RawMessage `json:"candidate"`
+	Reason      string          `json:"reason"`
+	Data        json.RawMessage `json:"data"`
+	Stats       json.RawMessage `json:"stats"`
+	Seq         uint64          `json:"seq"`
 }
 
 // ICEServer is one entry of RTCConfiguration.iceServers (W3C WebRTC 1.0, section 4.2.2).
@@ -61,23 +83,46 @@ type ICEServer struct {
 	Credential string   `json:"credential,omitempty"`
 }
 
-// What the server sends.
+// What the server sends of one connection and its session.
 type (
-	joinedMessage struct {
-		Type    string        `json:"type"`
-		Room    string        `json:"room"`
-		Peer    string        `json:"peer"`
-		Session string        `json:"session"`
-		Server  string        `json:"server"`
-		Peers   []peerMessage `json:"peers"`
-		iceMessage
-		HeartbeatMS int64 `json:"heartbeat_ms"`
+	welcomeMessage struct {
+		Type   string `json:"type"`
+		Server string `json:"server"`
+		paceMessage
+		Limits limitsMessage `json:"limits"`
 	}
-	peerMessage struct {
-		ID   string `json:"id"`
-		Name string `json:"name"`
-		// Polite is the receiver's role towards this peer.
-		Polite bool `json:"polite"`
+	limitsMessage struct {
+		MessageBytes int     `json:"message_bytes"`
+		SDPBytes     int     `json:"sdp_bytes"`
+		DataBytes    int     `json:"data_bytes"`
+		PerSecond    float64 `json:"messages_per_s"`
+		Burst        float64 `json:"burst"`
+	}
+	// paceMessage is the interval of the pings, and how long a seat outlives its socket.
+	paceMessage struct {
+		HeartbeatMS int64 `json:"heartbeat_ms"`
+		SeatMS      int64 `json:"seat_ms"`
+	}
+	// seatMessage is what "joined" and "resumed" have in common.
+	seatMessage struct {
+		Room    string       `json:"room"`
+		Peer    string       `json:"peer"`
+		Session string       `json:"session"`
+		Server  string       `json:"server"`
+		Can     Capabilities `json:"can"`
+		iceMessage
+		paceMessage
+	}
+	joinedMessage struct {
+		Type string `json:"type"`
+		seatMessage
+		Peers []peerMessage `json:"peers"`
+	}
+	resumedMessage struct {
+		Type string `json:"type"`
+		seatMessage
+		Got      uint64 `json:"got"`
+		Replayed int    `json:"replayed"`
 	}
 	iceMessage struct {
 		ICEServers []ICEServer `json:"ice_servers"`
@@ -87,34 +132,77 @@ type (
 		Type string `json:"type"`
 		iceMessage
 	}
-	peerJoinedMessage struct {
-		Type string      `json:"type"`
-		Peer peerMessage `json:"peer"`
-	}
-	peerLeftMessage struct {
-		Type   string `json:"type"`
-		Peer   string `json:"peer"`
-		Reason Reason `json:"reason"`
-	}
-	relayMessage struct {
-		Type      string          `json:"type"`
-		From      string          `json:"from"`
-		SDP       string          `json:"sdp,omitempty"`
-		Candidate json.RawMessage `json:"candidate,omitempty"`
+	heartbeatMessage struct {
+		Type        string `json:"type"`
+		HeartbeatMS int64  `json:"heartbeat_ms"`
 	}
 	pingMessage struct {
 		Type  string `json:"type"`
 		Seq   uint64 `json:"seq"`
 		RTTUS int64  `json:"rtt_us"`
+		Got   uint64 `json:"got,omitempty"`
 	}
 	byeMessage struct {
 		Type         string `json:"type"`
 		Reason       Reason `json:"reason"`
+		ClosingInMS  int64  `json:"closing_in_ms"`
 		RetryAfterMS int64  `json:"retry_after_ms"`
 	}
 	errorMessage struct {
 		Type string `json:"type"`
 		*Error
+	}
+)
+
+// What the server tells of a room. N is set by numbered alone.
+type (
+	peerMessage struct {
+		ID       string          `json:"id"`
+		Name     string          `json:"name"`
+		Metadata json.RawMessage `json:"metadata,omitempty"`
+		// Polite is the receiver's role towards this peer.
+		Polite bool `json:"polite"`
+		Away   bool `json:"away,omitempty"`
+	}
+	peerJoinedMessage struct {
+		Type string      `json:"type"`
+		N    uint64      `json:"n,omitempty"`
+		Peer peerMessage `json:"peer"`
+	}
+	peerLeftMessage struct {
+		Type   string `json:"type"`
+		N      uint64 `json:"n,omitempty"`
+		Peer   string `json:"peer"`
+		Reason Reason `json:"reason"`
+	}
+	peerAwayMessage struct {
+		Type   string `json:"type"`
+		N      uint64 `json:"n,omitempty"`
+		Peer   string `json:"peer"`
+		Reason Reason `json:"reason"`
+		SeatMS int64  `json:"seat_ms"`
+	}
+	peerBackMessage struct {
+		Type string `json:"type"`
+		N    uint64 `json:"n,omitempty"`
+		Peer string `json:"peer"`
+	}
+	peerUpdatedMessage struct {
+		Type     string          `json:"type"`
+		N        uint64          `json:"n,omitempty"`
+		Peer     string          `json:"peer"`
+		Name     string          `json:"name"`
+		Metadata json.RawMessage `json:"metadata,omitempty"`
+	}
+	relayMessage struct {
+		Type      string          `json:"type"`
+		N         uint64          `json:"n,omitempty"`
+		From      string          `json:"from"`
+		SDP       string          `json:"sdp,omitempty"`
+		Candidate json.RawMessage `json:"candidate,omitempty"`
+		Reason    string          `json:"reason,omitempty"`
+		Direct    bool            `json:"direct,omitempty"`
+		Data      json.RawMessage `json:"data,omitempty"`
 	}
 )
 
@@ -126,7 +214,7 @@ func newICEMessage(servers []ICEServer, ttl time.Duration) iceMessage {
 }
 
 // encode returns the JSON text of one of the messages above. It panics when given anything that is not JSON, which
-// decode has ruled out for the one foreign part, a candidate.
+// decode has ruled out for the foreign parts.
 func encode(message any) []byte {
 	var text bytes.Buffer
 	enc := json.NewEncoder(&text)
@@ -137,113 +225,20 @@ func encode(message any) []byte {
 	return bytes.TrimSuffix(text.Bytes(), []byte("\n"))
 }
 
-// maxDepth bounds how deep a message nests; a candidate needs two levels.
-const maxDepth = 16
-
-// decode reads one message of a client. Size and depth are judged before anything is parsed.
-func decode(text []byte, limits Limits) (inbound, *Error) {
-	var m inbound
-	if len(text) > limits.MessageBytes {
-		return m, errTooLarge(len(text), limits.MessageBytes)
+// encodePing is encode for the most frequent message, a pingMessage.
+func encodePing(seq uint64, rtt time.Duration, got uint64) []byte {
+	text := append(make([]byte, 0, 64), `{"type":"ping","seq":`...)
+	text = strconv.AppendUint(text, seq, 10)
+	text = append(text, `,"rtt_us":`...)
+	text = strconv.AppendInt(text, rtt.Microseconds(), 10)
+	if got != 0 {
+		text = strconv.AppendUint(append(text, `,"got":`...), got, 10)
 	}
-	if depth(text) > maxDepth {
-		return m, errBadMessage(fmt.Sprintf("nested deeper than %d levels", maxDepth), "send a flat JSON object")
-	}
-	if err := json.Unmarshal(text, &m); err != nil {
-		return inbound{}, errNotJSON(err)
-	}
-	return m, m.check(limits)
+	return append(text, '}')
 }
 
-// errNotJSON puts encoding/json's words into ours, which name no Go type and repeat no foreign text.
-func errNotJSON(err error) *Error {
-	const remedy = "send one JSON object per text frame, with the field types of tourbillon.v1"
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &syntax):
-		return errBadMessage(fmt.Sprintf("no valid JSON at byte %d", syntax.Offset), remedy)
-	case errors.As(err, &kind) && kind.Field != "":
-		return errBadMessage(fmt.Sprintf("field %q is of the wrong type", kind.Field), remedy)
-	}
-	return errBadMessage("no JSON object", remedy)
-}
-
-// Limits of single fields, in bytes. Tokens and sessions have fixed shapes, the rest of a candidate is one SDP line.
-const (
-	maxTokenBytes     = 4 << 10
-	maxSessionBytes   = 256
-	maxCandidateBytes = 4 << 10
-)
-
-// check judges the fields that m's type needs. An unknown type passes: it is answered where types are told apart.
-func (m *inbound) check(limits Limits) *Error {
-	switch m.Type {
-	case "":
-		return errBadMessage(`no "type"`, `give each message a "type"`)
-	case typeJoin:
-		return m.checkJoin()
-	case typeOffer, typeAnswer:
-		return m.checkDescription(limits)
-	case typeCandidate:
-		return m.checkCandidate()
-	}
-	return nil
-}
-
-func (m *inbound) checkJoin() *Error {
-	switch {
-	case len(m.Token) > maxTokenBytes:
-		return errFieldTooLarge("token", len(m.Token), maxTokenBytes)
-	case len(m.Session) > maxSessionBytes:
-		return errFieldTooLarge("session", len(m.Session), maxSessionBytes)
-	}
-	return nil
-}
-
-func (m *inbound) checkDescription(limits Limits) *Error {
-	switch {
-	case m.To == "":
-		return errNoAddressee()
-	case m.SDP == "":
-		return errBadMessage(`no "sdp"`, `put the session description into "sdp"`)
-	case len(m.SDP) > limits.SDPBytes:
-		return errFieldTooLarge("sdp", len(m.SDP), limits.SDPBytes)
-	}
-	return nil
-}
-
-func (m *inbound) checkCandidate() *Error {
-	switch {
-	case m.To == "":
-		return errNoAddressee()
-	case len(m.Candidate) > maxCandidateBytes:
-		return errFieldTooLarge("candidate", len(m.Candidate), maxCandidateBytes)
-	case len(m.Candidate) == 0 || m.Candidate[0] != '{' && string(m.Candidate) != "null":
-		return errBadMessage(`"candidate" is no object`, `send an RTCIceCandidateInit, or null for the end of candidates`)
-	}
-	return nil
-}
-
-func errNoAddressee() *Error { return errBadMessage(`no "to"`, `name the peer in "to"`) }
-
-// depth returns how deep the objects and arrays of a JSON text nest. It needs no valid JSON: brackets outside strings
-// are counted.
-func depth(text []byte) int {
-	level, deepest, quoted := 0, 0, false
-	for i := 0; i < len(text); i++ {
-		switch b := text[i]; {
-		case quoted && b == '\\':
-			i++
-		case b == '"':
-			quoted = !quoted
-		case quoted:
-		case b == '{' || b == '[':
-			level++
-			deepest = max(deepest, level)
-		case b == '}' || b == ']':
-			level--
-		}
-	}
-	return deepest
+// number is the head that gives an encoded message of a room its number: number(n) and text[1:] are one JSON object.
+func number(n uint64) []byte {
+	head := strconv.AppendUint(append(make([]byte, 0, 32), `{"n":`...), n, 10)
+	return append(head, ',')
 }

@@ -53,14 +53,14 @@ func TestLoopbackHosts(t *testing.T) {
 func TestAdmissionCountsPerNetwork(t *testing.T) {
 	gate := newAdmission(Limits{Unjoined: 1}.withDefaults())
 	one, neighbour := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2")
-	if !gate.open(one) || gate.open(neighbour) {
+	if !gate.open(one, 0) || gate.open(neighbour, 0) {
 		t.Error("two addresses of one /64 are not one network")
 	}
-	if !gate.open(netip.MustParseAddr("2001:db8:0:1::1")) {
+	if !gate.open(netip.MustParseAddr("2001:db8:0:1::1"), 0) {
 		t.Error("another /64 was refused")
 	}
 	gate.settle(one)
-	if !gate.open(neighbour) {
+	if !gate.open(neighbour, 0) {
 		t.Error("refused after the other had settled")
 	}
 }
@@ -69,30 +69,53 @@ func TestJoinsPerAddress(t *testing.T) {
 	gate := newAdmission(Limits{}.withDefaults())
 	addr, now := netip.MustParseAddr("192.0.2.1"), timing.Instant(time.Hour)
 	for join := range 10 {
-		if !gate.join(addr, now) {
+		if !gate.join(addr, now, 1) {
 			t.Fatalf("join %d refused", join)
 		}
 	}
-	if gate.join(addr, now) || gate.join(netip.MustParseAddr("::ffff:192.0.2.1"), now) {
+	if gate.join(addr, now, 1) || gate.join(netip.MustParseAddr("::ffff:192.0.2.1"), now, 1) {
 		t.Error("an eleventh join passed")
 	}
-	if now = now.Add(200 * time.Millisecond); !gate.join(addr, now) || gate.join(addr, now) {
+	if now = now.Add(200 * time.Millisecond); !gate.join(addr, now, 1) || gate.join(addr, now, 1) {
 		t.Error("5 joins a second do not come back one by one")
 	}
 }
 
-func TestJoinTableIsBounded(t *testing.T) {
+func TestNetworkTableIsSwept(t *testing.T) {
 	gate := newAdmission(Limits{}.withDefaults())
 	now := timing.Instant(time.Hour)
 	addr := netip.MustParseAddr("10.0.0.0")
-	for range maxTracked {
-		gate.join(addr, now)
+	visit := func() {
+		gate.open(addr, now)
+		gate.join(addr, now, 1)
+		gate.settle(addr)
+		gate.close(addr)
+	}
+	for range 2 * maxTracked {
+		visit()
 		addr = addr.Next()
 	}
-	if gate.join(addr, now) || len(gate.joins) != maxTracked {
-		t.Errorf("%d networks tracked", len(gate.joins))
+	if len(gate.networks) != 2*maxTracked {
+		t.Errorf("%d networks tracked: their joins are forgotten too early", len(gate.networks))
 	}
-	if !gate.join(addr, now.Add(time.Second)) || len(gate.joins) != 1 {
-		t.Errorf("%d networks tracked after they were quiet", len(gate.joins))
+	now = now.Add(sweepInterval)
+	visit()
+	if len(gate.networks) != 1 {
+		t.Errorf("%d networks tracked after they were quiet", len(gate.networks))
+	}
+}
+
+func TestConnectionsPerAddress(t *testing.T) {
+	gate := newAdmission(Limits{Connections: 2}.withDefaults())
+	one := netip.MustParseAddr("192.0.2.1")
+	for range 2 {
+		gate.open(one, 0)
+		gate.settle(one)
+	}
+	if gate.open(one, 0) || !gate.open(netip.MustParseAddr("192.0.2.2"), 0) {
+		t.Error("the limit is not 2 for each address")
+	}
+	if gate.close(one); !gate.open(one, 0) {
+		t.Error("refused after another had closed")
 	}
 }

@@ -34,16 +34,36 @@ func docExamples(t *testing.T) [][3]string {
 
 func TestDocumentedMessagesAreTheWireTypes(t *testing.T) {
 	examples := docExamples(t)
-	if len(examples) < 15 {
-		t.Fatalf("found %d examples in the package comment, want at least 15", len(examples))
-	}
+	seen := map[string]bool{}
 	for _, example := range examples {
+		seen[example[0]+object(example[1])["type"].(string)] = true
 		if example[0] == "→" {
 			checkInbound(t, example[1])
 			continue
 		}
 		checkOutbound(t, example[1])
 	}
+	for _, kind := range typeConstants(t) {
+		if !seen["→"+kind] && !seen["←"+kind] {
+			t.Errorf("the package comment has no example of %q", kind)
+		}
+	}
+}
+
+// typeConstants returns the message types that message.go declares.
+func typeConstants(t *testing.T) (kinds []string) {
+	t.Helper()
+	source, err := os.ReadFile("message.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`(?m)^\ttype\w+ += "([a-z-]+)"$`).FindAllStringSubmatch(string(source), -1) {
+		kinds = append(kinds, m[1])
+	}
+	if len(kinds) < 20 {
+		t.Fatalf("found the message types %v only", kinds)
+	}
+	return kinds
 }
 
 // checkInbound wants a client's message decoded with every field that it shows.
@@ -64,9 +84,12 @@ func checkInbound(t *testing.T, text string) {
 func checkOutbound(t *testing.T, text string) {
 	t.Helper()
 	wire := map[string]any{
-		typeJoined: &joinedMessage{}, typePeerJoined: &peerJoinedMessage{}, typePeerLeft: &peerLeftMessage{},
-		typeOffer: &relayMessage{}, typeICEServers: &iceServersMessage{}, typePing: &pingMessage{},
-		typeBye: &byeMessage{}, typeError: &errorMessage{},
+		typeWelcome: &welcomeMessage{}, typeJoined: &joinedMessage{}, typeResumed: &resumedMessage{},
+		typePeerJoined: &peerJoinedMessage{}, typePeerLeft: &peerLeftMessage{}, typePeerAway: &peerAwayMessage{},
+		typePeerBack: &peerBackMessage{}, typePeerUpdated: &peerUpdatedMessage{},
+		typeOffer: &relayMessage{}, typeAnswer: &relayMessage{}, typeCandidate: &relayMessage{},
+		typeRestart: &relayMessage{}, typeMessage: &relayMessage{}, typeICEServers: &iceServersMessage{},
+		typeHeartbeat: &heartbeatMessage{}, typePing: &pingMessage{}, typeBye: &byeMessage{}, typeError: &errorMessage{},
 	}[object(text)["type"].(string)]
 	d := json.NewDecoder(bytes.NewReader([]byte(text)))
 	d.DisallowUnknownFields()
@@ -109,7 +132,8 @@ func everyError() []*Error {
 		errBadMessage("no JSON object", "send one"), errTooLarge(2, 1), errFieldTooLarge("sdp", 2, 1),
 		errUnknownType(hostile), errNotJoined(), errAlreadyJoined(), errBadRoom(hostile), errBadToken("expired"),
 		errTokenRequired(), errRoomFull(64), errUnknownPeer(hostile), errTooFast(20, 60), errJoinsTooFast(5),
-		errCandidates(100), errSlowConsumer(), errJoinTimeout(),
+		errCandidates(100), errSlowConsumer(), errJoinTimeout(), errTokenFull(1), errNotAllowed(CanPublish),
+		errBadSession(), errSessionUsed(), errSessionGone(), errReplayLost(), errDraining(),
 	}
 }
 

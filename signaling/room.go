@@ -1,73 +1,21 @@
 package signaling
 
 import (
-	"cmp"
 	"encoding/json"
-	"maps"
-	"slices"
 	"time"
+
+	"tourbillon/timing"
 )
-
-// connID names one connection for as long as the process runs.
-type connID uint64
-
-// What happens to a room. Each event comes from one connection.
-type (
-	// joinEvent brings a connection in as a peer. A peer id that is present already is taken over.
-	joinEvent struct {
-		conn connID
-		peer string
-		name string
-		// welcome is completed by the room and sent to the connection.
-		welcome joinedMessage
-	}
-	// directEvent carries an offer, answer or candidate to one peer.
-	directEvent struct {
-		conn      connID
-		to        string
-		kind      string
-		sdp       string
-		candidate json.RawMessage
-	}
-	// goneEvent takes a connection's peer out: it left, its socket closed, or it was given up.
-	goneEvent struct {
-		conn   connID
-		reason Reason
-	}
-)
-
-type event interface{ isEvent() }
-
-func (joinEvent) isEvent()   {}
-func (directEvent) isEvent() {}
-func (goneEvent) isEvent()   {}
-
-// What a room wants done.
-type (
-	// sendEffect sends one message to connections.
-	sendEffect struct {
-		to      []connID
-		message any
-	}
-	// closeEffect ends a connection that is no longer of the room.
-	closeEffect struct {
-		conn   connID
-		reason Reason
-	}
-)
-
-type effect interface{ isEffect() }
-
-func (sendEffect) isEffect()  {}
-func (closeEffect) isEffect() {}
 
 // member is one peer in a room.
 type member struct {
-	conn     connID
+	seat     seatID
 	id, name string
+	metadata json.RawMessage
 	// slot is the place in the order of joining, from which the roles follow. It survives a take-over.
 	slot   uint64
 	joined time.Time
+	away   bool
 	// candidates counts, by addressee, those sent since the last offer or answer to it.
 	candidates map[string]int
 }
@@ -75,99 +23,132 @@ type member struct {
 // room is a pure state machine: no clock, no I/O, no lock. Its owner, the hub, serialises the events and carries out
 // the effects in their order.
 type room struct {
-	name     string
-	limits   Limits
-	byPeer   map[string]*member
-	byConn   map[connID]*member
-	lastSlot uint64
+	name   string
+	limits *Limits
+	// members are in the order of their slots. Rooms are small: a search is cheaper than the memory of a map.
+	members []*member
+	// lastSlot is the slot of the latest newcomer; deliveries is what messages to the whole room have used up.
+	lastSlot   uint64
+	deliveries bucket
 }
 
-func newRoom(name string, limits Limits) *room {
-	return &room{name: name, limits: limits, byPeer: map[string]*member{}, byConn: map[connID]*member{}}
+func newRoom(name string, limits *Limits) *room {
+	return &room{name: name, limits: limits}
 }
 
-// apply advances the room by one event at a wall-clock time. A refusal changes nothing and goes to the event's
-// connection.
-func (r *room) apply(e event, now time.Time) ([]effect, *Error) {
+// apply advances the room by one event. A refusal changes nothing and goes to the event's seat.
+func (r *room) apply(e event, now timing.Instant) ([]effect, *Error) {
 	switch e := e.(type) {
 	case joinEvent:
-		return r.join(e, now)
-	case directEvent:
-		return r.direct(e)
+		return r.join(e)
+	case updateEvent:
+		return r.update(e, now)
+	case relayEvent:
+		return r.relay(e, now)
+	case awayEvent:
+		return r.away(e), nil
+	case backEvent:
+		return r.back(e), nil
 	case goneEvent:
 		return r.gone(e), nil
 	}
 	return nil, nil
 }
 
-func (r *room) empty() bool { return len(r.byConn) == 0 }
+func (r *room) empty() bool { return len(r.members) == 0 }
 
-func (r *room) join(e joinEvent, now time.Time) ([]effect, *Error) {
-	if r.byConn[e.conn] != nil {
+func (r *room) join(e joinEvent) ([]effect, *Error) {
+	if r.bySeat(e.seat) != nil {
 		return nil, errAlreadyJoined()
 	}
-	if m := r.byPeer[e.peer]; m != nil {
+	if m := r.byPeer(e.peer); m != nil {
 		return r.takeOver(m, e), nil
 	}
-	if !r.limits.Off && len(r.byPeer) >= r.limits.RoomPeers {
+	if !r.limits.Off && len(r.members) >= r.limits.RoomPeers {
 		return nil, errRoomFull(r.limits.RoomPeers)
 	}
-	others := r.conns()
 	r.lastSlot++
-	m := &member{conn: e.conn, id: e.peer, name: e.name, slot: r.lastSlot, joined: now}
-	r.byPeer[m.id], r.byConn[m.conn] = m, m
-
-	effects := []effect{r.welcome(m, e.welcome)}
-	if len(others) > 0 {
-		// The newcomer is the later of each pair, so the others are the impolite ones.
-		news := peerJoinedMessage{Type: typePeerJoined, Peer: peerMessage{ID: m.id, Name: m.name}}
-		effects = append(effects, sendEffect{to: others, message: news})
-	}
-	return effects, nil
+	m := &member{seat: e.seat, id: e.peer, name: e.name, metadata: e.metadata, slot: r.lastSlot, joined: e.at}
+	r.members = append(r.members, m)
+	// The newcomer is the later of each pair, so the others are the impolite ones.
+	news := peerJoinedMessage{Type: typePeerJoined, Peer: peerMessage{ID: m.id, Name: m.name, Metadata: m.metadata}}
+	return append([]effect{r.welcome(m, e.welcome)}, r.tellOthers(m, news)...), nil
 }
 
-// takeOver gives a present peer to a new connection. The others learn nothing: id, name and slot stay, and with the
-// slot the roles.
+// takeOver gives a present peer to a new seat. Name, metadata and slot stay, and with the slot the roles, so the
+// others learn only that a peer that was away is back.
 func (r *room) takeOver(m *member, e joinEvent) []effect {
-	old := m.conn
-	delete(r.byConn, old)
-	m.conn, m.candidates = e.conn, nil
-	r.byConn[m.conn] = m
-	return []effect{closeEffect{conn: old, reason: ReasonReplaced}, r.welcome(m, e.welcome)}
+	effects := []effect{closeEffect{seat: m.seat, reason: ReasonReplaced}}
+	m.seat, m.candidates = e.seat, nil
+	effects = append(effects, r.welcome(m, e.welcome))
+	return append(effects, r.back(backEvent{m.seat})...)
 }
 
 func (r *room) welcome(m *member, text joinedMessage) effect {
 	text.Type, text.Room, text.Peer = typeJoined, r.name, m.id
 	text.Peers = []peerMessage{}
-	for _, other := range r.inOrder() {
-		if other != m {
-			text.Peers = append(text.Peers, peerMessage{ID: other.id, Name: other.name, Polite: m.slot > other.slot})
-		}
+	for _, other := range r.others(m) {
+		text.Peers = append(text.Peers, peerMessage{
+			ID: other.id, Name: other.name, Metadata: other.metadata, Polite: m.slot > other.slot, Away: other.away,
+		})
 	}
-	return sendEffect{to: []connID{m.conn}, message: text}
+	return welcomeEffect{to: m.seat, message: text}
 }
 
-func (r *room) direct(e directEvent) ([]effect, *Error) {
-	from := r.byConn[e.conn]
+func (r *room) update(e updateEvent, now timing.Instant) ([]effect, *Error) {
+	m := r.bySeat(e.seat)
+	if m == nil {
+		return nil, errNotJoined()
+	}
+	if refusal := r.countDeliveries(now); refusal != nil {
+		return nil, refusal
+	}
+	if e.name != "" {
+		m.name = e.name
+	}
+	if len(e.metadata) > 0 {
+		m.metadata = e.metadata
+	}
+	return r.tellOthers(m, peerUpdatedMessage{Type: typePeerUpdated, Peer: m.id, Name: m.name, Metadata: m.metadata}), nil
+}
+
+func (r *room) relay(e relayEvent, now timing.Instant) ([]effect, *Error) {
+	from := r.bySeat(e.seat)
 	if from == nil {
 		return nil, errNotJoined()
 	}
-	to := r.byPeer[e.to]
+	text := relayMessage{Type: e.kind, From: from.id, SDP: e.sdp, Candidate: e.candidate, Reason: e.reason, Data: e.data}
+	if e.kind == typeMessage && e.to == "" {
+		if refusal := r.countDeliveries(now); refusal != nil {
+			return nil, refusal
+		}
+		return r.tellOthers(from, text), nil
+	}
+	to := r.byPeer(e.to)
 	if to == nil || to == from {
 		return nil, errUnknownPeer(e.to)
 	}
 	if refusal := r.countCandidate(from, e); refusal != nil {
 		return nil, refusal
 	}
-	text := relayMessage{Type: e.kind, From: from.id, SDP: e.sdp, Candidate: e.candidate}
-	return []effect{sendEffect{to: []connID{to.conn}, message: text}}, nil
+	text.Direct = e.kind == typeMessage
+	return []effect{sendEffect{to: []seatID{to.seat}, message: text}}, nil
 }
 
-func (r *room) countCandidate(from *member, e directEvent) *Error {
+// countDeliveries counts a message to all others against the room, by its copies.
+func (r *room) countDeliveries(now timing.Instant) *Error {
+	l, copies := r.limits, float64(len(r.members)-1)
+	if l.Off || r.deliveries.takeN(copies, now, l.RoomDeliveriesPerSecond, 2*l.RoomDeliveriesPerSecond) {
+		return nil
+	}
+	return errRoomTooFast(l.RoomDeliveriesPerSecond)
+}
+
+func (r *room) countCandidate(from *member, e relayEvent) *Error {
 	switch {
-	case e.kind != typeCandidate:
+	case e.kind == typeOffer || e.kind == typeAnswer:
 		delete(from.candidates, e.to)
-	case r.limits.Off:
+	case e.kind != typeCandidate || r.limits.Off:
 	case from.candidates[e.to] >= r.limits.Candidates:
 		return errCandidates(r.limits.Candidates)
 	case from.candidates == nil:
@@ -178,34 +159,78 @@ func (r *room) countCandidate(from *member, e directEvent) *Error {
 	return nil
 }
 
+func (r *room) away(e awayEvent) []effect {
+	m := r.bySeat(e.seat)
+	if m == nil || m.away {
+		return nil
+	}
+	m.away = true
+	hold := r.limits.SeatHold
+	news := peerAwayMessage{Type: typePeerAway, Peer: m.id, Reason: e.reason, SeatMS: hold.Milliseconds()}
+	return append([]effect{holdEffect{seat: m.seat, time: hold, reason: e.reason}}, r.tellOthers(m, news)...)
+}
+
+func (r *room) back(e backEvent) []effect {
+	m := r.bySeat(e.seat)
+	if m == nil || !m.away {
+		return nil
+	}
+	m.away = false
+	return r.tellOthers(m, peerBackMessage{Type: typePeerBack, Peer: m.id})
+}
+
 func (r *room) gone(e goneEvent) []effect {
-	m := r.byConn[e.conn]
+	m := r.bySeat(e.seat)
 	if m == nil {
 		return nil
 	}
-	delete(r.byConn, m.conn)
-	delete(r.byPeer, m.id)
-	others := r.conns()
-	for _, other := range r.byPeer {
+	r.members = r.others(m)
+	for _, other := range r.members {
 		delete(other.candidates, m.id)
 	}
+	return r.tellOthers(m, peerLeftMessage{Type: typePeerLeft, Peer: m.id, Reason: e.reason})
+}
+
+// tellOthers sends to all but one, in the order of their slots; no effect where there is nobody else.
+func (r *room) tellOthers(m *member, news any) []effect {
+	others := r.others(m)
 	if len(others) == 0 {
 		return nil
 	}
-	news := peerLeftMessage{Type: typePeerLeft, Peer: m.id, Reason: e.reason}
-	return []effect{sendEffect{to: others, message: news}}
-}
-
-// inOrder returns the members in the order of their slots.
-func (r *room) inOrder() []*member {
-	return slices.SortedFunc(maps.Values(r.byPeer), func(a, b *member) int { return cmp.Compare(a.slot, b.slot) })
-}
-
-// conns returns the connections of all members, in the order of their slots.
-func (r *room) conns() []connID {
-	conns := make([]connID, 0, len(r.byPeer))
-	for _, m := range r.inOrder() {
-		conns = append(conns, m.conn)
+	seats := make([]seatID, len(others))
+	for i, other := range others {
+		seats[i] = other.seat
 	}
-	return conns
+	return []effect{sendEffect{to: seats, message: news}}
+}
+
+// others returns all members but one, in the order of their slots.
+func (r *room) others(m *member) []*member {
+	others := make([]*member, 0, len(r.members))
+	for _, other := range r.members {
+		if other != m {
+			others = append(others, other)
+		}
+	}
+	return others
+}
+
+// bySeat finds the member on a seat; nil for none.
+func (r *room) bySeat(id seatID) *member {
+	for _, m := range r.members {
+		if m.seat == id {
+			return m
+		}
+	}
+	return nil
+}
+
+// byPeer finds the member with a peer id; nil for none.
+func (r *room) byPeer(id string) *member {
+	for _, m := range r.members {
+		if m.id == id {
+			return m
+		}
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package signaling
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -18,6 +19,7 @@ type Server struct {
 	clock, heartbeats, coarse timing.Clock
 	upgrader                  gwsUpgrader
 	gate                      *admission
+	paces                     *paces
 	hub                       *hub
 	counts                    counts
 }
@@ -32,12 +34,21 @@ type RoomInfo struct {
 // PeerInfo is one peer of a room as of a moment. Name is the peer's own text, cleaned of control characters.
 type PeerInfo struct {
 	ID, Name string
-	// Address is the client's, with port.
+	// Address is the client's, with port; empty while the peer is away.
 	Address string
 	// JoinedAt is wall-clock time.
 	JoinedAt time.Time
-	// RTT is the smoothed round trip of the heartbeats, Jitter its variation after RFC 3550; 0 before the first pong.
-	RTT, Jitter time.Duration
+	// Away is true while the peer's seat is held for it to come back.
+	Away bool
+	// Heartbeat is the interval of the pings; 0 while the peer is away.
+	Heartbeat time.Duration
+	// RTT is the smoothed round trip of the heartbeats and RTTVar its variation (RFC 6298), Jitter that of RFC 3550; 0
+	// before the first pong.
+	RTT, RTTVar, Jitter time.Duration
+	// Report is the JSON object of the peer's latest "stats", at most 4 KiB of the client's own words; nil for none.
+	Report json.RawMessage
+	// ReportedAt is wall-clock time.
+	ReportedAt time.Time
 }
 
 // New returns a server that runs until Shutdown. It starts no goroutine before the first connection.
@@ -48,7 +59,8 @@ func New(config Config) *Server {
 	s.coarse = timing.Inline(timing.Coarse(s.config.Clock))
 	s.upgrader = newUpgrader(s.config.Limits.MessageBytes)
 	s.gate = newAdmission(s.config.Limits)
-	s.hub = newHub(s.config.Limits, &s.counts, s.config.Now)
+	s.paces = newPaces(s.config)
+	s.hub = newHub(s.config, &s.counts)
 	return s
 }
 
@@ -62,19 +74,34 @@ func (s *Server) Rooms() []RoomInfo {
 // Stats returns the counters.
 func (s *Server) Stats() Stats { return s.counts.stats() }
 
-// Shutdown refuses new connections, tells each client when to come back, spread over Config.RetrySpread, closes with
-// 1012 and waits for every goroutine. When ctx ends first it cuts what is left, still waits, and returns ctx's error.
-// Further calls only wait.
+// SetHeartbeat changes the interval of the pings of one class of clients or of ClassAll, of open connections and of
+// later ones, 1 ms to 5 s. It tells each client, and returns how many open connections it reached.
+func (s *Server) SetHeartbeat(class Class, interval time.Duration) (changed int, err error) {
+	if err := s.paces.set(class, interval); err != nil {
+		return 0, fmt.Errorf("set heartbeat: %w", err)
+	}
+	for _, c := range s.hub.open() {
+		if c.paceClass(class, interval) {
+			changed++
+		}
+	}
+	return changed, nil
+}
+
+// Shutdown refuses new connections, tells each client when its connection ends and when to come back, ends them with
+// 1012 one after another over Config.DrainSpread, and waits for every goroutine. When ctx ends first it cuts what is
+// left, still waits, and returns ctx's error. Further calls only wait.
 func (s *Server) Shutdown(ctx context.Context) error {
 	open := s.hub.stop()
 	slices.SortFunc(open, func(a, b *conn) int { return cmp.Compare(a.id, b.id) })
+	spread := s.config.DrainSpread
 	for i, c := range open {
-		retry := s.config.RetrySpread * time.Duration(i) / time.Duration(max(len(open)-1, 1))
-		c.finish(farewell{
-			code:   closeRestart,
-			reason: string(ReasonShutdown),
-			last:   byeMessage{Type: typeBye, Reason: ReasonShutdown, RetryAfterMS: retry.Milliseconds()},
-		})
+		in := spread * time.Duration(i) / time.Duration(max(len(open)-1, 1))
+		// The last one ends after spread. Each comes back so long after its own end, so they all find the next server.
+		notice := byeMessage{
+			Type: typeBye, Reason: ReasonShutdown, ClosingInMS: in.Milliseconds(), RetryAfterMS: spread.Milliseconds(),
+		}
+		c.finishAfter(in, notice, farewell{code: closeRestart, reason: string(ReasonShutdown)})
 	}
 	return s.wait(ctx, open)
 }
@@ -100,7 +127,8 @@ func (s *Server) wait(ctx context.Context, open []*conn) error {
 // attach makes a connection of a socket; nil once the server stops. The caller reads from the socket on a goroutine of
 // its own, gives receive what it reads, and calls detach and at last release.
 func (s *Server) attach(sock socket, addr netip.AddrPort, host string) *conn {
-	c := &conn{srv: s, sock: sock, addr: addr, host: host, unjoined: true}
+	c := &conn{srv: s, sock: sock, addr: addr, host: host, unjoined: true, class: ClassBrowser}
+	c.interval = s.paces.of(ClassBrowser)
 	if !s.hub.add(c) {
 		return nil
 	}
@@ -116,7 +144,7 @@ func (s *Server) detach(c *conn, cause any) {
 		s.counts.panics.Add(1)
 		s.config.Log.Warn("connection broke the frame reader", "address", c.addr, "cause", cause)
 	}
-	s.hub.gone(c, ReasonClosed)
+	s.hub.lost(c, ReasonClosed)
 	reason := c.silence()
 	c.settle()
 	if c.peer != "" {
@@ -127,6 +155,7 @@ func (s *Server) detach(c *conn, cause any) {
 // release ends a connection after its socket is closed.
 func (s *Server) release(c *conn) {
 	c.release()
+	s.gate.close(c.addr.Addr())
 	s.hub.remove(c)
 	s.hub.tasks.Done()
 }
@@ -143,20 +172,11 @@ func (s *Server) drop(c *conn, reason Reason, f farewell) {
 	case ReasonTimeout:
 		s.counts.timeouts.Add(1)
 	}
-	s.hub.gone(c, reason)
-}
-
-// authorise judges whether a client may join a room.
-func (s *Server) authorise(m inbound) *Error {
-	switch {
-	case s.config.OpenRooms:
-		return nil
-	case m.Token == "":
-		return errTokenRequired()
-	case s.config.Tokens == nil:
-		return errBadToken("this server accepts no tokens")
+	if reason == ReasonLeft {
+		s.hub.leave(c, reason)
+		return
 	}
-	return s.config.Tokens.judge(m.Token, m.Room, s.config.Now())
+	s.hub.lost(c, reason)
 }
 
 func (s *Server) iceServers(peer, host string) ([]ICEServer, time.Duration) {

@@ -250,7 +250,7 @@ func TestSessionOutlivesTheServer(t *testing.T) {
 }
 
 func TestShutdownSaysGoodbye(t *testing.T) {
-	h := newHost(t, Config{RetrySpread: 500 * time.Millisecond})
+	h := newHost(t, Config{DrainSpread: 500 * time.Millisecond})
 	var clients []*client
 	for range 3 {
 		c, _ := h.join("demo", "")
@@ -262,7 +262,7 @@ func TestShutdownSaysGoodbye(t *testing.T) {
 		for range len(clients) - 1 - i {
 			c.message(typePeerJoined)
 		}
-		if m := c.message(typeBye); m["reason"] != "shutdown" || m["retry_after_ms"] != float64(250*i) {
+		if m := c.message(typeBye); m["reason"] != "shutdown" || m["closing_in_ms"] != float64(250*i) || m["retry_after_ms"] != 500.0 {
 			t.Errorf("client %d: %v", i, m)
 		}
 		c.closed(closeRestart, "shutdown")

@@ -16,8 +16,8 @@ import (
 // socket is what a connection asks of the WebSocket library. lxzan/gws serves it: an idle connection takes half the
 // memory that it takes with coder/websocket (BenchmarkIdleConnection).
 type socket interface {
-	// Send writes one text message. It blocks for as long as the network does, or until Abort.
-	Send(text []byte) error
+	// Send writes one text message, given in parts. It blocks for as long as the network does, or until Abort.
+	Send(parts ...[]byte) error
 	// Close writes a close frame and then sends no more; the client's own closing ends the connection.
 	Close(code uint16, reason string)
 	// Abort cuts the TCP connection, which ends every blocked call. It does not block and may be called repeatedly.
@@ -26,7 +26,7 @@ type socket interface {
 
 const (
 	// readBuffer is the bytes of buffer per connection: a pong fits many times, a larger message passes it by.
-	readBuffer = 1 << 10
+	readBuffer = 512
 	// discardBytes bounds what is read and dropped after the server has closed, see gwsSocket.run.
 	discardBytes = 1 << 20
 )
@@ -74,7 +74,7 @@ type gwsSocket struct {
 	receive func(text []byte, isText bool)
 }
 
-func (s *gwsSocket) Send(text []byte) error { return s.ws.WriteMessage(gws.OpcodeText, text) }
+func (s *gwsSocket) Send(parts ...[]byte) error { return s.ws.Writev(gws.OpcodeText, parts...) }
 
 func (s *gwsSocket) Close(code uint16, reason string) { _ = s.ws.WriteClose(code, []byte(reason)) }
 

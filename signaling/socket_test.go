@@ -47,24 +47,33 @@ func frame(first byte, payload []byte) []byte {
 	return append(head, payload...)
 }
 
+// frame reads one frame of the server.
+func (c rawClient) frame() (first byte, payload []byte, err error) {
+	var head [2]byte
+	if _, err := io.ReadFull(c.read, head[:]); err != nil {
+		return 0, nil, fmt.Errorf("read frame: %w", err)
+	}
+	size := int(head[1])
+	if size == 126 {
+		var extended [2]byte
+		_, _ = io.ReadFull(c.read, extended[:])
+		size = int(binary.BigEndian.Uint16(extended[:]))
+	}
+	payload = make([]byte, size)
+	if _, err := io.ReadFull(c.read, payload); err != nil {
+		return 0, nil, fmt.Errorf("read payload: %w", err)
+	}
+	return head[0], payload, nil
+}
+
 // closeCode reads frames up to the close frame and returns its code.
 func (c rawClient) closeCode() (uint16, error) {
 	for {
-		var head [2]byte
-		if _, err := io.ReadFull(c.read, head[:]); err != nil {
-			return 0, fmt.Errorf("read frame: %w", err)
+		first, payload, err := c.frame()
+		if err != nil {
+			return 0, err
 		}
-		size := int(head[1])
-		if size == 126 {
-			var extended [2]byte
-			_, _ = io.ReadFull(c.read, extended[:])
-			size = int(binary.BigEndian.Uint16(extended[:]))
-		}
-		payload := make([]byte, size)
-		if _, err := io.ReadFull(c.read, payload); err != nil {
-			return 0, fmt.Errorf("read payload: %w", err)
-		}
-		if head[0] == 0x88 {
+		if first == 0x88 {
 			return binary.BigEndian.Uint16(payload), nil
 		}
 	}

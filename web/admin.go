@@ -14,19 +14,23 @@ type AdminConfig struct {
 	Hello Hello
 	// Now tells the wall clock, against which links and cookies expire.
 	Now func() time.Time
+	// SetHeartbeat changes the interval of the pings to a class of clients, or to "all", and returns how many
+	// connections it reached. Its errors are for the operator to read. Nil where there is nothing to change.
+	SetHeartbeat func(class string, interval time.Duration) (connections int, err error)
 	// LoopbackOnly is true while the listener is on loopback.
 	LoopbackOnly bool
 }
 
 // Admin serves the admin page and its API. Every route but /login wants the cookie that a link from [AdminLink] gives.
 type Admin struct {
-	feed    *feed
-	handler http.Handler
+	feed         *feed
+	handler      http.Handler
+	setHeartbeat func(class string, interval time.Duration) (int, error)
 }
 
 // NewAdmin returns the admin listener's handler.
 func NewAdmin(c AdminConfig) *Admin {
-	a := &Admin{feed: newFeed(c.Hello)}
+	a := &Admin{feed: newFeed(c.Hello), setHeartbeat: c.SetHeartbeat}
 	d := &door{key: c.Key, now: c.Now, used: map[string]time.Time{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /login", d.serveLogin)
@@ -42,11 +46,15 @@ func NewAdmin(c AdminConfig) *Admin {
 
 // routes lists what only an admin may see.
 func (a *Admin) routes() map[string]http.Handler {
-	return map[string]http.Handler{
+	routes := map[string]http.Handler{
 		"/":               newPages("dist/app"),
 		"GET /api/stream": http.HandlerFunc(a.feed.serveStream),
 		"GET /api/state":  http.HandlerFunc(a.serveState),
 	}
+	if a.setHeartbeat != nil {
+		routes["POST /api/heartbeat"] = http.HandlerFunc(a.serveHeartbeat)
+	}
+	return routes
 }
 
 // ServeHTTP serves the admin listener.

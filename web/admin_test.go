@@ -29,7 +29,8 @@ var testKey = []byte("0123456789abcdef0123456789abcdef")
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	f := &fixture{now: time.Unix(1_700_000_000, 0)}
-	f.admin = NewAdmin(AdminConfig{Key: testKey, Hello: Hello{Version: "test"}, Now: func() time.Time { return f.now }, LoopbackOnly: true})
+	f.admin = NewAdmin(AdminConfig{Key: testKey, Hello: Hello{Version: "test"}, Now: func() time.Time { return f.now }, LoopbackOnly: true,
+		SetHeartbeat: func(string, time.Duration) (int, error) { return 0, nil }})
 	f.server = httptest.NewServer(f.admin)
 	jar, err := cookiejar.New(nil)
 	if err != nil {

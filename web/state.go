@@ -1,5 +1,7 @@
 package web
 
+import "encoding/json"
+
 // Hello is the first event on the admin stream: what does not change while the process runs, and the recent past, so
 // that a reloaded page shows history at once.
 type Hello struct {
@@ -68,15 +70,23 @@ type Room struct {
 	Peers []Peer `json:"peers"`
 }
 
-// Peer is one connected client of a room. Name is the client's own text and is shown as text only.
+// Peer is one client of a room. Name is the client's own text and is shown as text only.
 type Peer struct {
 	ID      string `json:"id"`
 	Name    string `json:"name"`
 	Address string `json:"address"`
 	// SinceMS is the wall clock of the join in milliseconds since 1970.
-	SinceMS  int64   `json:"since_ms"`
-	RTTUS    float64 `json:"rtt_us"`
-	JitterUS float64 `json:"jitter_us"`
+	SinceMS int64 `json:"since_ms"`
+	// Away is true while the client has lost its connection and its place is kept.
+	Away bool `json:"away"`
+	// HeartbeatMS is the interval of the server's pings; RTTUS, RTTVarUS and JitterUS are what they measure.
+	HeartbeatMS float64 `json:"heartbeat_ms"`
+	RTTUS       float64 `json:"rtt_us"`
+	RTTVarUS    float64 `json:"rttvar_us"`
+	JitterUS    float64 `json:"jitter_us"`
+	// Report is what the client last said that it measured, its own JSON object, as of ReportedMS; left out for none.
+	Report     json.RawMessage `json:"report,omitempty"`
+	ReportedMS int64           `json:"reported_ms,omitempty"`
 }
 
 // Allocation is one live TURN allocation.

@@ -120,8 +120,8 @@ bench pion: connect time and throughput of pion on the injected clock, beside pi
   --pairs N --connects N --duration D --json
   --arm A,B          tourbillon, runtime (the same on package time), pion
   --plain FILE       the program with pion as published; tourbillon-stdtime beside this one unless told
-credentials token [--room NAME] [--ttl DURATION]
-                     print a token that joins the room ("*" for all)
+credentials token [--room NAME] [--ttl DURATION] [--can join,publish,restart] [--once]
+                     print a token that joins the room ("*" for all); beyond 10m it is an invite
 credentials turn [--user NAME] [--ttl DURATION] [--json]
                      print TURN credentials for the running configuration
 `)

@@ -20,6 +20,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,6 +29,7 @@ import (
 	"github.com/coder/websocket"
 
 	"tourbillon/appliance/cli"
+	"tourbillon/signaling/client"
 	"tourbillon/timing"
 	"tourbillon/timing/timingtest"
 )
@@ -338,12 +340,63 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
-// TestTokensWhereRoomsAreClosed starts a server whose rooms want a token and looks at the printed invite link.
+// TestTokensWhereRoomsAreClosed starts a server whose rooms want a token, and joins by the printed invite and by a
+// token from the command line.
 func TestTokensWhereRoomsAreClosed(t *testing.T) {
-	s := start(t, nil, append(freePorts(t.TempDir()), "--set", "signaling.open_rooms=false")...)
+	dir := t.TempDir()
+	settings := append(freePorts(dir), "--set", "signaling.open_rooms=false")
+	s := start(t, nil, settings...)
 	defer s.stop(t, syscall.SIGTERM)
-	if _, token, found := strings.Cut(s.call, "#token="); !found || strings.Count(token, ".") != 2 {
-		t.Errorf("the invite link %q has no token in its fragment", s.call)
+	page, invite, found := strings.Cut(s.call, "#token=")
+	if !found || strings.Count(invite, ".") != 2 {
+		t.Fatalf("the invite link %q has no token in its fragment", s.call)
+	}
+	code, token, stderr := run(t, append([]string{"credentials", "token", "--room", "demo", "--ttl", "1m", "--can", "join", "--once"}, settings...)...)
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	base, _, _ := strings.Cut(page, "/call/")
+	for text, can := range map[string]int{invite: 3, strings.TrimSpace(token): 1} {
+		room, err := joinRoom(t, base, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer room.Close()
+		if len(room.Can()) != can {
+			t.Errorf("allowed to %v", room.Can())
+		}
+	}
+	for name, text := range map[string]string{"no token": "", "a used one": strings.TrimSpace(token)} {
+		if _, err := joinRoom(t, base, text); err == nil {
+			t.Errorf("joined with %s", name)
+		}
+	}
+}
+
+func joinRoom(t *testing.T, base, token string) (*client.Room, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	return client.Join(ctx, strings.Replace(base, "http", "ws", 1)+"/ws", client.Options{Room: "demo", Token: token})
+}
+
+func TestTokensThatAreNotIssued(t *testing.T) {
+	settings := freePorts(t.TempDir())
+	s := start(t, nil, settings...)
+	defer s.stop(t, syscall.SIGTERM)
+	for _, options := range [][]string{{"--ttl", "25h"}, {"--can", "fly"}, {"--can", "publish"}, {"--room", "a b"}} {
+		code, _, stderr := run(t, slices.Concat([]string{"credentials", "token"}, options, settings)...)
+		if code == 0 || stderr == "" {
+			t.Errorf("%v: exit %d, %q", options, code, stderr)
+		}
+	}
+}
+
+func TestTokenKeysThatCannotBeRead(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "keys.json")
+	code, _, stderr := run(t, append([]string{"serve", "--set", "signaling.token_keys=" + missing}, freePorts(t.TempDir())...)...)
+	if code != 78 || !strings.Contains(stderr, "signaling.token_keys") || !strings.Contains(stderr, "JWK Set") {
+		t.Errorf("exit %d: %s", code, stderr)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"tourbillon/appliance"
@@ -145,12 +146,22 @@ func credentials(_ context.Context, args []string, out IO) error {
 func joinToken(args []string, out IO) error {
 	o := newOptions("credentials token")
 	room := o.flags.String("room", "*", "")
-	ttl := o.flags.Duration("ttl", time.Hour, "")
-	_, _, secrets, err := o.loadRunning(args)
+	ttl := o.flags.Duration("ttl", signaling.MaxJoinTTL, "")
+	can := o.flags.String("can", signaling.CanAll.String(), "")
+	once := o.flags.Bool("once", false, "")
+	c, _, secrets, err := o.loadRunning(args)
 	if err != nil {
 		return err
 	}
-	token, err := signaling.IssueToken(secrets.Token, *room, *ttl, time.Now())
+	if longest := max(c.Signaling.InviteTTL, signaling.MaxJoinTTL); *ttl > longest {
+		return &usageError{fmt.Sprintf("the server accepts tokens of at most %v (signaling.invite_ttl), not %v", longest, *ttl)}
+	}
+	capabilities, err := signaling.ParseCapabilities(strings.Split(*can, ","))
+	if err != nil {
+		return &usageError{err.Error()}
+	}
+	request := signaling.TokenRequest{Room: *room, Can: capabilities, TTL: *ttl, Once: *once, Issuer: c.Signaling.TokenIssuer}
+	token, err := signaling.IssueToken(secrets.Token, request, time.Now())
 	if err != nil {
 		return err
 	}

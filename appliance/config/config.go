@@ -90,8 +90,29 @@ type Signaling struct {
 	// OpenRooms lets anybody join any room without a token. Left out, rooms are open while http.listen is loopback and
 	// http.public_url names no other host.
 	OpenRooms *bool `yaml:"open_rooms"`
-	// Heartbeat is the interval of the server's pings, 1ms to 5s; a client that misses three is gone.
-	Heartbeat time.Duration `yaml:"heartbeat"`
+	// Heartbeat is the interval of the server's pings to browsers, HeartbeatNative to other clients, 1ms to 5s; a client
+	// that misses three is away. HeartbeatMin is the shortest interval that a client is granted when it asks.
+	Heartbeat       time.Duration `yaml:"heartbeat"`
+	HeartbeatNative time.Duration `yaml:"heartbeat_native"`
+	HeartbeatMin    time.Duration `yaml:"heartbeat_min"`
+	// SeatHold is how long a peer whose connection dropped keeps its place in the room, at most 5m; 0 for not at all.
+	SeatHold time.Duration `yaml:"seat_hold"`
+	// SessionTTL is how long a client may come back without its token since it was last here, 1m to 168h.
+	SessionTTL time.Duration `yaml:"session_ttl"`
+	// Drain is the time over which a stopping server ends the connections one after another, at most 8s.
+	Drain time.Duration `yaml:"drain"`
+	// RoomPeers bounds the peers of a room, TokenPeers those that one token admits at a time.
+	RoomPeers  int `yaml:"room_peers"`
+	TokenPeers int `yaml:"token_peers"`
+	// MessagesPerSecond is what one client may send on average; three times as much at once.
+	MessagesPerSecond float64 `yaml:"messages_per_second"`
+	// TokenKeys is a JWK Set file (RFC 7517) with further keys for join tokens, Ed25519 or secrets, besides the
+	// generated one. It is read again when it changes.
+	TokenKeys string `yaml:"token_keys"`
+	// TokenIssuer is the "iss" that join tokens must name. Empty means any. Our own tokens name it, too.
+	TokenIssuer string `yaml:"token_issuer"`
+	// InviteTTL is how long an invite may live, at most 720h; 0 for no invites. Other join tokens live at most 10m.
+	InviteTTL time.Duration `yaml:"invite_ttl"`
 }
 
 // Log configures logging.
@@ -115,9 +136,20 @@ func Default() Config {
 			Realm:         "tourbillon",
 			CredentialTTL: 5 * time.Minute,
 		},
-		Signaling: Signaling{Heartbeat: time.Second},
-		Clock:     "hrtimer",
-		Limits:    "on",
-		Log:       Log{Level: "info", Format: "text"},
+		Signaling: Signaling{
+			Heartbeat:         time.Second,
+			HeartbeatNative:   100 * time.Millisecond,
+			HeartbeatMin:      20 * time.Millisecond,
+			SeatHold:          30 * time.Second,
+			SessionTTL:        24 * time.Hour,
+			Drain:             500 * time.Millisecond,
+			RoomPeers:         64,
+			TokenPeers:        64,
+			MessagesPerSecond: 20,
+			InviteTTL:         24 * time.Hour,
+		},
+		Clock:  "hrtimer",
+		Limits: "on",
+		Log:    Log{Level: "info", Format: "text"},
 	}
 }

@@ -169,3 +169,24 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+func TestSignalingBounds(t *testing.T) {
+	for _, good := range []string{
+		"signaling.heartbeat_native=1ms", "signaling.seat_hold=0s", "signaling.room_peers=2", "signaling.token_peers=1",
+		"turn.realm=123", "signaling.messages_per_second=2.5", "signaling.invite_ttl=720h",
+	} {
+		if _, err := config.Load("", []string{good}); err != nil {
+			t.Errorf("%s: %v", good, err)
+		}
+	}
+	for _, bad := range []string{
+		"signaling.heartbeat_native=0s", "signaling.heartbeat_min=6s", "signaling.seat_hold=6m", "signaling.session_ttl=1s",
+		"signaling.drain=1m", "signaling.room_peers=0", "signaling.token_peers=-1", "signaling.messages_per_second=0",
+		"signaling.invite_ttl=721h", "signaling.room_peers=many",
+	} {
+		key, _, _ := strings.Cut(bad, "=")
+		if _, err := config.Load("", []string{bad}); err == nil || !strings.Contains(err.Error(), key) {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}

@@ -81,11 +81,16 @@ func (l *loader) option(option string, c *Config) {
 	switch {
 	case strings.HasPrefix(value, "["):
 		value = quoteItems(value)
-	case value != "true" && value != "false":
+	case value != "true" && value != "false" && !isNumber(value):
 		value = strconv.Quote(value)
 	}
 	text := "{" + strings.Join(path, "{") + value + strings.Repeat("}", len(path))
 	l.document([]byte(text), c, func(int) string { return "--set" })
+}
+
+func isNumber(s string) bool {
+	_, err := strconv.ParseFloat(s, 64)
+	return err == nil
 }
 
 // quoteItems quotes the items of a flow list of plain words, "[127.0.0.1:3478, a]", since YAML would read some of them
@@ -202,6 +207,8 @@ func typeInWords(t reflect.Type) string {
 		return "a list such as [a, b]"
 	case t.Kind() == reflect.Pointer:
 		return "true or false"
+	case t.Kind() == reflect.Int, t.Kind() == reflect.Float64:
+		return "a number"
 	}
 	return "a single value"
 }

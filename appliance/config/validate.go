@@ -115,8 +115,7 @@ func (c *Config) validate() []Problem {
 	v.oneOf("limits", c.Limits, "on", "off")
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", c.Log.Format, "text", "json")
-	v.check(c.Signaling.Heartbeat >= minHeartbeat && c.Signaling.Heartbeat <= maxHeartbeat, "signaling.heartbeat",
-		fmt.Sprintf("%v is out of bounds", c.Signaling.Heartbeat), fmt.Sprintf("choose %v to %v", minHeartbeat, maxHeartbeat))
+	v.signaling(&c.Signaling)
 	v.check(!c.LimitsOff() || c.Loopback(), "limits",
 		"off while a listener is not on loopback", "listen on 127.0.0.1 everywhere, or leave the limits on")
 	return v.problems
@@ -179,6 +178,27 @@ func (v *validation) turn(t *TURN) {
 	v.check(t.Realm != "" && len(t.Realm) <= maxRealm, "turn.realm", fmt.Sprintf("%q has %d bytes", shortened(t.Realm), len(t.Realm)), fmt.Sprintf("use 1 to %d bytes", maxRealm))
 	v.check(t.CredentialTTL >= time.Minute && t.CredentialTTL <= 48*time.Hour, "turn.credential_ttl", fmt.Sprintf("%v is out of bounds", t.CredentialTTL), "choose 1m to 48h")
 	v.prefixes(append(keyed("turn.allow_peers", t.AllowPeers), keyed("turn.deny_peers", t.DenyPeers)...))
+}
+
+func (v *validation) signaling(s *Signaling) {
+	v.within("signaling.heartbeat", s.Heartbeat, minHeartbeat, maxHeartbeat)
+	v.within("signaling.heartbeat_native", s.HeartbeatNative, minHeartbeat, maxHeartbeat)
+	v.within("signaling.heartbeat_min", s.HeartbeatMin, minHeartbeat, maxHeartbeat)
+	v.within("signaling.seat_hold", s.SeatHold, 0, 5*time.Minute)
+	v.within("signaling.session_ttl", s.SessionTTL, time.Minute, 7*24*time.Hour)
+	v.within("signaling.drain", s.Drain, time.Millisecond, 8*time.Second)
+	v.within("signaling.invite_ttl", s.InviteTTL, 0, 30*24*time.Hour)
+	v.count("signaling.room_peers", float64(s.RoomPeers), 1000)
+	v.count("signaling.token_peers", float64(s.TokenPeers), 100_000)
+	v.count("signaling.messages_per_second", s.MessagesPerSecond, 10_000)
+}
+
+func (v *validation) within(key string, value, least, most time.Duration) {
+	v.check(value >= least && value <= most, key, fmt.Sprintf("%v is out of bounds", value), fmt.Sprintf("choose %v to %v", least, most))
+}
+
+func (v *validation) count(key string, value, most float64) {
+	v.check(value >= 1 && value <= most, key, fmt.Sprintf("%g is out of bounds", value), fmt.Sprintf("choose 1 to %g", most))
 }
 
 func (v *validation) address(key, value string) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
@@ -29,7 +30,7 @@ func openAnswerer(t *testing.T, limits agent.Limits) (a *agent.Answerer, closeAl
 		Conn: link.UDP(conn), Clock: timing.Runtime{}, Admit: link.Admit(netip.MustParsePrefix("127.0.0.0/8")),
 	})
 	check(t, "open the socket", err)
-	a = agent.NewAnswerer(agent.AnswererConfig{Socket: socket, Clock: timing.Runtime{}, Limits: limits})
+	a = agent.NewAnswerer(agent.AnswererConfig{Socket: socket, Clock: timing.Runtime{}, Limits: limits, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	return a, func() {
 		a.Close()
 		check(t, "close the socket", socket.Close())
