@@ -52,6 +52,7 @@ type appliance struct {
 	adminHTTP *httpServer
 	admin     *web.Admin
 	selfCall  *agent.SelfCall
+	agents    *agents
 	sampler   *sampler
 	watchdog  *watchdog
 
@@ -94,7 +95,7 @@ func newServerID() string {
 
 func (a *appliance) open(ctx context.Context) error {
 	steps := []func() error{
-		a.openState, a.openClock, a.openTURN, a.openSignaling, a.openAdmin, a.openPublic, a.openSelfCall, a.openSampler, a.openWatchdog,
+		a.openState, a.openClock, a.openAgents, a.openTURN, a.openSignaling, a.openAdmin, a.openPublic, a.openSelfCall, a.openSampler, a.openWatchdog,
 	}
 	for _, step := range steps {
 		if err := ctx.Err(); err != nil {

@@ -34,7 +34,7 @@ func (a *appliance) turnConfig(certificate *tls.Config) turn.Config {
 		UDP: c.UDP, TCP: c.TCP, TLS: a.config.TURNTLS(), TLSConfig: certificate,
 		Realm: c.Realm, Secrets: [][]byte{a.secrets.TURN}, CredentialTTL: c.CredentialTTL,
 		RelayAddress: relay, RelayBind: bind, PortMin: first, PortMax: last,
-		AllowPeers: prefixes(c.AllowPeers), DenyPeers: prefixes(c.DenyPeers),
+		MuxPorts: a.muxPorts(), AllowPeers: prefixes(c.AllowPeers), DenyPeers: prefixes(c.DenyPeers),
 		Limits: limits, Clock: a.meter.Clock("turn.server", a.clock), Log: a.log,
 	}
 }
@@ -54,7 +54,7 @@ func (a *appliance) signalingConfig(verifier *signaling.Verifier) signaling.Conf
 	return signaling.Config{
 		Clock:       a.meter.Clock("signaling", a.clock),
 		Heartbeats:  a.meter.Clock("signaling.heartbeat", a.clock),
-		Credentials: iceServers{a}, Tokens: verifier, OpenRooms: a.config.OpenRooms(),
+		Credentials: iceServers{a}, Local: a.localPeer(), Tokens: verifier, OpenRooms: a.config.OpenRooms(),
 		Origins: a.origins(), LoopbackOnly: a.config.HTTPPrivate(),
 		Heartbeat: c.Heartbeat, HeartbeatNative: c.HeartbeatNative, HeartbeatMin: c.HeartbeatMin,
 		DrainSpread: c.Drain, SessionTTL: c.SessionTTL,
