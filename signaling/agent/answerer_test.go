@@ -63,6 +63,11 @@ func newClient(t *testing.T, n int, label string) *client {
 	s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
 	s.SetIPFilter(func(ip net.IP) bool { return ip.IsLoopback() })
 	s.LoggerFactory = silent()
+	return clientOf(t, s, n, label)
+}
+
+func clientOf(t *testing.T, s webrtc.SettingEngine, n int, label string) *client {
+	t.Helper()
 	connection, err := webrtc.NewAPI(webrtc.WithSettingEngine(s)).NewPeerConnection(webrtc.Configuration{})
 	check(t, "make a client", err)
 	c := &client{
