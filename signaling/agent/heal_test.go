@@ -28,6 +28,8 @@ type blackout struct {
 	dark     atomic.Bool
 	// moved is set when the client has left its first address for another.
 	moved atomic.Bool
+	// nat, where set, is what the client is behind.
+	nat *natNet
 }
 
 // movingNet is a host whose address changes.
@@ -57,6 +59,14 @@ func (m movingNet) Interfaces() ([]*transport.Interface, error) { return m.host(
 func newBlackout(t *testing.T, v *timingtest.VirtualTime) *blackout {
 	t.Helper()
 	b := &blackout{v: v}
+	b.open(t)
+	return b
+}
+
+// open makes the network and connects the call.
+func (b *blackout) open(t *testing.T) {
+	t.Helper()
+	v := b.v
 	b.network = timingtest.NewNetwork(v.Clock, func(p timingtest.Packet) timingtest.Fate {
 		gone := b.moved.Load() && (p.From.Addr() == clientHost || p.To.Addr() == clientHost)
 		return timingtest.Fate{Lose: b.dark.Load() || gone, Delay: 10 * time.Millisecond}
@@ -71,14 +81,28 @@ func newBlackout(t *testing.T, v *timingtest.VirtualTime) *blackout {
 	b.takeAnswer(t)
 	v.Pass(5 * time.Second)
 	<-b.client.open
-	return b
+}
+
+// restart does what the client was asked for.
+func (b *blackout) restart(t *testing.T, route string) {
+	t.Helper()
+	if route != string(orchestrate.Direct) {
+		t.Errorf("asked to restart over %s", route)
+	}
+	check(t, "restart", b.answerer.Offer(b.client.as, b.client.offer(t, &webrtc.OfferOptions{ICERestart: true}), b.client))
+	b.takeAnswer(t)
 }
 
 // newClient has pion's own liveness off, as a browser that waits for the restart it is asked for.
 func (b *blackout) newClient(t *testing.T) *client {
 	t.Helper()
 	var s webrtc.SettingEngine
-	s.SetNet(movingNet{hostNet{network: b.network, address: clientHost}, b})
+	host := hostNet{network: b.network, address: clientHost}
+	s.SetNet(movingNet{host, b})
+	if b.nat != nil {
+		b.nat.hostNet = host
+		s.SetNet(b.nat)
+	}
 	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
 	s.SetICETimeouts(0, 0, 2*time.Second)
@@ -142,11 +166,7 @@ func TestConsentLost(t *testing.T) {
 			t.Errorf("after 37 s of loss: %+v", s)
 		}
 		b.dark.Store(false)
-		if route := <-b.client.restarts; route != string(orchestrate.Direct) {
-			t.Errorf("asked to restart over %s", route)
-		}
-		check(t, "restart", b.answerer.Offer(b.client.as, b.client.offer(t, &webrtc.OfferOptions{ICERestart: true}), b.client))
-		b.takeAnswer(t)
+		b.restart(t, <-b.client.restarts)
 		v.Pass(3 * time.Second)
 		b.echo(t)
 		s := b.answerer.Calls()[0]
