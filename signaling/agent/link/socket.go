@@ -144,9 +144,9 @@ func (s *Socket) Close() error {
 		p.Close()
 	}
 	s.pacer.close()
-	err := errors.Join(s.sender.close(), s.mux.Close())
-	<-s.readEnded
-	return err
+	err := errors.Join(s.sender.close(), s.config.Conn.Close())
+	<-s.readEnded // The mux reads on until its connection ends, however busy that is; closed first, it might not.
+	return errors.Join(err, s.mux.Close())
 }
 
 // muxConn is the socket as pion's mux has it: what the mux closes is the connection alone.
