@@ -208,3 +208,28 @@ func TestAddressChange(t *testing.T) {
 		b.close(t)
 	})
 }
+
+// TestIdleCallsEnd has a call carry nothing, and another whose caller is gone for good: both end by themselves.
+func TestIdleCallsEnd(t *testing.T) {
+	timingtest.InVirtualTime(t, icePath, func(t *testing.T, v *timingtest.VirtualTime) {
+		b := newBlackout(t, v)
+		v.Pass(90 * time.Second)
+		b.echo(t)
+		v.Pass(119 * time.Second)
+		if len(b.answerer.Calls()) != 1 {
+			t.Error("a call ended before it was idle for two minutes")
+		}
+		v.Pass(2 * time.Second)
+		if calls := b.answerer.Calls(); len(calls) != 0 {
+			t.Errorf("an idle call goes on: %+v", calls)
+		}
+		b.dark.Store(true)
+		gone := caller(2)
+		check(t, "call and be gone", b.answerer.Offer(gone, b.client.connection.LocalDescription().SDP, deaf{}))
+		v.Pass(3 * time.Minute)
+		if calls := b.answerer.Calls(); len(calls) != 0 {
+			t.Errorf("a call without a caller goes on: %+v", calls)
+		}
+		b.close(t)
+	})
+}

@@ -211,9 +211,8 @@ func answersOf(network *timingtest.Network) (answers [][]byte) {
 	return answers
 }
 
-// lie answers our last check from another address, signed with a wrong password, and replays what was answered before.
-// The network in memory cannot be spoofed: the peer's address is in use, so forged answers come by a rule of the path,
-// which is why the wrong address alone would do; the password has tests of its own.
+// lie answers all our checks from another address, signed with a wrong password, and replays what the peer answered
+// before. An answer from the right address with a wrong signature is TestConsentByTheKernel's.
 func lie(t *testing.T, network *timingtest.Network, old [][]byte) {
 	t.Helper()
 	e, err := network.Listen(liar)
