@@ -58,6 +58,7 @@ type appliance struct {
 	adminHTTP *httpServer
 	admin     *web.Admin
 	selfCall  *agent.SelfCall
+	agents    *agents
 	// stopSelfCall ends the call to ourselves and waits for it; it may be called again.
 	stopSelfCall func()
 	sampler      *sampler
@@ -103,7 +104,7 @@ func newServerID() string {
 
 func (a *appliance) open(ctx context.Context) error {
 	steps := []func() error{
-		a.openState, a.openClock, a.openTURN, a.makeSelfCall, a.openSignaling, a.openAdmin, a.openPublic, a.openSelfCall, a.openSampler, a.openWatchdog,
+		a.openState, a.openClock, a.openAgents, a.openTURN, a.makeSelfCall, a.openSignaling, a.openAdmin, a.openPublic, a.openSelfCall, a.openSampler, a.openWatchdog,
 	}
 	for _, step := range steps {
 		if err := ctx.Err(); err != nil {

@@ -24,7 +24,7 @@ var rooms = map[string][]string{
 	"tourbillon":                 {"tourbillon/appliance/..."},
 	"tourbillon/appliance":       {"tourbillon/..."},
 	"tourbillon/signaling":       {"tourbillon/timing/..."},
-	"tourbillon/signaling/agent": {"tourbillon/timing/..."},
+	"tourbillon/signaling/agent": {"tourbillon/signaling/agent/...", "tourbillon/timing/..."},
 	"tourbillon/turn":            {"tourbillon/timing/...", "tourbillon/turn/..."},
 	"tourbillon/turn/relay":      nil, // What runs without a Go processor needs nothing of the house.
 	"tourbillon/web":             {"tourbillon/timing/..."},

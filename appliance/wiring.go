@@ -38,7 +38,7 @@ func (a *appliance) turnConfig(certificate *tls.Config) turn.Config {
 		RelayAddress: address(c.RelayAddress), RelayBind: address(c.RelayBind),
 		RelayAddress6: address(c.RelayAddress6), RelayBind6: address(c.RelayBind6), STUNServers: c.STUNServers,
 		PortMin: first, PortMax: last,
-		AllowPeers: prefixes(c.AllowPeers), DenyPeers: prefixes(c.DenyPeers),
+		MuxPorts: a.muxPorts(), AllowPeers: prefixes(c.AllowPeers), DenyPeers: prefixes(c.DenyPeers),
 		Limits: limits, Clock: a.meter.Clock("turn.server", a.clock), Log: a.log,
 	}
 }
@@ -96,7 +96,7 @@ func (a *appliance) signalingConfig(verifier *signaling.Verifier) signaling.Conf
 		Clock:       a.meter.Clock("signaling", a.clock),
 		Heartbeats:  a.meter.Clock("signaling.heartbeat", a.clock),
 		BeatWritten: a.beatWritten(),
-		Credentials: iceServers{a}, Tokens: verifier, OpenRooms: a.config.OpenRooms(),
+		Credentials: iceServers{a}, Local: a.localPeer(), Tokens: verifier, OpenRooms: a.config.OpenRooms(),
 		Origins: a.origins(), LoopbackOnly: a.config.HTTPPrivate(),
 		Heartbeat: c.Heartbeat, HeartbeatNative: c.HeartbeatNative, HeartbeatMin: c.HeartbeatMin,
 		DrainSpread: c.Drain, SessionTTL: c.SessionTTL,

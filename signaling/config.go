@@ -24,6 +24,8 @@ type Config struct {
 	Heartbeats timing.Clock
 	// Credentials issues ICE servers. Default none: clients get an empty list.
 	Credentials Credentials
+	// Local is the peer [LocalPeerID]. Default none.
+	Local LocalPeer
 	// Tokens judges join tokens. Without it and without OpenRooms nobody can join.
 	Tokens *Verifier
 	// OpenRooms lets everybody join every room; tokens are not looked at then.

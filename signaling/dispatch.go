@@ -140,6 +140,9 @@ func (c *conn) relay(m inbound) *Error {
 	if refusal := c.needs(capabilityFor(m.Type)); refusal != nil {
 		return refusal
 	}
+	if m.To == LocalPeerID {
+		return c.local(m)
+	}
 	refusal := c.srv.hub.apply(c, m.N, relayEvent{
 		seat: c.mine.id, to: m.To, kind: m.Type, sdp: m.SDP, candidate: m.Candidate, reason: cleanName(m.Reason), data: m.Data,
 	})

@@ -94,6 +94,13 @@
 //	→ {"type":"restart","to":"p9w1x8e2zz","reason":"failed"}
 //	← {"type":"restart","n":9,"from":"7kq2m0x4c1","reason":"failed"}
 //
+// The appliance itself is a peer of every room, though in no list: an offer to "@appliance" is answered by its agent,
+// with data channels "echo" and "measure". It asks for restarts and never makes an offer.
+//
+//	→ {"type":"offer","to":"@appliance","sdp":"v=0…"}
+//	← {"type":"answer","n":10,"from":"@appliance","sdp":"v=0…"}
+//	← {"type":"restart","n":11,"from":"@appliance","reason":"relay/udp"}
+//
 // ICE servers carry time-limited credentials. The server sends fresh ones before the old ones run out; a client that
 // needs them sooner asks.
 //
@@ -142,7 +149,7 @@
 //
 // Codes: bad-message, too-large, unknown-type, not-joined, already-joined, bad-room, bad-token, token-required,
 // token-full, not-allowed, room-full, unknown-peer, rate-limited, slow-consumer, join-timeout, bad-session,
-// session-used, session-unknown, replay-lost, draining.
+// session-used, session-unknown, replay-lost, draining, call-refused.
 //
 // The close frame's code: 1000 after "leave", 1008 after a fatal error and on a missed heartbeat (reason "timeout"),
 // 1009 after a message over the limit, 1011 after a fault of the server, 1012 after "bye", 1013 after slow-consumer,

@@ -31,6 +31,7 @@ const (
 	CodeSessionGone   Code = "session-unknown"
 	CodeReplayLost    Code = "replay-lost"
 	CodeDraining      Code = "draining"
+	CodeCallRefused   Code = "call-refused"
 )
 
 // Error is a refusal in the words that the client gets to read. It never holds a token, and of the client's own text
@@ -125,6 +126,15 @@ func errUnknownPeer(peer string) *Error {
 		Code:    CodeUnknownPeer,
 		Message: "no peer " + quote(peer) + " in this room",
 		Remedy:  `address a peer from "joined" or "peer-joined"`,
+	}
+}
+
+// errCallRefused tells what the local peer said.
+func errCallRefused(err error) *Error {
+	return &Error{
+		Code:    CodeCallRefused,
+		Message: LocalPeerID + " takes no such call: " + err.Error(),
+		Remedy:  "send an offer within its limits, or call again later",
 	}
 }
 

@@ -95,6 +95,7 @@ func TestAnnotatedConfigurationIsTheDefault(t *testing.T) {
 	want.TURN.DTLS, want.TURN.STUNServers = []string{}, []string{}
 	want.TURN.Secrets, want.TURN.Users, want.TURN.APIKeys = []config.Secret{}, map[string]config.Secret{}, []config.Secret{}
 	want.PeerJS.Origins = []string{}
+	want.Agents.Announce = []string{}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("the annotated file says\n%+v\nthe defaults are\n%+v", c, want)
 	}

@@ -21,6 +21,8 @@ type Config struct {
 	Signaling Signaling `yaml:"signaling"`
 	// PeerJS serves the npm package peerjs, unchanged, on the HTTP listener.
 	PeerJS PeerJS `yaml:"peerjs"`
+	// Agents is the appliance as a peer that clients call.
+	Agents Agents `yaml:"agents"`
 	// Clock is what protocol timers run on: "hrtimer" (the engine; falls back to package time where the kernel gives
 	// no timerfd, and says so) or "runtime" (package time).
 	Clock string `yaml:"clock"`
@@ -177,6 +179,16 @@ type Signaling struct {
 	InviteTTL time.Duration `yaml:"invite_ttl"`
 }
 
+// Agents configures the appliance as the peer "@appliance", which any client in a room may call for echo and path
+// measurement. TURN clients may reach its port, too, so that it can be called over the relay alone.
+type Agents struct {
+	// Listen is the HOST:PORT of the one UDP socket, with an IP address as host; port 0 takes any. Empty means no agents.
+	Listen string `yaml:"listen"`
+	// Announce are the IP addresses by which peers reach the socket, where they differ from the one in listen (1:1 NAT).
+	// Left out, it is the address in listen, or turn.relay_address where that is 0.0.0.0 or [::].
+	Announce []string `yaml:"announce"`
+}
+
 // Log configures logging.
 type Log struct {
 	// Level is "debug", "info", "warn" or "error".
@@ -204,6 +216,7 @@ func Default() Config {
 				ChallengesPerSecond: 10, BindingsPerSecond: 20, UnauthenticatedConns: 1000, UnauthenticatedConnsPerSource: 20,
 			},
 		},
+		Agents: Agents{Listen: "127.0.0.1:0"},
 		Signaling: Signaling{
 			Heartbeat:         time.Second,
 			HeartbeatNative:   100 * time.Millisecond,

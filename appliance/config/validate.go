@@ -84,6 +84,9 @@ type setting struct{ key, value string }
 
 func (c *Config) listeners() []setting {
 	all := []setting{{"http.listen", c.HTTP.Listen}, {"admin.listen", c.Admin.Listen}}
+	if c.Agents.Listen != "" {
+		all = append(all, setting{"agents.listen", c.Agents.Listen})
+	}
 	all = append(all, keyed("turn.udp", c.TURN.UDP)...)
 	all = append(all, keyed("turn.tcp", c.TURN.TCP)...)
 	all = append(all, keyed("turn.tls", c.TURN.TLS)...)
@@ -116,6 +119,7 @@ func (c *Config) validate() []Problem {
 	v.webURLs(c)
 	v.tls(c)
 	v.turn(&c.TURN)
+	v.agents(&c.Agents)
 	v.relayReachable(c)
 	v.peerJS(&c.PeerJS)
 	v.oneOf("clock", c.Clock, "hrtimer", "runtime")
@@ -144,9 +148,17 @@ func (v *validation) listenAddress(key, address string) {
 	host, port, err := net.SplitHostPort(address)
 	_, portErr := strconv.ParseUint(port, 10, 16)
 	_, ipErr := netip.ParseAddr(host)
-	hostFits := ipErr == nil || host == "localhost" && !strings.HasPrefix(key, "turn.")
+	hostFits := ipErr == nil || host == "localhost" && !strings.HasPrefix(key, "turn.") && key != "agents.listen"
 	v.check(err == nil && portErr == nil && hostFits, key, fmt.Sprintf("%q is no listen address", shortened(address)),
 		"write IP:PORT, for example 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080")
+}
+
+func (v *validation) agents(c *Agents) {
+	for _, a := range keyed("agents.announce", c.Announce) {
+		address, err := netip.ParseAddr(a.value)
+		v.check(err == nil && !address.IsUnspecified() && address.Zone() == "", a.key, fmt.Sprintf("%q is no IP address", shortened(a.value)),
+			"write the address that peers reach, for example 192.0.2.10")
+	}
 }
 
 func (v *validation) prefixes(values []setting) {

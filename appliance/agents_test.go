@@ -1,0 +1,123 @@
+package appliance_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"regexp"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/webrtc/v4"
+
+	"tourbillon/appliance"
+	"tourbillon/appliance/config"
+	"tourbillon/signaling/client"
+	"tourbillon/timing/timingtest"
+)
+
+// printed collects what Run prints and tells when the link is there.
+type printed struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	base chan string
+}
+
+var callLink = regexp.MustCompile(`Call +http://([^/]+)/call/`)
+
+func (p *printed) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	had := callLink.Match(p.text.Bytes())
+	p.text.Write(b)
+	if m := callLink.FindSubmatch(p.text.Bytes()); m != nil && !had {
+		p.base <- string(m[1])
+	}
+	return len(b), nil
+}
+
+// TestCallTheAppliance runs the whole on free ports and calls it as a client does: directly, and over the relay alone,
+// whose policy lets it reach the agents' port.
+func TestCallTheAppliance(t *testing.T) {
+	if !timingtest.Alone(t) {
+		return
+	}
+	c := config.Default()
+	c.HTTP.Listen, c.Admin.Listen, c.StateDir = "127.0.0.1:0", "127.0.0.1:0", t.TempDir()
+	c.TURN.UDP, c.TURN.TCP = []string{"127.0.0.1:0"}, nil
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
+	out := &printed{base: make(chan string, 1)}
+	ended := make(chan error, 1)
+	running, stop := context.WithCancel(ctx)
+	go func() {
+		ended <- appliance.Run(running, appliance.Options{Config: c, Out: out, Log: slog.New(slog.DiscardHandler)})
+	}()
+	base := ""
+	select {
+	case base = <-out.base:
+	case err := <-ended:
+		t.Fatal(err)
+	}
+	for _, policy := range []webrtc.ICETransportPolicy{webrtc.ICETransportPolicyAll, webrtc.ICETransportPolicyRelay} {
+		t.Run(policy.String(), func(t *testing.T) { callOnce(ctx, t, "ws://"+base+"/ws", policy) })
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	cancel()
+}
+
+func callOnce(ctx context.Context, t *testing.T, url string, policy webrtc.ICETransportPolicy) {
+	room, err := client.Join(ctx, url, client.Options{Room: "demo", Name: "test"})
+	must(t, err)
+	defer room.Close()
+	var settings webrtc.SettingEngine
+	settings.SetIncludeLoopbackCandidate(true)
+	settings.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	var servers []webrtc.ICEServer
+	for _, s := range room.ICEServers().Servers {
+		servers = append(servers, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
+	}
+	connection, err := webrtc.NewAPI(webrtc.WithSettingEngine(settings)).NewPeerConnection(webrtc.Configuration{ICEServers: servers, ICETransportPolicy: policy})
+	must(t, err)
+	channel, err := connection.CreateDataChannel("echo", nil)
+	must(t, err)
+	back := make(chan []byte, 1)
+	channel.OnOpen(func() { _ = channel.Send([]byte("hello")) })
+	channel.OnMessage(func(m webrtc.DataChannelMessage) { back <- m.Data })
+	offer, err := connection.CreateOffer(nil)
+	must(t, err)
+	gathered := webrtc.GatheringCompletePromise(connection)
+	must(t, connection.SetLocalDescription(offer))
+	<-gathered
+	must(t, room.Offer("@appliance", connection.LocalDescription().SDP))
+	for done := false; !done; {
+		select {
+		case e := <-room.Events():
+			if answer, ok := e.(client.Signal); ok && answer.Kind == "answer" {
+				must(t, connection.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer.SDP}))
+			}
+			if refused, ok := e.(client.Refused); ok {
+				t.Fatal(refused.Refusal)
+			}
+		case data := <-back:
+			if string(data[16:]) != "hello" {
+				t.Errorf("the echo is %q", data)
+			}
+			done = true
+		case <-ctx.Done():
+			t.Fatal(ctx.Err())
+		}
+	}
+	must(t, connection.GracefulClose())
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,266 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/webrtc/v4"
+
+	"tourbillon/signaling/agent/link"
+	"tourbillon/signaling/agent/orchestrate"
+	"tourbillon/timing"
+)
+
+// kind tells messages to a call apart.
+type kind int
+
+const (
+	offered kind = iota
+	trickled
+	selected
+	lost
+	woken
+)
+
+// message is what one call is told: by the caller (offered, trickled) or by itself.
+type message struct {
+	kind kind
+	text string
+}
+
+// maxInbox is how many messages of the caller may wait.
+const maxInbox = 128
+
+// incoming is one call. run owns the peer connection; everybody else posts messages.
+type incoming struct {
+	config AnswererConfig
+	from   Caller
+	reply  Reply
+	log    loggerFactory
+
+	// stopped is closed with the reason for the end.
+	stopped  chan struct{}
+	stopOnce sync.Once
+	reason   string
+	// bytes counts what the data channels carried, used is the instant of the last of it.
+	bytes, used atomic.Int64
+	// opened counts the data channels.
+	opened       atomic.Int32
+	measurements measurements
+
+	// mu guards what follows; notify has room for one word that the inbox is not empty.
+	mu      sync.Mutex
+	inbox   []message
+	notify  chan struct{}
+	machine *orchestrate.Machine
+	path    *link.Path
+	ended   bool
+
+	// Owned by run.
+	connection *webrtc.PeerConnection
+	candidates int
+	wake       timing.Timer
+}
+
+func newIncoming(config AnswererConfig, from Caller, reply Reply) *incoming {
+	c := &incoming{
+		config: config, from: from, reply: reply, log: loggerFactory{config.Log},
+		stopped: make(chan struct{}), notify: make(chan struct{}, 1),
+	}
+	now := config.Clock.Now()
+	c.used.Store(int64(now))
+	var first orchestrate.Wake
+	c.machine, first = orchestrate.New(config.Orchestration, now)
+	c.wake = config.Clock.At(first.At, func() { _ = c.post(message{kind: woken}) })
+	return c
+}
+
+// post queues a message; the caller's are bounded, the call's own are few.
+func (c *incoming) post(m message) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.ended:
+		return ErrNoCall
+	case m.kind <= trickled && len(c.inbox) >= maxInbox:
+		return ErrTooMany
+	}
+	c.inbox = append(c.inbox, m)
+	select {
+	case c.notify <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// stop ends the call for a reason.
+func (c *incoming) stop(reason string) {
+	c.stopOnce.Do(func() {
+		c.reason = reason
+		close(c.stopped)
+	})
+}
+
+// run answers until the call ends, then waits for what it started.
+func (c *incoming) run(ctx context.Context) {
+	defer c.end()
+	if err := c.open(); err != nil {
+		c.config.Log.Error("no agent for a call", "room", c.from.Room, "peer", c.from.Peer, "error", err)
+		return
+	}
+	l := c.config.Limits
+	lifetime := c.config.Clock.AfterFunc(l.Lifetime, func() { c.stop(fmt.Sprintf("over the lifetime of %v", l.Lifetime)) })
+	defer lifetime.Stop()
+	idle := c.watchIdle()
+	defer idle.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			c.stop("the appliance stops")
+		case <-c.stopped:
+			c.config.Log.Info("call ended", "room", c.from.Room, "peer", c.from.Peer, "reason", c.reason)
+			return
+		case <-c.notify:
+			c.work(ctx)
+		}
+	}
+}
+
+// watchIdle stops the call when nothing was carried for the limit: it looks again when the last use was later.
+func (c *incoming) watchIdle() timing.Timer {
+	limit := c.config.Limits.Idle
+	var timer timing.Timer
+	made := make(chan struct{})
+	timer = c.config.Clock.AfterFunc(limit, func() {
+		<-made
+		at := timing.Instant(c.used.Load()).Add(limit)
+		if c.config.Clock.Now() >= at {
+			c.stop(fmt.Sprintf("idle for %v", limit))
+			return
+		}
+		timer.ResetAt(at)
+	})
+	close(made)
+	return timer
+}
+
+func (c *incoming) work(ctx context.Context) {
+	c.mu.Lock()
+	inbox := c.inbox
+	c.inbox = nil
+	c.mu.Unlock()
+	for _, m := range inbox {
+		if err := c.take(ctx, m); err != nil {
+			c.stop(err.Error())
+		}
+	}
+}
+
+func (c *incoming) take(ctx context.Context, m message) error {
+	switch m.kind {
+	case offered:
+		return c.answer(ctx, m.text)
+	case trickled:
+		return c.add(m.text)
+	case selected:
+		c.apply(orchestrate.PairSelected)
+	case lost:
+		c.apply(orchestrate.Lost)
+	case woken:
+		c.apply(orchestrate.Woken)
+	}
+	return nil
+}
+
+// open makes the peer connection over a path of its own.
+func (c *incoming) open() error {
+	path, err := c.config.Socket.NewPath(func(timing.Instant) { _ = c.post(message{kind: lost}) })
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.path = path
+	c.mu.Unlock()
+	api := webrtc.NewAPI(webrtc.WithSettingEngine(c.settings(path)), webrtc.WithMediaEngine(&webrtc.MediaEngine{}))
+	c.connection, err = api.NewPeerConnection(webrtc.Configuration{})
+	if err != nil {
+		return fmt.Errorf("make a peer connection: %w", err)
+	}
+	c.connection.OnDataChannel(c.serve)
+	c.connection.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
+		if s == webrtc.PeerConnectionStateFailed || s == webrtc.PeerConnectionStateClosed {
+			c.stop("the connection is " + s.String()) // DTLS ended or failed: no restart of ICE mends that.
+		}
+	})
+	transport := c.connection.SCTP().Transport().ICETransport()
+	transport.OnSelectedCandidatePairChange(func(pair *webrtc.ICECandidatePair) { c.chosen(transport, pair) })
+	return nil
+}
+
+// maxCheckRequests is how often pion may send a check to one pair: pacing holds back what it counts, so that its own 7
+// would give up pairs that were never asked. Time limits are the orchestrator's.
+const maxCheckRequests = 1000
+
+// settings make pion send by our path alone: no TCP, no multicast DNS, and no liveness of pion's own, which counts media
+// as consent.
+func (c *incoming) settings(path *link.Path) webrtc.SettingEngine {
+	var s webrtc.SettingEngine
+	s.SetICEUDPMux(path.Mux())
+	s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
+	s.DisableActiveTCP(true)
+	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	s.SetIncludeLoopbackCandidate(true) // What is announced is the socket's to say.
+	s.SetICETimeouts(0, 0, 0)
+	s.SetICEMaxBindingRequests(maxCheckRequests)
+	s.LoggerFactory = c.log
+	return s
+}
+
+func (c *incoming) end() {
+	c.mu.Lock()
+	c.ended = true
+	path := c.path
+	c.mu.Unlock()
+	c.wake.Stop()
+	c.measurements.stop()
+	if c.connection != nil {
+		_ = c.connection.GracefulClose() // Already closed is all it reports.
+	}
+	if path != nil {
+		path.Close()
+	}
+}
+
+// apply advances the orchestration and carries out what it asks for.
+func (c *incoming) apply(e orchestrate.Event) {
+	c.mu.Lock()
+	effects := c.machine.Apply(e, c.config.Clock.Now())
+	c.mu.Unlock()
+	for _, effect := range effects {
+		switch effect := effect.(type) {
+		case orchestrate.Wake:
+			c.wake.ResetAt(effect.At)
+		case orchestrate.Ask:
+			c.reply.Restart(string(effect.Route))
+		case orchestrate.Fail:
+			c.stop(effect.Reason)
+		}
+	}
+}
+
+func (c *incoming) status() CallStatus {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := c.machine
+	s := CallStatus{
+		Caller: c.from, State: m.State(), Route: m.Route(), Phases: m.Phases(c.config.Clock.Now()), Timeline: m.Timeline(),
+		Bytes: c.bytes.Load(),
+	}
+	if c.path != nil {
+		s.Path = c.path.Status()
+	}
+	return s
+}
