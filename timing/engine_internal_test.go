@@ -70,9 +70,7 @@ func TestStalledCallbackDelaysNobody(t *testing.T) {
 
 // TestWakerIsToldTheEarliestDeadline has an earlier timer armed while the waker is just being told of a later one.
 func TestWakerIsToldTheEarliestDeadline(t *testing.T) {
-	w := newSilentWaker()
-	e := startEngine(w, nearby)
-	defer e.Close()
+	e, w := startSilent(t, nearby)
 	early, late := e.Now().Add(time.Hour), e.Now().Add(2*time.Hour)
 	var once sync.Once
 	w.onArm = func(at Instant) {
