@@ -173,9 +173,14 @@ func (l *link) writeTo(b []byte, to netip.AddrPort) error {
 
 // interruptible has the end of ctx fail a write that hangs, until the function that it returns is called.
 func (l *link) interruptible(ctx context.Context) (done func()) {
-	stop := context.AfterFunc(ctx, func() { _ = l.raw.SetWriteDeadline(time.Unix(1, 0)) })
+	set := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		_ = l.raw.SetWriteDeadline(time.Unix(1, 0))
+		close(set)
+	})
 	return func() {
 		if !stop() {
+			<-set // Or it would come after the next line, and fail the writes of later steps.
 			_ = l.raw.SetWriteDeadline(time.Time{})
 		}
 	}
