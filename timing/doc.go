@@ -22,8 +22,8 @@
 //
 // `tourbillon bench timers --suite --runs 5 --duration 1500ms`, two shared virtual CPUs, Linux 6.18, Go 1.26.8, FIFO granted;
 // the median of the ratios within each of five runs, their range in brackets. runtime is package time; runtime-send sends
-// from its callback, wire by the kernel, both stamped by the receiver's kernel. The machine was not quiet: cyclictest, at
-// real-time priority, was up to 3.9 ms late.
+// from its callback, wire by the kernel, both stamped by the receiver's kernel. The machine is shared: cyclictest, at
+// real-time priority, was up to 0.16 ms late in that run and up to 3.9 ms in one two minutes later.
 //
 //	load       timers          hrtimer / runtime                              wire / runtime-send
 //	idle       1000 × 100 ms   p50 0.020 (0.019–0.021), p99 0.058 (0.042–0.25)

@@ -116,8 +116,10 @@ func (e *Engine) lookAroundLocked(q *queue) {
 			continue
 		}
 		q.remove(other)
-		if other.armed() { // By a producer that saw the key before it became Never.
-			q.put(other, Instant(other.due.Load()))
+		// Armed by a producer that saw the key before it became Never. One load decides, or a timer that was stopped between
+		// two would be put in at an instant before all others.
+		if due := Instant(other.due.Load()); due != disarmed {
+			q.put(other, due)
 		}
 	}
 }
