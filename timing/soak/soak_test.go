@@ -27,7 +27,7 @@ func TestNoTimerIsLost(t *testing.T) {
 	}
 }
 
-// forgetful is a clock that forgets one arming in a hundred.
+// forgetful is a clock that forgets every fourth arming.
 type forgetful struct {
 	timing.Clock
 	armings atomic.Int64
@@ -43,15 +43,16 @@ func (c *forgetful) At(at timing.Instant, f func()) timing.Timer {
 }
 
 func (t forgettable) ResetAt(at timing.Instant) bool {
-	if t.clock.armings.Add(1)%100 == 0 {
+	if t.clock.armings.Add(1)%4 == 0 {
 		at = timing.Never
 	}
 	return t.Timer.ResetAt(at)
 }
 
-// TestALostTimerIsSeen guards the soak itself.
+// TestALostTimerIsSeen guards the soak itself. What a worker arms anew in time is no loss, so only some thirty of the two
+// hundred timers are still forgotten when the work ends, however slow the machine.
 func TestALostTimerIsSeen(t *testing.T) {
-	if tally := run(&forgetful{Clock: timing.Runtime{}}, 10*time.Millisecond, time.Millisecond); tally.Lost() <= 0 {
+	if tally := run(&forgetful{Clock: timing.Runtime{}}, 100*time.Millisecond, time.Millisecond); tally.Lost() <= 0 {
 		t.Errorf("%v of a clock that forgets, want some lost", tally)
 	}
 }

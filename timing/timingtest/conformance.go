@@ -267,12 +267,12 @@ func periodicGrid(t *testing.T, s Subject) {
 }
 
 func manyTimers(t *testing.T, s Subject) {
-	const n = 100_000
+	const n = 1_000_000
 	var fired atomic.Int64
 	base := s.Clock.Now()
 	for i := range n {
 		// 7919 is prime, so the deadlines come in no order.
-		s.Clock.At(base.Add(time.Duration(i*7919%n)*time.Microsecond), func() { fired.Add(1) })
+		s.Clock.At(base.Add(time.Duration(i*7919%n)*time.Microsecond/2), func() { fired.Add(1) })
 	}
 	await(t, s, "all timers", func() bool { return fired.Load() == n })
 }
