@@ -148,6 +148,7 @@ func (a *appliance) openClock() error {
 	a.meter = timing.NewMeter(a.clock, func(label string, took time.Duration) {
 		a.log.Warn("an inline timer callback is over its budget", "label", label, "took", took, "budget", timing.InlineBudget)
 	})
+	a.clock.meterWakes(a.meter)
 	if err := stdtime.Use(a.clock.Clock, a.meter); err != nil {
 		return err
 	}
