@@ -267,7 +267,7 @@ func periodicGrid(t *testing.T, s Subject) {
 }
 
 func manyTimers(t *testing.T, s Subject) {
-	const n = 1_000_000
+	const n = many
 	var fired atomic.Int64
 	base := s.Clock.Now()
 	for i := range n {
