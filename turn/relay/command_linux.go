@@ -159,6 +159,13 @@ func (l *Loop) remove(index uint32) {
 
 // reap closes the sockets that the loop has let go of.
 func (l *Loop) reap() {
+	for _, receiver := range l.reapLocked() {
+		receiver.Ended()
+	}
+}
+
+// reapLocked returns the receivers that are to be told.
+func (l *Loop) reapLocked() (ended []Receiver) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for index, h := range l.sockets {
@@ -171,8 +178,12 @@ func (l *Loop) reap() {
 			delete(l.sockets, index)
 			l.free = append(l.free, index)
 			close(h.ended)
+			if to := h.relay.ending(); to != nil {
+				ended = append(ended, to)
+			}
 		}
 	}
+	return ended
 }
 
 func (h *handle) closeFD() {

@@ -67,6 +67,15 @@ func (*Plane) Listen(netip.AddrPort, bool) ([]*Listener, error) { return nil, er
 // OpenRelay is described on Linux.
 func (*Listener) OpenRelay(netip.AddrPort) (*Relay, error) { return nil, errNotLinux }
 
+// Receiver is described on Linux.
+type Receiver interface {
+	Packet(from netip.AddrPort, data []byte)
+	Ended()
+}
+
+// Deliver is described on Linux.
+func (*Relay) Deliver(Receiver) {}
+
 // Attach is described on Linux.
 func (*Relay) Attach(Client) {}
 
