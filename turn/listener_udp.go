@@ -5,23 +5,36 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+
+	"tourbillon/turn/relay"
 )
 
 // udpListener is a listening socket. One goroutine reads it, which serves one packet to its end before the next.
 type udpListener struct {
 	core      *core
 	socket    net.PacketConn
+	loop      *relay.Listener // the socket, where it is one of a loop
 	ended     *latch
 	readEnded sync.Once
 }
 
 // newUDPListener wraps a socket. Whoever starts to read it adds a task to the core, which the end of reading takes off.
 func newUDPListener(c *core, socket net.PacketConn) *udpListener {
-	return &udpListener{core: c, socket: socket, ended: newLatch()}
+	loop, _ := socket.(*relay.Listener)
+	return &udpListener{core: c, socket: socket, loop: loop, ended: newLatch()}
 }
 
 // run serves the socket until its end.
 func (l *udpListener) run(x *transaction) {
+	if l.loop != nil {
+		defer l.readEnded.Do(l.core.tasks.Done)
+		l.loop.Serve(func(p []byte, from netip.AddrPort) {
+			if l.inspect(p) && len(p) <= maxFrameBytes {
+				x.take(p, from)
+			}
+		})
+		return
+	}
 	buffer := make([]byte, maxFrameBytes+1)
 	for {
 		n, from, err := l.ReadFrom(buffer)
@@ -73,8 +86,14 @@ func (l *udpListener) reply(p []byte, to netip.AddrPort) {
 
 // send implements [back]. What is lost is lost like any datagram.
 func (l *udpListener) send(p []byte, to netip.AddrPort) {
-	if n, err := l.socket.WriteTo(p, net.UDPAddrFromAddrPort(to)); err == nil {
-		l.core.counters.toClients.add(n)
+	var err error
+	if l.loop != nil {
+		err = l.loop.Send(p, to)
+	} else {
+		_, err = l.socket.WriteTo(p, net.UDPAddrFromAddrPort(to))
+	}
+	if err == nil {
+		l.core.counters.toClients.add(len(p))
 	}
 }
 

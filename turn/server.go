@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"tourbillon/timing"
-	"tourbillon/turn/relay"
 )
 
 // Server is a running STUN and TURN server. Its methods are safe for concurrent use.
@@ -139,7 +138,7 @@ func (s *Server) serve() {
 			l.conns.serve(h)
 			continue
 		}
-		h.loop, _ = l.packets.socket.(*relay.Listener)
+		h.loop = l.packets.loop
 		s.core.tasks.Add(1) // Until its read loop ends.
 		go l.packets.run(h.transactions(l.packets))
 	}

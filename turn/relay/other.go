@@ -64,6 +64,12 @@ func (*Plane) Counters() Counters { return Counters{} }
 // Listen is described on Linux.
 func (*Plane) Listen(netip.AddrPort, bool) ([]*Listener, error) { return nil, errNotLinux }
 
+// Serve is described on Linux.
+func (*Listener) Serve(func([]byte, netip.AddrPort)) {}
+
+// Send is described on Linux.
+func (*Listener) Send([]byte, netip.AddrPort) error { return errNotLinux }
+
 // OpenRelay is described on Linux.
 func (*Listener) OpenRelay(netip.AddrPort) (*Relay, error) { return nil, errNotLinux }
 

@@ -65,7 +65,10 @@ func (l *Listener) OpenRelay(at netip.AddrPort) (*Relay, error) {
 	r := &Relay{handle: handle{fd: fd, family: family, relay: nil}}
 	r.relay = r
 	r.arrived.L = &r.mu
-	if r.local, err = localAddr(fd); err == nil {
+	if r.local = at; at.Port() == 0 {
+		r.local, err = localAddr(fd)
+	}
+	if err == nil {
 		err = l.loop.add(&r.handle, kindRelay, sinkRelays)
 	}
 	if err != nil {
