@@ -238,7 +238,7 @@ func (e *entry) admit(peers []netip.AddrPort, channel uint16) Reason {
 	newPeers, now, ok := e.newPeers, e.core.clock.Now(), true
 	if rate := limits.NewPeersPerSecond; rate != Unlimited {
 		for range fresh {
-			if newPeers, ok = newPeers.take(now, float64(rate), float64(2*rate)); !ok {
+			if newPeers, ok = newPeers.take(now, float64(rate), float64(max(rate, newPeersAtOnce))); !ok {
 				return reasonNewPeers
 			}
 		}

@@ -96,9 +96,7 @@ func TestInstallLimitsPeersAndChannels(t *testing.T) {
 	for i := range 10 {
 		expect(i, 0, "")
 	}
-	expect(10, 0, reasonNewPeers)
 	expect(3, 0, "")
-	clock.Advance(time.Second)
 	expect(10, 0x4000, "")
 	expect(10, 0x4000, "")
 	expect(9, 0x4000, reasonChannelTaken)
@@ -110,6 +108,40 @@ func TestInstallLimitsPeersAndChannels(t *testing.T) {
 	}
 	e.end()
 	expect(1, 0, reasonNoAllocation)
+}
+
+// TestNewPeersComeInABurst lets an allocation add what a call needs at once, and no more than the rate from then on.
+func TestNewPeersComeInABurst(t *testing.T) {
+	for _, row := range []struct{ rate, burst int }{{5, newPeersAtOnce}, {100, 100}, {1, newPeersAtOnce}} {
+		clock := timingtest.NewManual()
+		c := limitedCore(t, clock, Limits{PeersPerAllocation: Unlimited, NewPeersPerSecond: row.rate})
+		e, next := testEntry(t, c, 1, "a"), 0
+		add := func() (added int) {
+			for ; e.install([]netip.AddrPort{peerAt(next)}, 0) == ""; next++ {
+				added++
+			}
+			if reason := e.install([]netip.AddrPort{peerAt(next)}, 0); reason != reasonNewPeers {
+				t.Errorf("refused for %q", reason)
+			}
+			return added
+		}
+		if n := add(); n != row.burst {
+			t.Errorf("rate %d: %d at once, want %d", row.rate, n, row.burst)
+		}
+		for range 3 {
+			clock.Advance(time.Second)
+			if n := add(); n != row.rate {
+				t.Errorf("rate %d: %d a second later", row.rate, n)
+			}
+		}
+		if e.install([]netip.AddrPort{peerAt(0), peerAt(1)}, 0) != "" {
+			t.Error("a refresh counts as new")
+		}
+		clock.Advance(time.Minute)
+		if n := add(); n != row.burst {
+			t.Errorf("rate %d: %d after a minute's rest, want %d", row.rate, n, row.burst)
+		}
+	}
 }
 
 // TestLifetimes lets a permission, a channel and an allocation run out, each at its instant and not before.
