@@ -177,10 +177,11 @@ func helpServe(t *testing.T, allowed string) {
 	for prefix := range strings.FieldsSeq(allowed) {
 		cfg.AllowPeers = append(cfg.AllowPeers, netip.MustParsePrefix(prefix))
 	}
-	// Everything comes from one address and one user here, and -G asks for many random peers at once.
+	// Everything comes from one address and one user here. What one allocation may do is as by default: -G asks for many
+	// random peers at once.
 	cfg.Limits = turn.Limits{
 		AllocationsPerUser: turn.Unlimited, AllocationsPerSource: turn.Unlimited,
-		ChallengesPerSecond: turn.Unlimited, UnauthenticatedConnsPerSource: turn.Unlimited, NewPeersPerSecond: turn.Unlimited,
+		ChallengesPerSecond: turn.Unlimited, UnauthenticatedConnsPerSource: turn.Unlimited,
 	}
 	server := listen(t, cfg)
 	reporting(t, func() any { return serverReport{server.Stats(), len(server.Allocations())} })

@@ -117,7 +117,7 @@ type TURNLimits struct {
 	Allocations          int `yaml:"allocations"`
 	AllocationsPerUser   int `yaml:"allocations_per_user"`
 	AllocationsPerSource int `yaml:"allocations_per_source"`
-	// PeersPerAllocation and ChannelsPerAllocation are how many at a time; NewPeersPerSecond how fast.
+	// PeersPerAllocation and ChannelsPerAllocation are how many at a time; NewPeersPerSecond how fast, after the first 32.
 	PeersPerAllocation    int `yaml:"peers_per_allocation"`
 	ChannelsPerAllocation int `yaml:"channels_per_allocation"`
 	NewPeersPerSecond     int `yaml:"new_peers_per_second"`

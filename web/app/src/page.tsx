@@ -4,7 +4,7 @@ import { roundTrip } from './format.js';
 import type { Columns } from './history.js';
 import { LatenessPanel } from './lateness-panel.js';
 import { Allocations, Host, Labels, Rooms } from './panels.js';
-import type { Hello, SelfCall, State } from './stream-types.js';
+import type { Hello, Outside, SelfCall, State } from './stream-types.js';
 
 export interface PageProps {
   phase: Phase;
@@ -52,7 +52,7 @@ function Body({ phase, hello, state, columns, revision }: PageProps) {
   const now = state?.at_ms ?? 0;
   return (
     <div class={phase === 'live' ? 'grid' : 'grid stale'}>
-      <Strip hello={hello} selfCall={state?.self_call ?? null} />
+      <Strip hello={hello} selfCall={state?.self_call ?? null} outside={state?.outside ?? null} />
       <LatenessPanel clock={hello.clock} columns={columns} revision={revision} />
       <div class="pair">
         <Labels labels={state?.labels ?? []} />
@@ -75,7 +75,7 @@ function Locked() {
   );
 }
 
-function Strip({ hello, selfCall }: { hello: Hello; selfCall: SelfCall | null }) {
+function Strip({ hello, selfCall, outside }: { hello: Hello; selfCall: SelfCall | null; outside: Outside | null }) {
   return (
     <dl class="strip">
       <Item name="Clock" testId="clock" note={hello.clock_note}>
@@ -91,6 +91,11 @@ function Strip({ hello, selfCall }: { hello: Hello; selfCall: SelfCall | null })
       <Item name="Self call" testId="self-call" note={selfCallNote(selfCall)} mark={selfCall?.status ?? 'starting'}>
         {selfCall?.status ?? 'starting'}
       </Item>
+      {outside && (
+        <Item name="Outside address" testId="outside" note={outsideNote(outside)}>
+          <code>{outside.address || 'not known'}</code>
+        </Item>
+      )}
       <Item name="Server" testId="server" note="changes with a restart">
         <code>{hello.server}</code>
       </Item>
@@ -114,6 +119,12 @@ function Item({ name, note, testId, mark, children }: ItemProps) {
       <dd class="note">{note}</dd>
     </div>
   );
+}
+
+function outsideNote(outside: Outside): string {
+  if (outside.problem) return outside.problem;
+  if (!outside.address) return 'asking';
+  return outside.hairpin ? 'hairpin: packets for it from inside come back' : 'no hairpin: unreachable from inside';
 }
 
 function selfCallNote(selfCall: SelfCall | null): string {

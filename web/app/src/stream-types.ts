@@ -77,4 +77,14 @@ export interface State extends Sample {
   rooms: Room[] | null;
   allocations: Allocation[] | null;
   self_call: SelfCall;
+  outside?: Outside;
+}
+
+/** Where relays are announced behind 1:1 NAT. */
+export interface Outside {
+  address: string;
+  server: string;
+  checked_ms: number;
+  hairpin: boolean;
+  problem: string;
 }
