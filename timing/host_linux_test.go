@@ -47,7 +47,7 @@ func TestReadHostByCalls(t *testing.T) {
 			t.Errorf("affinity %v, slack %v, kernel %q without files, want them from system calls", h.Affinity, h.TimerSlack, h.Kernel)
 		}
 	}
-	if after := countDescriptors(t); after != before {
+	if after := countDescriptors(t); after > before {
 		t.Errorf("%d descriptors open after three readings, want the %d of before", after, before)
 	}
 }

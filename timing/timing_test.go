@@ -90,7 +90,7 @@ func TestEngineCloseWithTimersPending(t *testing.T) {
 	late.Reset(0)
 	e.AfterFunc(0, func() { t.Error("a timer armed after Close fired") })
 	timingtest.Real(timing.Runtime{}).Pass(20 * time.Millisecond)
-	if after := openDescriptors(t); after != before {
+	if after := openDescriptors(t); after > before { // Fewer, where the collector has closed one of an earlier test.
 		t.Errorf("%d descriptors open after Close, want the %d of before", after, before)
 	}
 }

@@ -14,7 +14,7 @@ import (
 const testSecret = "tourbillon-test-secret"
 
 // patience bounds every wait of a test; none comes near it unless something is broken.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // quick are options for servers on loopback that answer at once.
 func quick() Options {
