@@ -73,7 +73,7 @@ func TestRowsOverEveryTransport(t *testing.T) {
 	for _, transport := range []string{"udp", "tcp", "tls"} {
 		for _, rate := range []string{"50", "0"} {
 			out, said := turnBench(t, "--arm", "tourbillon,pion", "--clients", "3", "--size", "100", "--rate", rate,
-				"--duration", "300ms", "--warm-up", "100ms", "--allocate", "50ms", "--transport", transport, "--json")
+				"--duration", "800ms", "--warm-up", "100ms", "--allocate", "50ms", "--transport", transport, "--json")
 			var r struct {
 				Rows []map[string]any
 			}
@@ -124,7 +124,7 @@ func TestServerThatRunsAlready(t *testing.T) {
 	}()
 	_, user, pass, _ := server.ICEServers("bench", time.Now(), "")
 	out, _ := turnBench(t, "--server", server.Addresses()[0].Addr.String(), "--user", user, "--pass", pass,
-		"--clients", "2", "--rate", "20", "--duration", "200ms", "--warm-up", "50ms", "--allocate", "50ms")
+		"--clients", "2", "--rate", "20", "--duration", "500ms", "--warm-up", "50ms", "--allocate", "50ms")
 	// The echo on loopback is no peer that a server admits which knows nothing of it.
 	if !strings.Contains(out, "server") || !strings.Contains(out, "100.000") {
 		t.Errorf("printed\n%s", out)
