@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait of a test for another goroutine.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 func patient(t testing.TB) context.Context {
 	t.Helper()

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds every wait of a test for another goroutine.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func patient(t testing.TB) context.Context {
 	t.Helper()
@@ -151,5 +152,6 @@ func until(t testing.TB, what string, ok func() bool) {
 		if ctx.Err() != nil {
 			t.Fatal("still not: ", what)
 		}
+		runtime.Gosched()
 	}
 }
