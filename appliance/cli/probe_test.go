@@ -2,7 +2,8 @@ package cli_test
 
 import (
 	"encoding/json"
-	"net"
+	"fmt"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,7 +13,7 @@ import (
 
 // TestProbe asks a running server, and then an address where there is none.
 func TestProbe(t *testing.T) {
-	dir, at := t.TempDir(), freeUDP(t)
+	dir, at := t.TempDir(), ownUDP()
 	s := start(t, nil, append(freePorts(dir), "--set", "turn.udp=["+at+"]")...)
 	_, printed, _ := run(t, "credentials", "turn", "--set", "state_dir="+dir, "--json")
 	var login struct{ Username, Password string }
@@ -35,14 +36,11 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-func freeUDP(t *testing.T) string {
-	t.Helper()
-	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	return conn.LocalAddr().String()
+// ownUDP is a port of a loopback address that no other process uses at the time, so that it is free for the server and
+// nobody's after its end.
+func ownUDP() string {
+	pid := os.Getpid()
+	return fmt.Sprintf("127.%d.%d.%d:3478", 1+pid>>16, pid>>8&0xff, pid&0xff|1)
 }
 
 func TestProbeUsage(t *testing.T) {
