@@ -2,18 +2,18 @@ package cli_test
 
 import (
 	"encoding/json"
-	"fmt"
-	"os"
+	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
 
+	"tourbillon/timing/timingtest"
 	"tourbillon/turn/probe"
 )
 
 // TestProbe asks a running server, and then an address where there is none.
 func TestProbe(t *testing.T) {
-	dir, at := t.TempDir(), ownUDP()
+	dir, at := t.TempDir(), netip.AddrPortFrom(timingtest.OwnLoopback(), 3478).String()
 	s := start(t, nil, append(freePorts(dir), "--set", "turn.udp=["+at+"]")...)
 	_, printed, _ := run(t, "credentials", "turn", "--set", "state_dir="+dir, "--json")
 	var login struct{ Username, Password string }
@@ -34,13 +34,6 @@ func TestProbe(t *testing.T) {
 	if code, stdout, _ := run(t, "probe", "stun:"+at, "--count", "0"); code != 1 || !strings.Contains(stdout, "nothing listens") {
 		t.Errorf("exit %d:\n%s", code, stdout)
 	}
-}
-
-// ownUDP is a port of a loopback address that no other process uses at the time, so that it is free for the server and
-// nobody's after its end.
-func ownUDP() string {
-	pid := os.Getpid()
-	return fmt.Sprintf("127.%d.%d.%d:3478", 1+pid>>16, pid>>8&0xff, pid&0xff|1)
 }
 
 func TestProbeUsage(t *testing.T) {

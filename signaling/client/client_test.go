@@ -8,7 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
+	"net/netip"
 	"runtime"
 	"slices"
 	"strings"
@@ -25,15 +25,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds every wait of a test for another goroutine.
-const patience = time.Minute
-
-func patient(t testing.TB) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
+// patient goes by its short name here.
+var patient = timingtest.Patient
 
 // host is a server on a loopback port.
 type host struct {
@@ -266,13 +259,6 @@ func TestTheOthersSeeADropAsAway(t *testing.T) {
 	}
 }
 
-// ownAddress is a free port of a loopback address that no other process uses at the time, so that nobody takes the port
-// while the server is down.
-func ownAddress() string {
-	pid := os.Getpid()
-	return fmt.Sprintf("127.%d.%d.%d:0", 1+pid>>16, pid>>8&0xff, pid&0xff|1)
-}
-
 func TestRoomsFormAgainAfterARestart(t *testing.T) {
 	verifier, err := signaling.NewVerifier(signaling.VerifierConfig{Secrets: [][]byte{[]byte(strings.Repeat("k", 32))}})
 	if err != nil {
@@ -286,7 +272,7 @@ func TestRoomsFormAgainAfterARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	config := signaling.Config{SessionKey: []byte("kept"), DrainSpread: 100 * time.Millisecond, Tokens: verifier}
-	first := serve(t, config, ownAddress())
+	first := serve(t, config, netip.AddrPortFrom(timingtest.OwnLoopback(), 0).String())
 	first.http.Start()
 	ada := join(t, first, client.Options{Token: token})
 	bob := join(t, first, client.Options{Token: token})
@@ -343,7 +329,7 @@ func TestJoinEndsWithItsContext(t *testing.T) {
 	} {
 		err := joinFor(t, url, 50*time.Millisecond)
 		for limit := 100 * time.Millisecond; !strings.Contains(err.Error(), why); limit *= 2 {
-			if limit > patience {
+			if limit > timingtest.Patience {
 				t.Fatalf("%s: %v, want %q in it", url, err, why)
 			}
 			err = joinFor(t, url, limit)

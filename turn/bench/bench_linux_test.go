@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -14,27 +13,14 @@ import (
 	"go.uber.org/goleak"
 
 	"tourbillon/timing"
+	"tourbillon/timing/timingtest"
 	"tourbillon/turn"
 )
 
-// asChild makes this test binary the process that Run starts by executing itself.
-const asChild = "TOURBILLON_TEST_AS_CHILD"
-
+// TestMain makes this test binary the process that Run starts by executing itself.
 func TestMain(m *testing.M) {
-	if os.Getenv(asChild) == "" {
-		// A program built with the race detector waits a second before it ends, unless told.
-		for name, value := range map[string]string{asChild: "1", "GORACE": "atexit_sleep_ms=0 " + os.Getenv("GORACE")} {
-			if err := os.Setenv(name, value); err != nil {
-				panic(err)
-			}
-		}
-		goleak.VerifyTestMain(m)
-		return
-	}
-	if err := Child(os.Stdin, os.Stdout, hooks()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	timingtest.Children(func() error { return Child(os.Stdin, os.Stdout, hooks()) })
+	goleak.VerifyTestMain(m)
 }
 
 func hooks() Hooks {

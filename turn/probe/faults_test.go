@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/netip"
-	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -16,27 +15,8 @@ import (
 	"tourbillon/timing/timingtest"
 )
 
-func openFiles(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
-}
-
-// eventually waits for a condition that some other goroutine is about to bring about.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	for !holds() {
-		if ctx.Err() != nil {
-			t.Fatalf("never came true: %s", what)
-		}
-		runtime.Gosched()
-	}
-}
+// eventually and openFiles go by their short names here.
+var eventually, openFiles = timingtest.Eventually, timingtest.OpenFiles
 
 // fakeUDP is a server that answers each request as a function says, nil for not at all.
 func fakeUDP(t *testing.T, answer func(conn *net.UDPConn, from netip.AddrPort, ask *stun.Message) []byte) netip.AddrPort {

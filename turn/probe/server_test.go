@@ -8,13 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"tourbillon/timing/timingtest"
 	"tourbillon/turn"
 )
 
 const testSecret = "tourbillon-test-secret"
 
 // patience bounds every wait of a test; none comes near it unless something is broken.
-const patience = time.Minute
+const patience = timingtest.Patience
 
 // quick are options for servers on loopback that answer at once.
 func quick() Options {

@@ -8,8 +8,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"os"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,17 +17,17 @@ import (
 	"github.com/pion/stun/v4"
 	"go.uber.org/goleak"
 
+	"tourbillon/timing/timingtest"
 	"tourbillon/turn/relay"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds every wait; none comes near it unless something is broken.
-const patience = time.Minute
+const patience = timingtest.Patience
 
-// anywhere is a free port of a loopback address that no other process uses at the time, so that a port which was closed
-// is still free for being opened again.
-var anywhere = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, byte(1 + os.Getpid()>>16), byte(os.Getpid() >> 8), byte(1 | os.Getpid())}), 0)
+// anywhere is a free port, which is free for being opened again when it was closed.
+var anywhere = netip.AddrPortFrom(timingtest.OwnLoopback(), 0)
 
 // bothWays runs a test with io_uring and with epoll.
 func bothWays(t *testing.T, test func(t *testing.T, p *relay.Plane)) {
@@ -240,14 +238,8 @@ func closePlane(t *testing.T, p *relay.Plane) {
 	}
 }
 
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !holds(); runtime.Gosched() {
-		if time.Now().After(deadline) {
-			t.Fatalf("never came true: %s", what)
-		}
-	}
-}
+// eventually goes by its short name here.
+var eventually = timingtest.Eventually
 
 // TestWhatTheLoopDoesNotKnow goes to Go: a peer without a flow to the relay, a known client's other packets to the
 // listener. What comes from nobody's client goes nowhere.
