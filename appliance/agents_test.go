@@ -47,7 +47,7 @@ func TestCallTheAppliance(t *testing.T) {
 	c := config.Default()
 	c.HTTP.Listen, c.Admin.Listen, c.StateDir = "127.0.0.1:0", "127.0.0.1:0", t.TempDir()
 	c.TURN.UDP, c.TURN.TCP = []string{"127.0.0.1:0"}, nil
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	out := &printed{base: make(chan string, 1)}
 	ended := make(chan error, 1)
 	running, stop := context.WithCancel(ctx)

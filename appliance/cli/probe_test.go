@@ -2,17 +2,18 @@ package cli_test
 
 import (
 	"encoding/json"
-	"net"
+	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
 
+	"tourbillon/timing/timingtest"
 	"tourbillon/turn/probe"
 )
 
 // TestProbe asks a running server, and then an address where there is none.
 func TestProbe(t *testing.T) {
-	dir, at := t.TempDir(), freeUDP(t)
+	dir, at := t.TempDir(), netip.AddrPortFrom(timingtest.OwnLoopback(), 3478).String()
 	s := start(t, nil, append(freePorts(dir), "--set", "turn.udp=["+at+"]")...)
 	_, printed, _ := run(t, "credentials", "turn", "--set", "state_dir="+dir, "--json")
 	var login struct{ Username, Password string }
@@ -33,16 +34,6 @@ func TestProbe(t *testing.T) {
 	if code, stdout, _ := run(t, "probe", "stun:"+at, "--count", "0"); code != 1 || !strings.Contains(stdout, "nothing listens") {
 		t.Errorf("exit %d:\n%s", code, stdout)
 	}
-}
-
-func freeUDP(t *testing.T) string {
-	t.Helper()
-	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	return conn.LocalAddr().String()
 }
 
 func TestProbeUsage(t *testing.T) {

@@ -2,5 +2,5 @@
 
 package timingtest
 
-// many is how many timers are armed at once.
+// many is how many timers a clock is held to at one time.
 const many = 1_000_000

@@ -89,7 +89,7 @@ func coturn(t *testing.T, options ...string) (plain, secure netip.AddrPort, o Op
 	// coturn opens its UDP sockets after those.
 	asked := Options{Timeout: time.Second}
 	eventually(t, "coturn answers over UDP", func() bool { return Run(t.Context(), []Target{target(STUN, local(port), UDP)}, asked).OK })
-	o = Options{User: "u", Password: "p", Count: 5, Interval: MinInterval, Timeout: 5 * time.Second, Roots: pool(root), Wall: func() time.Time { return epoch }}
+	o = Options{User: "u", Password: "p", Count: 5, Interval: MinInterval, Timeout: 20 * time.Second, Roots: pool(root), Wall: func() time.Time { return epoch }}
 	return local(port), local(tlsPort), o
 }
 
