@@ -182,12 +182,33 @@ type Signaling struct {
 // Agents configures the appliance as the peer "@appliance", which any client in a room may call for echo and path
 // measurement. TURN clients may reach its port, too, so that it can be called over the relay alone.
 type Agents struct {
-	// Listen is the HOST:PORT of the one UDP socket, with an IP address as host; port 0 takes any. Empty means no agents.
+	// Enabled is false where nobody is to call the appliance.
+	Enabled bool `yaml:"enabled"`
+	// Listen is the HOST:PORT of the one UDP socket, with an IP address as host; port 0 takes any. Empty means no agents,
+	// too.
 	Listen string `yaml:"listen"`
 	// Announce are the IP addresses by which peers reach the socket, where they differ from the one in listen (1:1 NAT).
 	// Left out, it is the address in listen, or turn.relay_address where that is 0.0.0.0 or [::].
 	Announce []string `yaml:"announce"`
+	// Calls is how many calls there may be at once, CallsPerAddress how many of them from one address, of IPv6 from one
+	// /64.
+	Calls           int `yaml:"calls"`
+	CallsPerAddress int `yaml:"calls_per_address"`
+	// Lifetime ends a call however it goes, 1m to 24h. Idle ends one whose data channels carry nothing, 10s to 24h.
+	Lifetime time.Duration `yaml:"lifetime"`
+	Idle     time.Duration `yaml:"idle"`
+	// Bytes is what a call's data channels may carry both ways, from 65536. MessagesPerSecond is how many of the caller's
+	// messages are taken; what comes on top is dropped.
+	Bytes             int `yaml:"bytes"`
+	MessagesPerSecond int `yaml:"messages_per_second"`
+	// CheckInterval is the time between two connectivity checks of one agent (Ta of RFC 8445 section 14.2), 5ms to 500ms.
+	CheckInterval time.Duration `yaml:"check_interval"`
+	// ChecksPerSecond is how many checks all agents together send, 20 to 100000.
+	ChecksPerSecond int `yaml:"checks_per_second"`
 }
+
+// On reports whether the appliance can be called.
+func (a *Agents) On() bool { return a.Enabled && a.Listen != "" }
 
 // Log configures logging.
 type Log struct {
@@ -216,7 +237,11 @@ func Default() Config {
 				ChallengesPerSecond: 10, BindingsPerSecond: 20, UnauthenticatedConns: 1000, UnauthenticatedConnsPerSource: 20,
 			},
 		},
-		Agents: Agents{Listen: "127.0.0.1:0"},
+		Agents: Agents{
+			Enabled: true, Listen: "127.0.0.1:0",
+			Calls: 64, CallsPerAddress: 4, Lifetime: time.Hour, Idle: 2 * time.Minute,
+			Bytes: 256 << 20, MessagesPerSecond: 1000, CheckInterval: 50 * time.Millisecond, ChecksPerSecond: 2000,
+		},
 		Signaling: Signaling{
 			Heartbeat:         time.Second,
 			HeartbeatNative:   100 * time.Millisecond,

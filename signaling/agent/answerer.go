@@ -46,7 +46,8 @@ type Limits struct {
 	MessagesPerSecond int
 }
 
-func (l Limits) withDefaults() Limits {
+// WithDefaults fills in what is zero.
+func (l Limits) WithDefaults() Limits {
 	setDefault(&l.Total, 64)
 	setDefault(&l.PerAddress, 4)
 	setDefault(&l.SDPBytes, 32<<10)
@@ -116,7 +117,7 @@ type callerKey struct{ room, peer string }
 
 // NewAnswerer returns an answerer without calls. Close it before its socket.
 func NewAnswerer(config AnswererConfig) *Answerer {
-	config.Limits = config.Limits.withDefaults()
+	config.Limits = config.Limits.WithDefaults()
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}

@@ -18,7 +18,7 @@ const (
 	goodOffer     = goodSession + goodMedia + goodCandidate
 )
 
-func limits() Limits { return Limits{}.withDefaults() }
+func limits() Limits { return Limits{}.WithDefaults() }
 
 func TestAGoodOffer(t *testing.T) {
 	o, err := limits().judge(goodOffer + "a=candidate:2 1 udp 1 f7e2.local 4000 typ host\r\na=candidate:3 1 udp 1 relay.example.org 4000 typ host\r\n")
