@@ -120,6 +120,7 @@ Options of every command:
   --clock CLOCK      short for --set clock=CLOCK: hrtimer or runtime
 serve:
   --check            judge the configuration and end: exit code 78 with every problem, or 0
+  SIGHUP             has it read signaling.token_keys, turn.secrets and turn.users again; what is bad stays as it was
 version:
   --timers           list every place in the program that arms a timer, with its label and tier
   --json             for machines

@@ -91,9 +91,9 @@ type TURN struct {
 	// Realm is the authentication realm, at most 12 bytes since it is echoed to everyone who asks.
 	Realm string `yaml:"realm"`
 	// Secrets are the shared secrets, 16 characters or more: the first signs, all verify, so that a secret can be replaced
-	// while its credentials are in use. Empty means the generated one in the state folder.
+	// while its credentials are in use. Empty means the generated one in the state folder. Read again on SIGHUP.
 	Secrets []Secret `yaml:"secrets"`
-	// Users are static users with their passwords, for clients that cannot have credentials issued.
+	// Users are static users with their passwords, for clients that cannot have credentials issued. Read again on SIGHUP.
 	Users map[string]Secret `yaml:"users"`
 	// APIKeys admit other programs (Janus, nextcloud-spreed-signaling and their like) to /turn/credentials on the HTTP
 	// listener; 16 characters or more. Empty turns that off.
@@ -171,7 +171,8 @@ type Signaling struct {
 	// MessagesPerSecond is what one client may send on average; three times as much at once.
 	MessagesPerSecond float64 `yaml:"messages_per_second"`
 	// TokenKeys is a JWK Set file (RFC 7517) with further keys for join tokens, Ed25519 or secrets, besides the
-	// generated one. It is read again when it changes.
+	// generated one. It is read again when it changes, and on SIGHUP, which tells in the log what is wrong with it. Who has
+	// joined by a key that is taken out stays, and may come back for SessionTTL.
 	TokenKeys string `yaml:"token_keys"`
 	// TokenIssuer is the "iss" that join tokens must name. Empty means any. Our own tokens name it, too.
 	TokenIssuer string `yaml:"token_issuer"`

@@ -83,6 +83,23 @@ func TestRoomsNeedTokensElsewhere(t *testing.T) {
 	}
 }
 
+func TestChanged(t *testing.T) {
+	a, err := config.Load("", []string{"turn.secrets=[0123456789abcdef]", "turn.limits.allocations=7", "signaling.open_rooms=true", "log.level=warn"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := config.Changed(config.Default(), a), []string{"turn.secrets", "turn.limits.allocations", "signaling.open_rooms", "log.level"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("changed are %v, want %v", got, want)
+	}
+	b, err := config.Load("", []string{"turn.secrets=[0123456789abcdef]", "turn.limits.allocations=7", "signaling.open_rooms=true", "log.level=warn"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := config.Changed(a, b); len(got) != 0 {
+		t.Errorf("read twice, %v differ", got)
+	}
+}
+
 func TestProblemsComeAllAtOnceWithARemedy(t *testing.T) {
 	cases := []struct {
 		name, file string
