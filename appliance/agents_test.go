@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"regexp"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +20,7 @@ import (
 	"tourbillon/appliance"
 	"tourbillon/appliance/config"
 	"tourbillon/signaling/client"
+	"tourbillon/timing"
 	"tourbillon/timing/timingtest"
 )
 
@@ -53,7 +53,7 @@ func (p *printed) admin(t *testing.T) *admin {
 			return a
 		}
 		p.mu.Unlock()
-		runtime.Gosched()
+		timingtest.Real(timing.Runtime{}).Pass(time.Millisecond)
 	}
 	return a
 }
@@ -113,7 +113,7 @@ func TestCallTheAppliance(t *testing.T) {
 	c := config.Default()
 	c.HTTP.Listen, c.Admin.Listen, c.StateDir = "127.0.0.1:0", "127.0.0.1:0", t.TempDir()
 	c.TURN.UDP, c.TURN.TCP = []string{"127.0.0.1:0"}, nil
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
 	out := &printed{base: make(chan string, 1)}
 	ended := make(chan error, 1)
 	running, stop := context.WithCancel(ctx)
@@ -188,6 +188,7 @@ func callOnce(ctx context.Context, t *testing.T, url string, policy webrtc.ICETr
 	must(t, room.Leave(ctx)) // Its connection goes on: that it has left the room ends the call.
 	for len(page.agents(t).Calls) > 0 {
 		must(t, ctx.Err())
+		timingtest.Real(timing.Runtime{}).Pass(10 * time.Millisecond)
 	}
 	must(t, connection.GracefulClose())
 }
