@@ -34,6 +34,74 @@ func TestAGoodOffer(t *testing.T) {
 	}
 }
 
+// browserOffers have the lines of Chromium's and Firefox's offers of a data channel.
+var browserOffers = map[string]string{
+	"Chromium": `v=0
+o=- 4043584112692093761 2 IN IP4 127.0.0.1
+s=-
+t=0 0
+a=group:BUNDLE 0
+a=extmap-allow-mixed
+a=msid-semantic: WMS
+m=application 9 UDP/DTLS/SCTP webrtc-datachannel
+c=IN IP4 0.0.0.0
+a=candidate:1672882752 1 udp 2113937151 85cd6e37-0cc7-447c-b4fd-a6bf5adeda45.local 35695 typ host generation 0 network-cost 999
+a=candidate:842163049 1 udp 1677729535 192.0.2.7 35695 typ srflx raddr 0.0.0.0 rport 0 generation 0 network-cost 999
+a=candidate:3745641921 1 tcp 1518280447 192.0.2.7 9 typ host tcptype active generation 0 network-id 1
+a=candidate:4077567720 1 udp 41885439 192.0.2.9 50000 typ relay raddr 192.0.2.7 rport 35695 generation 0 network-cost 999
+a=ice-ufrag:RADO
+a=ice-pwd:nPCCJQtSNxchkzWcPPnHpFhi
+a=ice-options:trickle
+a=fingerprint:` + goodFingerprint + `
+a=setup:actpass
+a=mid:0
+a=sctp-port:5000
+a=max-message-size:262144
+`,
+	"Firefox": `v=0
+o=mozilla...THIS_IS_SDPARTA-99.0 5341277246218436021 0 IN IP4 0.0.0.0
+s=-
+t=0 0
+a=fingerprint:` + goodFingerprint + `
+a=group:BUNDLE 0
+a=ice-options:trickle
+a=msid-semantic:WMS *
+m=application 36163 UDP/DTLS/SCTP webrtc-datachannel
+c=IN IP4 192.0.2.7
+a=candidate:0 1 UDP 2122252543 3b9f3c0a-0000-4c1f-8a1e-0d4b6f0e1c2d.local 36163 typ host
+a=candidate:1 1 TCP 2105524479 192.0.2.7 9 typ host tcptype active
+a=candidate:2 1 UDP 1686052863 192.0.2.7 36163 typ srflx raddr 0.0.0.0 rport 0
+a=sendrecv
+a=end-of-candidates
+a=ice-pwd:0123456789abcdef0123456789abcdef
+a=ice-ufrag:0a1b2c3d
+a=mid:0
+a=setup:actpass
+a=sctp-port:5000
+a=max-message-size:1073741823
+`,
+}
+
+func TestOffersOfBrowsers(t *testing.T) {
+	for name, sdp := range browserOffers {
+		o, err := limits().judge(strings.ReplaceAll(sdp, "\n", "\r\n"))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		of := 0
+		for _, candidate := range o.candidates {
+			if _, err := readCandidate(candidate); err == nil {
+				of++
+			} else if !errors.Is(err, errPassedOver) {
+				t.Errorf("%s: %s: %v", name, candidate, err)
+			}
+		}
+		if of < 2 {
+			t.Errorf("%s: %d candidates are of use", name, of)
+		}
+	}
+}
+
 // TestOffersFromHell holds each to its refusal, and no refusal to more of the caller's text than numbers.
 func TestOffersFromHell(t *testing.T) {
 	without := func(line string) string { return strings.Replace(goodOffer, line, "", 1) }
