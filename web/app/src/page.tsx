@@ -1,10 +1,12 @@
 import type { ComponentChildren } from 'preact';
+import { Allocations } from './allocations.js';
 import type { Phase } from './feed.js';
-import { roundTrip } from './format.js';
+import { clockTime, roundTrip } from './format.js';
 import type { Columns } from './history.js';
 import { LatenessPanel } from './lateness-panel.js';
-import { Allocations, Host, Labels, Rooms } from './panels.js';
-import type { Hello, SelfCall, State } from './stream-types.js';
+import { Host, Labels, Rooms } from './panels.js';
+import { usePolled } from './polled.js';
+import type { Hello, Readiness, SelfCall, State } from './stream-types.js';
 
 export interface PageProps {
   phase: Phase;
@@ -26,9 +28,10 @@ export function Page(props: PageProps) {
   return (
     <>
       <header class="top">
-        <h1>
-          <img src="./icon.svg" alt="" width="28" height="28" /> Tourbillon
-        </h1>
+        <span class="brand">
+          <img src="./icon.svg" alt="" width="24" height="24" /> Tourbillon
+        </span>
+        <h1>Admin</h1>
         {hello && <span class="version">{hello.version}</span>}
         <span class="phase" data-phase={phase} data-testid="phase" role="status">
           {PHASES[phase]}
@@ -50,17 +53,28 @@ function Body({ phase, hello, state, columns, revision }: PageProps) {
       </p>
     );
   const now = state?.at_ms ?? 0;
+  const live = phase === 'live';
   return (
-    <div class={phase === 'live' ? 'grid' : 'grid stale'}>
-      <Strip hello={hello} selfCall={state?.self_call ?? null} />
+    <div class={live ? 'grid' : 'grid stale'}>
+      {!live && <Gone since={now} />}
+      <Strip hello={hello} selfCall={state?.self_call ?? null} live={live} />
       <LatenessPanel clock={hello.clock} columns={columns} revision={revision} />
       <div class="pair">
         <Labels labels={state?.labels ?? []} />
         <Host facts={hello.host ?? []} />
       </div>
       <Rooms rooms={state?.rooms ?? []} now={now} />
-      <Allocations allocations={state?.allocations ?? []} now={now} />
+      <Allocations allocations={state?.allocations ?? []} now={now} live={live} />
     </div>
+  );
+}
+
+function Gone({ since }: { since: number }) {
+  return (
+    <p class="panel gone" data-testid="gone">
+      <strong>The server does not answer.</strong> Trying again each second.
+      {since > 0 && <span>What is below is as of {clockTime(since)}.</span>}
+    </p>
   );
 }
 
@@ -75,9 +89,19 @@ function Locked() {
   );
 }
 
-function Strip({ hello, selfCall }: { hello: Hello; selfCall: SelfCall | null }) {
+/** How often the server is asked whether it is ready, which has it ask itself. */
+const READY_MS = 5000;
+
+function Strip({ hello, selfCall, live }: { hello: Hello; selfCall: SelfCall | null; live: boolean }) {
+  const readiness = usePolled<Readiness>('readyz', READY_MS, live);
   return (
     <dl class="strip">
+      <Item name="Relay" testId="ready" note={readyNote(readiness)} mark={readyMark(readiness)}>
+        {readiness === null ? 'asking' : readiness.ready ? 'ready' : 'not ready'}
+      </Item>
+      <Item name="Self call" testId="self-call" note={selfCallNote(selfCall)} mark={selfCall?.status ?? 'starting'}>
+        {selfCall?.status ?? 'starting'}
+      </Item>
       <Item name="Clock" testId="clock" note={hello.clock_note}>
         {hello.clock}
       </Item>
@@ -87,9 +111,6 @@ function Strip({ hello, selfCall }: { hello: Hello; selfCall: SelfCall | null })
         note={hello.retimed ? 'all its timers run on this clock' : 'its timers run on package time'}
       >
         {hello.retimed ? 're-timed' : 'not re-timed'}
-      </Item>
-      <Item name="Self call" testId="self-call" note={selfCallNote(selfCall)} mark={selfCall?.status ?? 'starting'}>
-        {selfCall?.status ?? 'starting'}
       </Item>
       <Item name="Server" testId="server" note="changes with a restart">
         <code>{hello.server}</code>
@@ -108,12 +129,22 @@ interface ItemProps {
 
 function Item({ name, note, testId, mark, children }: ItemProps) {
   return (
-    <div data-testid={testId}>
+    <div class="panel" data-testid={testId}>
       <dt>{name}</dt>
       <dd class={mark ? `mark ${mark}` : ''}>{children}</dd>
       <dd class="note">{note}</dd>
     </div>
   );
+}
+
+function readyNote(readiness: Readiness | null): string {
+  if (readiness === null) return 'whether the server is ready for calls';
+  return readiness.ready ? 'it answers, and relays' : readiness.problems.join(' · ');
+}
+
+function readyMark(readiness: Readiness | null): string {
+  if (readiness === null) return 'starting';
+  return readiness.ready ? 'connected' : 'failed';
 }
 
 function selfCallNote(selfCall: SelfCall | null): string {
