@@ -16,7 +16,7 @@ beforeAll(() => {
 });
 
 function live(page: Page): Promise<void> {
-  return page.locator('[data-testid=phase][data-phase=live]').waitFor({ timeout: 20_000 });
+  return page.locator('[data-testid=phase][data-phase=live]').waitFor();
 }
 
 function points(page: Page): Promise<{ t: number[]; injected: (number | null)[]; control: (number | null)[] }> {
@@ -55,7 +55,7 @@ describe('the admin page', () => {
   it('lists the timers by purpose, with those of pion', async () => {
     const page = await bench.page();
     await login(page);
-    await page.locator('[data-testid=labels] tr[data-label^="pion."]').first().waitFor({ timeout: 20_000 });
+    await page.locator('[data-testid=labels] tr[data-label^="pion."]').first().waitFor();
   });
 
   it('says in words that nobody is there', async () => {

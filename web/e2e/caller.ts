@@ -21,8 +21,8 @@ export class Caller {
     return this.page.getByTestId('status');
   }
 
-  async waitForState(state: 'joined' | 'reconnecting', timeoutMs = 20_000): Promise<void> {
-    await this.page.locator(`[data-testid=status][data-state=${state}]`).waitFor({ timeout: timeoutMs });
+  async waitForState(state: 'joined' | 'reconnecting'): Promise<void> {
+    await this.page.locator(`[data-testid=status][data-state=${state}]`).waitFor();
   }
 
   /** Video frames that this side has decoded so far, of all others together. */
@@ -33,7 +33,7 @@ export class Caller {
   /** Waits until the picture moves from now on. */
   async seesMotion(): Promise<void> {
     const before = await this.frames();
-    await until('frames are decoded', async () => (await this.frames()) > before + 10, 30_000);
+    await until('frames are decoded', async () => (await this.frames()) > before + 10);
   }
 
   /** How this side's packets travel. */

@@ -12,6 +12,9 @@ import { until } from './until.js';
 
 const BINARY = process.env['TOURBILLON_BIN'] ?? fileURLToPath(new URL('../../bin/tourbillon', import.meta.url));
 
+/** How long a server may take to stop; it waits up to 5 s for allocations to end. */
+const FORCE_MS = 30_000;
+
 /** How many lines of the server's own words a failure shows. */
 const SHOWN_LINES = 30;
 
@@ -74,7 +77,7 @@ export class Server {
     child.stderr.on('data', listen);
     child.on('error', (error) => (this.output += String(error)));
     this.child = child;
-    await until('the server serves', () => this.isHealthy(), 15_000).catch((error: Error) => {
+    await until('the server serves', () => this.isHealthy()).catch((error: Error) => {
       throw new Error(`${error.message}\n${this.output.split('\n').slice(-SHOWN_LINES).join('\n')}`);
     });
   }
@@ -91,7 +94,7 @@ export class Server {
 
   /** The link that the server printed at its start. */
   async printedLink(): Promise<string> {
-    return until('the admin link is printed', () => findLink(this.output, this.adminURL), 5000);
+    return until('the admin link is printed', () => findLink(this.output, this.adminURL));
   }
 
   /** A fresh link, as the operator gets one from a running server. */
@@ -135,7 +138,7 @@ export class Server {
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
     const ended = new Promise((resolve) => child.on('exit', resolve));
     child.kill(signal);
-    const force = setTimeout(() => child.kill('SIGKILL'), 10_000);
+    const force = setTimeout(() => child.kill('SIGKILL'), FORCE_MS);
     await ended;
     clearTimeout(force);
   }
