@@ -60,6 +60,26 @@ export class Caller {
   }
 }
 
+declare global {
+  interface Window {
+    guests: string[];
+  }
+}
+
+/** Notes who comes and goes, and why, from now on; the returned function reads it. Those who are there come first. */
+export async function noteGuests(page: Page): Promise<() => Promise<string[]>> {
+  await page.evaluate(() => {
+    const guests: string[] = (window.guests = []);
+    const { room } = window.tourbillon;
+    room?.on('peer', (peer) => {
+      if (!document.querySelector(`[data-testid=remote-tile][data-peer="${peer.id}"]`)) guests.push(`came ${peer.name}`);
+      peer.on('away', (away) => guests.push(`${away ? 'lost' : 'back'} ${peer.name}`));
+    });
+    room?.on('peer-left', ({ peer, reason }) => guests.push(`went ${peer.name} ${reason}`));
+  });
+  return () => page.evaluate(() => window.guests);
+}
+
 interface Stat {
   id: string;
   type: string;

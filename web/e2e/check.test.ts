@@ -4,13 +4,7 @@ import type { Page } from 'playwright-core';
 import type { CheckReport, Way } from '../sdk/src/index.js';
 import { Bench } from './bench.js';
 import { screenshot } from './browser.js';
-import { Caller } from './caller.js';
-
-declare global {
-  interface Window {
-    guests: string[];
-  }
-}
+import { Caller, noteGuests } from './caller.js';
 
 /** A port that nobody listens on; the discard service is long gone. */
 const DEAD_PORT = '9';
@@ -145,17 +139,13 @@ describe('the check page', () => {
   it('leaves a room at once where somebody is in it', async () => {
     const ada = new Caller(await bench.page());
     await ada.join(bench.server, 'busy', { name: 'Ada' });
-    await ada.page.evaluate(() => {
-      window.guests = [];
-      window.tourbillon.room?.on('peer', ({ name }) => window.guests.push(`came ${name}`));
-      window.tourbillon.room?.on('peer-left', ({ peer, reason }) => window.guests.push(`went ${peer.name} ${reason}`));
-    });
+    const seen = await noteGuests(ada.page);
     const page = await bench.page();
     await page.goto(`${bench.server.url}/check/?room=busy&${QUERY}`);
     await expectReady(page, await finish(page));
     expect((await resultOf(page)).call).toBeUndefined();
     expect(await page.getByTestId('feel').isVisible()).toBe(false);
-    expect(await ada.page.evaluate(() => window.guests)).toEqual(['came Connection check', 'went Connection check left']);
+    expect(await seen()).toEqual(['came Connection check', 'went Connection check left']);
   });
 
   it('says that nothing works where nothing does, on a phone', async () => {

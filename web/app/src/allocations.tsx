@@ -24,6 +24,7 @@ export function Allocations({ allocations, now, live }: { allocations: Allocatio
       ),
     },
     { head: 'Over', cell: ({ transport }) => transport },
+    { head: 'Open for', cell: ({ since_ms }) => duration(now - since_ms) },
     { head: 'Relay', cell: ({ relay }) => <code>{relay}</code>, wide: true },
     { head: 'User', cell: ({ user }) => <code class="long">{user}</code>, wide: true },
     { head: 'To peers', cell: ({ to_peers }) => <Flow traffic={to_peers} />, figure: true, wide: true },
@@ -34,7 +35,6 @@ export function Allocations({ allocations, now, live }: { allocations: Allocatio
       cell: ({ denied }) => <span class={denied > 0 ? 'bad' : ''}>{count(denied)}</span>,
       figure: true,
     },
-    { head: 'Open for', cell: ({ since_ms }) => duration(now - since_ms), figure: true },
   ];
   return (
     <Panel

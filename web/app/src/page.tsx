@@ -93,11 +93,11 @@ function Locked() {
 const READY_MS = 5000;
 
 function Strip({ hello, selfCall, live }: { hello: Hello; selfCall: SelfCall | null; live: boolean }) {
-  const readiness = usePolled<Readiness>('readyz', READY_MS, live);
+  const { word, note, mark } = readyWords(usePolled<Readiness>('readyz', READY_MS, live), live);
   return (
     <dl class="strip">
-      <Item name="Relay" testId="ready" note={readyNote(readiness)} mark={readyMark(readiness)}>
-        {readiness === null ? 'asking' : readiness.ready ? 'ready' : 'not ready'}
+      <Item name="Relay" testId="ready" note={note} mark={mark}>
+        {word}
       </Item>
       <Item name="Self call" testId="self-call" note={selfCallNote(selfCall)} mark={selfCall?.status ?? 'starting'}>
         {selfCall?.status ?? 'starting'}
@@ -137,14 +137,11 @@ function Item({ name, note, testId, mark, children }: ItemProps) {
   );
 }
 
-function readyNote(readiness: Readiness | null): string {
-  if (readiness === null) return 'whether the server is ready for calls';
-  return readiness.ready ? 'it answers, and relays' : readiness.problems.join(' · ');
-}
-
-function readyMark(readiness: Readiness | null): string {
-  if (readiness === null) return 'starting';
-  return readiness.ready ? 'connected' : 'failed';
+function readyWords(readiness: Readiness | null, live: boolean): { word: string; note: string; mark: string } {
+  if (!live) return { word: 'no answer', note: 'the server is away', mark: 'failed' };
+  if (readiness === null) return { word: 'asking', note: 'whether the server is ready for calls', mark: 'starting' };
+  if (readiness.ready) return { word: 'ready', note: 'it answers, and relays', mark: 'connected' };
+  return { word: 'not ready', note: readiness.problems.join(' · '), mark: 'failed' };
 }
 
 function selfCallNote(selfCall: SelfCall | null): string {

@@ -2,12 +2,12 @@ import { useEffect, useState } from 'preact/hooks';
 
 /**
  * What GET of an address answers as JSON, asked again every periodMs while active and while the page is to be seen; null
- * before the first answer, and again after it was not active. An answer that does not come leaves the one before.
+ * before the first answer. An answer that does not come leaves the one before.
  */
 export function usePolled<T>(url: string, periodMs: number, active: boolean): T | null {
   const [value, setValue] = useState<T | null>(null);
   useEffect(() => {
-    if (!active) return setValue(null);
+    if (!active) return;
     const ending = new AbortController();
     const ask = async (): Promise<void> => {
       if (document.hidden) return;

@@ -46,6 +46,11 @@ describe('the timers by purpose', () => {
     expect(list.hidden).toBe(true);
   });
 
+  it('shows early fires when there are any', async () => {
+    await show(<Labels labels={[label('a', 1234), { ...label('b', 5), early: 2 }]} />);
+    expect([...host.querySelectorAll('td:nth-child(2)')].map((cell) => cell.textContent?.trim())).toEqual(['1,234', '2 early 5']);
+  });
+
   it('has no such line when all have fired, and says when none has', async () => {
     await show(<Labels labels={[label('a', 3)]} />);
     expect(host.querySelector('button')).toBeNull();
