@@ -66,13 +66,14 @@ declare global {
   }
 }
 
-/** Notes who comes and goes, and why, from now on; the returned function reads it. Those who are there come first. */
+/** Notes who comes and goes, and why, from now on; the returned function reads it. */
 export async function noteGuests(page: Page): Promise<() => Promise<string[]>> {
   await page.evaluate(() => {
     const guests: string[] = (window.guests = []);
     const { room } = window.tourbillon;
+    const there = new Set(room?.peers.keys());
     room?.on('peer', (peer) => {
-      if (!document.querySelector(`[data-testid=remote-tile][data-peer="${peer.id}"]`)) guests.push(`came ${peer.name}`);
+      if (!there.has(peer.id)) guests.push(`came ${peer.name}`);
       peer.on('away', (away) => guests.push(`${away ? 'lost' : 'back'} ${peer.name}`));
     });
     room?.on('peer-left', ({ peer, reason }) => guests.push(`went ${peer.name} ${reason}`));
