@@ -176,13 +176,6 @@ func (f *fastPath) addDrops(reasons map[string]uint64, total *uint64) {
 	}
 }
 
-// awaitEnd waits until the loop has let go of the socket.
-func (f *fastPath) awaitEnd() {
-	if f.relay != nil {
-		<-f.relay.Ended()
-	}
-}
-
 // invalidate drops every cached verdict of every relay, since the policy has changed.
 func (r *relays) invalidate() {
 	for _, end := range r.ends {
