@@ -12,8 +12,8 @@ const (
 	backoffMost  = time.Second
 )
 
-// backoff spaces the retries of a socket that fails for a reason that passes (EMFILE, ENOBUFS, ENETDOWN): pion ends a
-// listener, and with it all its allocations, on the first error that it sees. One goroutine owns it.
+// backoff spaces the retries of a socket that fails for a reason that passes (EMFILE, ENOBUFS, ENETDOWN): no
+// listener and no relay ends for it. One goroutine owns it.
 type backoff struct {
 	clock timing.Clock
 	next  time.Duration

@@ -67,7 +67,7 @@ type Config struct {
 	Clock timing.Clock
 	// Now is the wall clock, for the expiry of credentials. Default time.Now.
 	Now func() time.Time
-	// WithoutLoops has pion relay every packet, as where the data plane (package relay) cannot run.
+	// WithoutLoops relays every packet by goroutines, as where the data plane (package relay) cannot run.
 	WithoutLoops bool
 	// Log receives what happens. Default: nothing is logged.
 	Log *slog.Logger

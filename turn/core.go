@@ -27,7 +27,7 @@ type core struct {
 	relays      *relays
 	policy      atomic.Pointer[Policy] // replaced whole by hostPolicy
 	gate        *gate
-	plane       *relay.Plane // nil where packets go through pion
+	plane       *relay.Plane // nil where there are no loops
 	// dtlsGate is apart from gate, since anybody can fill it from addresses that are not theirs.
 	dtlsGate  *gate
 	bandwidth ceiling // of all relays together
@@ -40,7 +40,7 @@ type core struct {
 	probe atomic.Pointer[netip.AddrPort]
 
 	counters counters
-	// tasks counts every goroutine that Close waits for, pion's loops over our sockets included.
+	// tasks counts every goroutine and relay socket that Close waits for.
 	tasks sync.WaitGroup
 }
 

@@ -1,11 +1,15 @@
 package turn_test
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"testing"
 	"time"
 
+	"github.com/pion/dtls/v3"
 	"github.com/pion/stun/v4"
 
 	"tourbillon/timing/timingtest"
@@ -72,6 +76,78 @@ func TestDTLSClientsThatVanish(t *testing.T) {
 	}
 	clock.Advance(time.Minute)
 	eventually(t, "the other's ends with its lifetime", func() bool { return len(server.Allocations()) == 0 })
+}
+
+// dialFrom makes a DTLS connection from a socket.
+func dialFrom(t *testing.T, server *turn.Server, trust *tls.Config, socket net.PacketConn) net.Conn {
+	t.Helper()
+	conn, err := dtls.ClientWithOptions(socket, net.UDPAddrFromAddrPort(addressOf(t, server, turn.DTLS)),
+		dtls.WithRootCAs(trust.RootCAs), dtls.WithServerName("127.0.0.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := conn.HandshakeContext(ctx); err != nil {
+		t.Fatalf("the handshake from %v: %v", socket.LocalAddr(), err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// TestDTLSPortReused leaves an association without a word and comes anew from the same port, as another client may
+// that is given it: the old association and its allocation give way (RFC 6347 4.2.8).
+func TestDTLSPortReused(t *testing.T) {
+	certificate, trust := selfSigned(t)
+	server := listen(t, turn.Config{DTLS: []string{"127.0.0.1:0"}, TLSConfig: certificate})
+	username, password := issued("alice", time.Now())
+	at := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}
+	for round := range 4 {
+		socket, err := net.ListenUDP("udp4", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = socket.LocalAddr().(*net.UDPAddr)
+		c := &rawClient{t: t, conn: dialFrom(t, server, trust, socket), username: username, password: password}
+		c.expectSigned(fmt.Sprintf("allocate in round %d", round), c.allocate(), 0)
+		if n := len(server.Allocations()); n != 1 {
+			t.Errorf("round %d: %d allocations", round, n)
+		}
+		socket.Close() // The server is not told.
+	}
+	if n := server.Stats().FailedConns; n != 0 {
+		t.Errorf("%d connections failed", n)
+	}
+}
+
+// TestDTLSForgedHello sends a ClientHello in the name of a client that is there, as a stranger may: the association
+// stays, in use and idle, and the stranger's ends with the clock.
+func TestDTLSForgedHello(t *testing.T) {
+	certificate, trust := selfSigned(t)
+	clock := timingtest.NewManual()
+	server := listen(t, turn.Config{DTLS: []string{"127.0.0.1:0"}, TLSConfig: certificate, Clock: clock})
+	username, password := issued("alice", time.Now())
+	socket, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	c := &rawClient{t: t, conn: dialFrom(t, server, trust, socket), username: username, password: password}
+	c.expectSigned("allocate", c.allocate(), 0)
+	timers := clock.Pending()
+	for range 3 {
+		if _, err := socket.WriteTo(clientHello, net.UDPAddrFromAddrPort(addressOf(t, server, turn.DTLS))); err != nil {
+			t.Fatal(err)
+		}
+		c.expectSigned("refresh", c.request(stun.MethodRefresh), 0)
+	}
+	eventually(t, "the stranger's deadline is armed", func() bool { return clock.Pending() == timers+1 })
+	clock.Advance(10 * time.Second)
+	eventually(t, "the stranger's ends", func() bool { return server.Stats().FailedConns == 1 })
+	c.expectSigned("refresh after it", c.request(stun.MethodRefresh), 0)
+	if n := len(server.Allocations()); n != 1 {
+		t.Errorf("%d allocations", n)
+	}
 }
 
 func isTimeout(err error) bool {

@@ -8,17 +8,17 @@ import (
 	"tourbillon/turn/relay"
 )
 
-// maxFlows bounds the peers that one allocation relays with by itself; those beyond go through pion.
+// maxFlows bounds the peers that one allocation relays with by itself; those beyond go the slow way.
 const maxFlows = 256
 
-// fastPath is one allocation's part in the data plane (package relay). It holds what pion has granted and installs a
-// flow for each peer that the policy admits, so that the loops need neither pion nor the policy for a packet. A flow is
-// a cached verdict: what invalidates one removes it, and the next packet takes the way through pion and relayConn,
+// fastPath is one allocation's part in the data plane (package relay). It holds what has been granted and installs a
+// flow for each peer that the policy admits, so that the loops need neither the table nor the policy for a packet. A flow is
+// a cached verdict: what invalidates one removes it, and the next packet takes the way through entry and relayConn,
 // where it is judged and the flow made anew.
 type fastPath struct {
 	relays *relays
-	relay  *relay.Relay // nil where packets go through pion
-	// streaming says that the client is on a stream; see streamPath. It is written before pion knows of a channel.
+	relay  *relay.Relay // nil where there are no loops
+	// streaming says that the client is on a stream; see streamPath. It is written before there is a channel.
 	streaming bool
 
 	mu       sync.Mutex // guards what follows, and is held while flows change
@@ -52,7 +52,7 @@ func (f *fastPath) grant(addr netip.Addr) {
 	f.granted[addr] = struct{}{}
 }
 
-// revoke ends a permission. A channel outlives it, as in pion.
+// revoke ends a permission. A channel outlives it: it has a lifetime of its own.
 func (f *fastPath) revoke(addr netip.Addr) {
 	if f.relay == nil {
 		return
@@ -122,7 +122,7 @@ func (f *fastPath) invalidate() {
 	f.relay.RemoveFlows()
 }
 
-// install makes a flow for an announced peer that pion has granted and the policy admits.
+// install makes a flow for an announced peer that has been granted and that the policy admits.
 func (f *fastPath) install(peer netip.AddrPort) {
 	channel, bound := f.channels[peer]
 	_, granted := f.granted[peer.Addr()]
@@ -176,13 +176,6 @@ func (f *fastPath) addDrops(reasons map[string]uint64, total *uint64) {
 	}
 }
 
-// awaitEnd waits until the loop has let go of the socket.
-func (f *fastPath) awaitEnd() {
-	if f.relay != nil {
-		<-f.relay.Ended()
-	}
-}
-
 // invalidate drops every cached verdict of every relay, since the policy has changed.
 func (r *relays) invalidate() {
 	for _, end := range r.ends {
@@ -194,7 +187,7 @@ func (r *relays) invalidate() {
 	}
 }
 
-// openPlane opens the data plane. Where the machine does not allow it, packets go through pion and the log says why.
+// openPlane opens the data plane. Where the machine does not allow it, goroutines relay and the log says why.
 func (c *core) openPlane(cfg Config) {
 	if len(cfg.UDP) == 0 || cfg.WithoutLoops {
 		return
@@ -204,7 +197,7 @@ func (c *core) openPlane(cfg Config) {
 		BindingsPerSecond: bindings, BytesPerSecond: max(0, cfg.Limits.ServerBytesPerSecond),
 	})
 	if err != nil {
-		c.log.Warn("turn: packets are relayed through pion", "error", err)
+		c.log.Warn("turn: packets are relayed without loops", "error", err)
 		return
 	}
 	for _, note := range plane.Notes() {
@@ -216,7 +209,7 @@ func (c *core) openPlane(cfg Config) {
 	}
 }
 
-// bindUDP binds an address on every loop, or for pion alone where there are none.
+// bindUDP binds an address on every loop, or once where there are none.
 func (s *Server) bindUDP(wanted listenAddress) (bound []*listener, err error) {
 	add := func(socket net.PacketConn) {
 		bound = append(bound, &listener{

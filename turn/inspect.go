@@ -58,7 +58,7 @@ const (
 )
 
 // classifyReply finds Binding responses and the errors that answer unauthenticated requests: 401 and 438 with a nonce,
-// and 420, which pion sends before it authenticates. A 401 without nonce refuses a channel and was authenticated.
+// and, unsigned, 400, 420 and 500.
 func classifyReply(p []byte) reply {
 	if len(p) < stunHeaderBytes || p[0] > 0x03 {
 		return replyOther
@@ -70,7 +70,7 @@ func classifyReply(p []byte) reply {
 	case typ&errorClass != errorClass:
 		return replyOther
 	}
-	code, nonce := 0, false
+	code, nonce, signed := 0, false, false
 	for attrs := p[stunHeaderBytes:]; len(attrs) >= 4; {
 		length := int(binary.BigEndian.Uint16(attrs[2:]))
 		if len(attrs) < 4+length {
@@ -83,10 +83,12 @@ func classifyReply(p []byte) reply {
 			}
 		case stun.AttrNonce:
 			nonce = true
+		case stun.AttrMessageIntegrity:
+			signed = true
 		}
 		attrs = attrs[min(len(attrs), 4+(length+3)&^3):]
 	}
-	if code == 420 || nonce && (code == 401 || code == 438) {
+	if !signed && (code == 400 || code == 420 || code == 500) || nonce && (code == 401 || code == 438) {
 		return replyChallenge
 	}
 	return replyOther

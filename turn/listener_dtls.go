@@ -52,14 +52,18 @@ type demux struct {
 	fresh  chan *path
 	ended  *latch
 
-	mu    sync.Mutex // guards paths
+	mu    sync.Mutex // guards what follows
 	paths map[netip.AddrPort]*path
+	// rivals are new associations of clients that have an old one, which is kept until the new one stands (RFC 6347
+	// 4.2.8): a client that lost its state comes from the same port, and so does one that was given the port of another.
+	rivals map[netip.AddrPort]*path
 }
 
 // newDemux starts to read the socket, until Close.
 func newDemux(c *core, socket net.PacketConn) *demux {
 	d := &demux{
-		core: c, socket: socket, fresh: make(chan *path, arrivals), ended: newLatch(), paths: make(map[netip.AddrPort]*path),
+		core: c, socket: socket, fresh: make(chan *path, arrivals), ended: newLatch(),
+		paths: make(map[netip.AddrPort]*path), rivals: make(map[netip.AddrPort]*path),
 	}
 	c.tasks.Go(d.run)
 	return d
@@ -84,27 +88,44 @@ func (d *demux) run() {
 // dispatch hands a datagram to its path. Only a ClientHello makes a path.
 func (d *demux) dispatch(p []byte, from net.Addr) {
 	defer d.core.survive("DTLS datagram")
-	client := addrPort(from)
-	d.mu.Lock()
-	known := d.paths[client]
-	if known == nil && isClientHello(p) && len(d.fresh) < cap(d.fresh) && !d.ended.closed() {
-		known = &path{
-			demux: d, client: from, key: client, inbox: make(chan []byte, pathQueue), ended: newLatch(),
-			wake: make(chan struct{}),
-		}
-		d.paths[client] = known
-		d.fresh <- known // There is room: run alone fills it.
-	}
-	d.mu.Unlock()
-	if known == nil {
+	known, rival := d.pathsOf(from, isClientHello(p))
+	switch {
+	case known == nil:
 		d.core.counters.garbage.Add(1)
-		return
-	}
-	select {
-	case known.inbox <- append([]byte(nil), p...):
-	default:
+	case rival == nil:
+		known.put(p)
+	case isPlain(p): // The old association has no more use for a handshake.
+		rival.put(p)
+	default: // Whose keys it is under shows when it is decrypted; the other drops it.
+		known.put(p)
+		rival.put(p)
 	}
 }
+
+// pathsOf is a client's path and, if there is one, its rival. A ClientHello makes the path that there is not, and a
+// rival to one that is established.
+func (d *demux) pathsOf(from net.Addr, hello bool) (known, rival *path) {
+	client := addrPort(from)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	known, rival = d.paths[client], d.rivals[client]
+	if !hello || len(d.fresh) == cap(d.fresh) || d.ended.closed() || known != nil && (rival != nil || !known.established) {
+		return known, rival
+	}
+	made := &path{
+		demux: d, client: from, key: client, inbox: make(chan []byte, pathQueue), ended: newLatch(), wake: make(chan struct{}),
+	}
+	if known == nil {
+		known, d.paths[client] = made, made
+	} else {
+		rival, d.rivals[client] = made, made
+	}
+	d.fresh <- made // There is room: run alone fills it.
+	return known, rival
+}
+
+// isPlain tells whether a datagram begins with a record that is not encrypted (epoch 0; RFC 6347 4.1).
+func isPlain(p []byte) bool { return len(p) > 4 && p[3] == 0 && p[4] == 0 }
 
 // isClientHello tells whether a datagram begins a DTLS handshake: a handshake record (22) of DTLS 1.0 or 1.2 in epoch 0
 // whose message is a ClientHello (1) (RFC 6347 4.1, 4.2.2).
@@ -141,6 +162,9 @@ func (d *demux) forget(p *path) {
 	if d.paths[p.key] == p {
 		delete(d.paths, p.key)
 	}
+	if d.rivals[p.key] == p {
+		delete(d.rivals, p.key)
+	}
 }
 
 // path is the datagrams to and from one client of a demux.
@@ -150,9 +174,31 @@ type path struct {
 	key    netip.AddrPort
 	inbox  chan []byte
 	ended  *latch
+	// established says that the handshake is done. The demux guards it.
+	established bool
 
 	mu   sync.Mutex    // guards wake
 	wake chan struct{} // closed while a read deadline is set
+}
+
+// put leaves a datagram for Read, or loses it.
+func (p *path) put(datagram []byte) {
+	select {
+	case p.inbox <- append([]byte(nil), datagram...):
+	default:
+	}
+}
+
+// establish says that the handshake is done: a rival takes the place of the old association.
+func (p *path) establish() {
+	d := p.demux
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p.established = true
+	if d.rivals[p.key] == p {
+		delete(d.rivals, p.key)
+		d.paths[p.key] = p
+	}
 }
 
 // Read returns one datagram. Its error is net.ErrClosed, or os.ErrDeadlineExceeded after SetReadDeadline.

@@ -29,15 +29,17 @@ type streamListener struct {
 	ready     chan *streamConn
 	ended     *latch
 
-	mu    sync.Mutex // guards conns
+	mu    sync.Mutex // guards what follows
 	conns map[netip.AddrPort]*streamConn
+	// rivals are connections of clients that have another, which a finished handshake puts in its place: DTLS alone.
+	rivals map[*streamConn]struct{}
 }
 
 func newStreamListener(c *core, socket net.Listener, gate *gate, secure secureLayer) *streamListener {
 	return &streamListener{
 		core: c, socket: socket, gate: gate, secure: secure,
 		ready: make(chan *streamConn), ended: newLatch(),
-		conns: make(map[netip.AddrPort]*streamConn),
+		conns: make(map[netip.AddrPort]*streamConn), rivals: make(map[*streamConn]struct{}),
 	}
 }
 
@@ -81,11 +83,33 @@ func (l *streamListener) admit(raw net.Conn) {
 func (l *streamListener) register(c *streamConn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, taken := l.conns[c.client]; taken || l.ended.closed() {
+	_, taken := l.conns[c.client]
+	if taken && !l.datagrams || l.ended.closed() {
 		return false
 	}
-	l.conns[c.client] = c
+	if taken {
+		l.rivals[c] = struct{}{}
+	} else {
+		l.conns[c.client] = c
+	}
 	return true
+}
+
+// promote puts a rival whose handshake is done in the place of the client's old connection, which ends with its
+// allocation (RFC 6347 4.2.8).
+func (l *streamListener) promote(c *streamConn) {
+	l.mu.Lock()
+	_, rival := l.rivals[c]
+	old := l.conns[c.client]
+	if rival {
+		delete(l.rivals, c)
+		l.conns[c.client] = c
+	}
+	l.mu.Unlock()
+	if rival && old != nil {
+		old.endAllocation()
+		old.abort()
+	}
 }
 
 // prepare does the handshake and waits for Accept to take the connection.
@@ -95,6 +119,7 @@ func (l *streamListener) prepare(c *streamConn) {
 		c.Close()
 		return
 	}
+	l.promote(c)
 	select {
 	case l.ready <- c:
 	case <-l.ended.done:
@@ -138,6 +163,9 @@ func (l *streamListener) Close() error {
 	for _, c := range l.conns {
 		open = append(open, c)
 	}
+	for c := range l.rivals {
+		open = append(open, c)
+	}
 	l.mu.Unlock()
 	for _, c := range open {
 		c.abort()
@@ -151,6 +179,7 @@ func (l *streamListener) Addr() net.Addr { return l.socket.Addr() }
 func (l *streamListener) forget(c *streamConn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	delete(l.rivals, c)
 	if l.conns[c.client] == c {
 		delete(l.conns, c.client)
 	}

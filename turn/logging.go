@@ -48,7 +48,7 @@ type pionLogger struct {
 func (l *pionLogger) Trace(string)          {}
 func (l *pionLogger) Tracef(string, ...any) {}
 
-// Debug lines of pion come once per packet and repeat what the counters say.
+// Debug lines come once per packet and repeat what the counters say.
 func (l *pionLogger) Debug(string)          {}
 func (l *pionLogger) Debugf(string, ...any) {}
 

@@ -7,8 +7,8 @@ import (
 	"tourbillon/timing"
 )
 
-// reservationLife is how long an Allocate that passed the quota may take to become an allocation. pion reports no
-// failure after the quota check, so what never appears is reclaimed.
+// reservationLife is how long an Allocate that passed the quota may take to become an allocation. One that failed gives
+// its place back at once; what panicked in between is reclaimed.
 const reservationLife = 30 * time.Second
 
 // quota counts allocations, and the reservations that may become one, per user, per source address and in total. It

@@ -44,7 +44,7 @@ func (s *Server) Ready(ctx context.Context) error {
 
 // exchange repeats a Binding request until its response arrives, which it returns, or reading fails.
 func exchange(conn net.Conn, clock timing.Clock) ([]byte, error) {
-	// An attribute makes the request pass through the loop and pion, and not be answered by the loop alone.
+	// An attribute makes the request pass through the loop and up, and not be answered by the loop alone.
 	ask, err := stun.Build(stun.TransactionID, stun.BindingRequest, stun.NewSoftware("ready"))
 	if err != nil {
 		return nil, fmt.Errorf("build a Binding request: %w", err)

@@ -170,7 +170,7 @@ func (c *relayConn) drop(reason Reason) {
 	c.relays.core.counters.droppedPackets.add(reason)
 }
 
-// traffic is what was relayed towards peers and from them, by the loops and through pion.
+// traffic is what was relayed towards peers and from them, by the loops and without them.
 func (c *relayConn) traffic() (toPeers, fromPeers Traffic) {
 	up, down := c.fast.traffic()
 	return c.toPeers.read().plus(up), c.fromPeers.read().plus(down)
@@ -202,7 +202,7 @@ func (c *relayConn) end() {
 // LocalAddr is the bound address.
 func (c *relayConn) LocalAddr() net.Addr { return c.socket.LocalAddr() }
 
-// SetDeadline and its two sisters pass through; pion sets none.
+// SetDeadline and its two sisters pass through.
 func (c *relayConn) SetDeadline(t time.Time) error { return c.socket.SetDeadline(t) }
 
 // SetReadDeadline is described at SetDeadline.

@@ -21,14 +21,6 @@ func familyOfAddr(addr netip.Addr) byte {
 	return familyIPv6
 }
 
-// familyOfNetwork reads pion's "udp4" and "udp6".
-func familyOfNetwork(network string) byte {
-	if network == "udp4" {
-		return familyIPv4
-	}
-	return familyIPv6
-}
-
 // relayAddress is one address that relays are announced at, with the local address that they bind.
 type relayAddress struct{ announce, bind netip.Addr }
 

@@ -73,6 +73,9 @@ func (c *streamConn) handshake() error {
 	if err := secured.HandshakeContext(context.Background()); err != nil { // The deadline closes raw, which ends this.
 		return fmt.Errorf("handshake with %v: %w", c.client, err)
 	}
+	if p, ok := c.raw.(*path); ok {
+		p.establish()
+	}
 	if c.deadline.Stop() { // Otherwise it has fired and raw is closed.
 		c.deadline.Reset(connDeadline)
 	}
@@ -253,7 +256,12 @@ func (c *streamConn) serve(x *transaction) {
 		}
 		x.take(buffer[:n], c.client)
 	}
-	if e := c.listener.core.allocations.of(c.key()); e != nil {
+	c.endAllocation()
+}
+
+// endAllocation ends the connection's allocation, if it has one.
+func (c *streamConn) endAllocation() {
+	if e := c.listener.core.allocations.of(c.key()); e != nil && e.back == back(c) {
 		e.end()
 	}
 }

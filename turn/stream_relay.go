@@ -13,14 +13,14 @@ import (
 const streamReaderBytes = 32 << 10
 
 // streamPath is one allocation's short way for a client on TCP or TLS: ChannelData goes between stream and socket
-// without pion, over TCP many packets of the peers in one write. Over TLS each has a record of its own, since coturn's
+// directly, over TCP many packets of the peers in one write. Over TLS each has a record of its own, since coturn's
 // client takes what one SSL_read returns for one message. Every packet is judged and held to the ceilings as ever. The
 // goroutine that reads the relay's socket owns it, but for numbers and channels, which fastPath guards.
 type streamPath struct {
 	client  *streamConn
 	batches *relay.Batches
 	frames  []byte     // of one write
-	slow    []slowRead // for pion
+	slow    []slowRead // for pump
 }
 
 type slowRead struct {
@@ -28,7 +28,7 @@ type slowRead struct {
 	data []byte
 }
 
-// attachStream gives the relay its client on a stream. It comes before pion reads the relay's socket.
+// attachStream gives the relay its client on a stream. It comes before the relay's socket is read.
 func (c *relayConn) attachStream(client *streamConn) {
 	if client == nil || client.listener.datagrams {
 		return
@@ -41,7 +41,7 @@ func (c *relayConn) attachStream(client *streamConn) {
 	}
 }
 
-// readStream is ReadFrom for a client on a stream: what has a channel goes to the client, the rest to pion.
+// readStream is ReadFrom for a client on a stream: what has a channel goes to the client, the rest to pump.
 func (c *relayConn) readStream(p []byte) (int, net.Addr, error) {
 	retry := backoff{clock: c.relays.core.clock}
 	for {
@@ -64,7 +64,7 @@ func (c *relayConn) readStream(p []byte) (int, net.Addr, error) {
 	}
 }
 
-// takeForStream adds a peer's packet to the next write, or keeps it for pion.
+// takeForStream adds a peer's packet to the next write, or keeps it for pump.
 func (c *relayConn) takeForStream(from netip.AddrPort, data []byte) {
 	peer := c.admitFrom(net.UDPAddrFromAddrPort(from), len(data))
 	if peer == nil {
@@ -101,7 +101,7 @@ func (c *relayConn) writeFrames() {
 	}
 }
 
-// relayFrame relays a ChannelData frame of a stream to its peer. It reports false for one that pion is to see.
+// relayFrame relays a ChannelData frame of a stream to its peer. It reports false for one that is to be served as any packet.
 func (c *streamConn) relayFrame(frame []byte) (done bool) {
 	relaying := c.relay.Load()
 	if relaying == nil || frame[0] < 0x40 || relaying.ended.closed() {
