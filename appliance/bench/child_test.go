@@ -6,6 +6,9 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
+
+	"tourbillon/timing/timingtest"
 )
 
 func TestArmsServeTheirGrid(t *testing.T) {
@@ -34,14 +37,19 @@ func TestLoadsLeaveTheGridServed(t *testing.T) {
 	for _, load := range []string{loadServer2, loadServer50, loadBusy, loadGC} {
 		t.Run(load, func(t *testing.T) {
 			trial := short(armRuntime, load)
-			o := *ask(t, order{Trial: &trial}, true).Trial
-			if o.Fires != 150 || o.Early != 0 {
-				t.Errorf("%d fires, %d early, want 150 and none", o.Fires, o.Early)
+			var spent []int64
+			for limit := time.Now().Add(timingtest.Patience); time.Now().Before(limit); {
+				o := *ask(t, order{Trial: &trial}, true).Trial
+				if o.Fires != 150 || o.Early != 0 {
+					t.Errorf("%d fires, %d early, want 150 and none", o.Fires, o.Early)
+				}
+				// Five timers alone spend a thirtieth of the window at the most; the load spends what others leave of the CPUs, which
+				// may be little in one window and not in all.
+				if spent = append(spent, o.CPUNS); o.CPUNS >= int64(trial.Window)/10 {
+					return
+				}
 			}
-			// Five timers alone spend some thousandths of the window; the load spends what others leave of the CPUs.
-			if o.CPUNS < int64(trial.Window)/30 {
-				t.Errorf("%d ns of CPU spent in %v: was there a load?", o.CPUNS, trial.Window)
-			}
+			t.Errorf("%v ns of CPU spent in windows of %v: was there a load?", spent, trial.Window)
 		})
 	}
 }
