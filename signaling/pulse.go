@@ -21,6 +21,11 @@ func (c *conn) joined(ttl time.Duration) {
 
 // pace changes the interval of the pings from now on, and tells the client.
 func (c *conn) pace(interval time.Duration) {
+	c.setPace(interval)
+	c.flush()
+}
+
+func (c *conn) setPace(interval time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ending != nil {
@@ -59,8 +64,14 @@ func (c *conn) currentPace() time.Duration {
 	return c.interval
 }
 
-// beat queues the next ping, or gives up a connection that is silent. It runs on the waker's goroutine.
+// beat sends the next ping, or gives up a connection that is silent. It runs on the waker's goroutine, and writes there what
+// the network takes without waiting.
 func (c *conn) beat(tick timing.Tick) {
+	c.queueBeat(tick)
+	c.flush()
+}
+
+func (c *conn) queueBeat(tick timing.Tick) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ending != nil {
