@@ -23,7 +23,7 @@ import (
 var rooms = map[string][]string{
 	"tourbillon":                  {"tourbillon/appliance/..."},
 	"tourbillon/appliance":        {"tourbillon/..."},
-	"tourbillon/signaling":        {"tourbillon/signaling/socket", "tourbillon/timing/..."},
+	"tourbillon/signaling":        {"tourbillon/signaling/socket/...", "tourbillon/timing/..."},
 	"tourbillon/signaling/agent":  {"tourbillon/signaling/agent/...", "tourbillon/timing/..."},
 	"tourbillon/signaling/socket": nil, // Carries what the protocols say, and knows none of them.
 	"tourbillon/turn":             {"tourbillon/timing/...", "tourbillon/turn/..."},
