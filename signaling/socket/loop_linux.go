@@ -1,7 +1,6 @@
 package socket
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -68,8 +67,7 @@ func (l *loop) run(p *Poller) {
 	events := make([]unix.EpollEvent, eventsAtOnce)
 	found := make([]ready, 0, eventsAtOnce)
 	look := func(uintptr) bool {
-		n, _ := unix.EpollWait(l.fd, events, 0) // Fails for an epoll that is closed alone.
-		found = l.translate(found[:0], events[:max(n, 0)])
+		found = l.translate(found[:0], tryWait(l.fd, events))
 		return len(found) > 0
 	}
 	for l.raw.Read(look) == nil {
@@ -184,20 +182,14 @@ func (d *descriptor) read(p []byte) (int, error) {
 	if d.isCut.Load() {
 		return 0, net.ErrClosed
 	}
-	for {
-		n, err := unix.Read(d.fd, p)
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case errors.Is(err, unix.EAGAIN):
-			return 0, nil
-		case err != nil:
-			return 0, fmt.Errorf("read from the client: %w", err)
-		case n == 0:
-			return 0, io.EOF
-		}
-		return n, nil
+	n, err := tryRead(d.fd, p)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("read from the client: %w", err)
+	case n == 0:
+		return 0, io.EOF
 	}
+	return max(n, 0), nil
 }
 
 func (d *descriptor) tryWrite(p []byte) (int, error) {
