@@ -15,7 +15,7 @@ func (c *conn) joined(ttl time.Duration) {
 	}
 	stop(c.joinBy)
 	c.joinBy = nil
-	c.beats = timing.Every(c.srv.heartbeats, c.srv.heartbeats.Now().Add(c.interval), c.interval, c.beat)
+	c.beats = timing.Every(c.srv.heartbeats, firstBeat(c.srv.heartbeats.Now(), c.interval), c.interval, c.beat)
 	c.planRefreshLocked(ttl)
 }
 
@@ -83,7 +83,7 @@ func (c *conn) queueBeat(tick timing.Tick) {
 		return
 	}
 	ping := outgoing{
-		text: encodePing(seq, c.heart.rtt.Smoothed, c.mine.got.Load()), ping: seq, due: tick.Due.Add(-c.heart.rtt.Lead(maxLead)),
+		text: encodePing(seq, c.heart.rtt.Smoothed, c.mine.got.Load()), ping: seq, due: tick.Due.Add(-c.heart.lead()),
 	}
 	if c.enqueueLocked(ping) {
 		c.spawnLocked(c.tooSlow)
@@ -100,7 +100,7 @@ func (c *conn) pong(seq uint64) bool {
 	if c.beats == nil || !c.heart.pong(seq, c.srv.clock.Now()) {
 		return false
 	}
-	c.beats.SetLead(c.heart.rtt.Lead(maxLead))
+	c.beats.SetLead(c.heart.lead())
 	return true
 }
 
