@@ -21,14 +21,15 @@ import (
 // rooms lists what each part of the house may import of the house; the longest matching prefix counts. Siblings never
 // import one another: each states the interface that it needs, and appliance fits them together.
 var rooms = map[string][]string{
-	"tourbillon":                 {"tourbillon/appliance/..."},
-	"tourbillon/appliance":       {"tourbillon/..."},
-	"tourbillon/signaling":       {"tourbillon/timing/..."},
-	"tourbillon/signaling/agent": {"tourbillon/signaling/agent/...", "tourbillon/timing/..."},
-	"tourbillon/turn":            {"tourbillon/timing/...", "tourbillon/turn/..."},
-	"tourbillon/turn/relay":      nil, // What runs without a Go processor needs nothing of the house.
-	"tourbillon/web":             {"tourbillon/timing/..."},
-	"tourbillon/timing":          {"tourbillon/timing/..."},
+	"tourbillon":                  {"tourbillon/appliance/..."},
+	"tourbillon/appliance":        {"tourbillon/..."},
+	"tourbillon/signaling":        {"tourbillon/signaling/socket/...", "tourbillon/timing/..."},
+	"tourbillon/signaling/agent":  {"tourbillon/signaling/agent/...", "tourbillon/timing/..."},
+	"tourbillon/signaling/socket": nil, // Carries what the protocols say, and knows none of them.
+	"tourbillon/turn":             {"tourbillon/timing/...", "tourbillon/turn/..."},
+	"tourbillon/turn/relay":       nil, // What runs without a Go processor needs nothing of the house.
+	"tourbillon/web":              {"tourbillon/timing/..."},
+	"tourbillon/timing":           {"tourbillon/timing/..."},
 }
 
 // owners says which room alone may import a library.

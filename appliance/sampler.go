@@ -13,7 +13,8 @@ import (
 // samplePeriod is the time between two points of the lateness chart.
 const samplePeriod = 500 * time.Millisecond
 
-// sampler gathers the state of the whole twice a second and publishes it to the admin pages.
+// sampler publishes the lateness of the reference timers to the admin pages twice a second, and gathers the state of the
+// whole when somebody looks: with thousands of peers that is work.
 type sampler struct {
 	a         *appliance
 	reference *timing.Reference
@@ -22,7 +23,7 @@ type sampler struct {
 
 func (a *appliance) openSampler() error {
 	s := &sampler{a: a, reference: timing.NewReference(a.clock, timing.Runtime{})}
-	s.periodic = timing.Every(a.clock, a.clock.Now().Add(samplePeriod), samplePeriod, func(timing.Tick) { a.admin.Publish(s.state()) })
+	s.periodic = timing.Every(a.clock, a.clock.Now().Add(samplePeriod), samplePeriod, s.publish)
 	a.sampler = s
 	a.onClose(func(context.Context) error {
 		s.periodic.StopAndWait()
@@ -32,11 +33,16 @@ func (a *appliance) openSampler() error {
 	return nil
 }
 
-func (s *sampler) state() web.State {
+func (s *sampler) publish(timing.Tick) {
 	injected, control := s.reference.Take()
+	sample := web.Sample{AtMS: time.Now().UnixMilli(), Injected: lateness(injected), Control: lateness(control)}
+	s.a.admin.Publish(sample, s.state)
+}
+
+func (s *sampler) state(sample web.Sample) web.State {
 	self := s.a.selfCall.Status()
 	return web.State{
-		Sample:      web.Sample{AtMS: time.Now().UnixMilli(), Injected: lateness(injected), Control: lateness(control)},
+		Sample:      sample,
 		Labels:      labels(s.a.meter.Labels()),
 		Rooms:       rooms(s.a.signaling.Rooms()),
 		Allocations: allocations(s.a.turn.Allocations()),

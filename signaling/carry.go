@@ -27,7 +27,9 @@ func (h *hub) applyLocked(r *room, e event) *Error {
 
 // welcomeLocked answers a join: the first thing that the connection is sent, but for answers to what came before.
 func (h *hub) welcomeLocked(e welcomeEffect) {
-	h.seats[e.to].conn.enqueue(outgoing{text: encode(e.message)})
+	c := h.seats[e.to].conn
+	c.enqueue(outgoing{text: encode(e.message)})
+	h.touchLocked(c)
 }
 
 // sendLocked queues a message and returns the seats whose connections had no room for it, which it ends.
@@ -35,7 +37,13 @@ func (h *hub) sendLocked(e sendEffect) (slow []*seat) {
 	text := encode(e.message)
 	for _, id := range e.to {
 		s := h.seats[id]
-		if s != nil && s.deliver(text, h.limits) && s.conn.finish(slowFarewell()) {
+		if s == nil {
+			continue
+		}
+		if s.conn != nil {
+			h.touchLocked(s.conn)
+		}
+		if s.deliver(text, h.limits) && s.conn.finish(slowFarewell()) {
 			h.counts.slow.Add(1)
 			slow = append(slow, s)
 		}
@@ -48,6 +56,7 @@ func (h *hub) closeLocked(s *seat) {
 	h.endLocked(s)
 	if c != nil {
 		c.finish(replacedFarewell())
+		h.touchLocked(c)
 	}
 }
 
@@ -62,7 +71,7 @@ func (h *hub) holdLocked(s *seat, e holdEffect) {
 	held.timer = h.lifetimes.AfterFunc(e.time, func() {
 		defer h.tasks.Done()
 		h.mu.Lock()
-		defer h.mu.Unlock()
+		defer h.unlock()
 		if s.hold == held {
 			s.hold = nil
 			h.goneLocked(s, e.reason)

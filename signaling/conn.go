@@ -29,12 +29,12 @@ type farewell struct {
 type conn struct {
 	id   connID
 	srv  *Server
-	sock socket
+	sock link
 	addr netip.AddrPort
 	// host is the name by which the client reached the server.
 	host string
 
-	// Owned by the goroutine that reads: how fast the client sends, what of it was dropped, and how much in a row.
+	// Owned by whoever reads: how fast the client sends, what of it was dropped, and how much in a row.
 	sent, flood bucket
 	dropped     int
 	// unjoined is true while the connection counts as one that has not joined. greeted is true once the client has
@@ -57,12 +57,12 @@ type conn struct {
 	interval    time.Duration
 	queue       []outgoing
 	queuedBytes int
-	// draining is true while a goroutine empties the queue.
-	draining bool
+	// sending is true while somebody empties the queue; only that one writes.
+	sending bool
 	// ending is set by the first finish; the close frame is sent once the queue is empty, and closed is true then.
 	ending *farewell
 	closed bool
-	// released is true once the goroutine that reads has nothing more to do: no goroutine is started from then on.
+	// released is true once nothing more will be read: no goroutine is started from then on.
 	released bool
 	heart    heartbeat
 	// The timers of the channel; nil before they are armed. farewell ends the connection while the server stops.
@@ -84,17 +84,28 @@ func (c *conn) open() {
 
 // finishAfter ends the connection some time from now, and tells the client at once.
 func (c *conn) finishAfter(wait time.Duration, notice byeMessage, f farewell) {
+	if c.planFinish(wait, notice, f) {
+		c.flush()
+	}
+}
+
+func (c *conn) planFinish(wait time.Duration, notice byeMessage, f farewell) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ending != nil || c.released {
-		return
+		return false
 	}
 	c.pushLocked(outgoing{text: encode(notice)})
-	c.farewell = c.srv.clock.AfterFunc(wait, func() { c.finish(f) })
+	c.farewell = c.srv.clock.AfterFunc(wait, func() {
+		c.finish(f)
+		c.flush()
+	})
+	return true
 }
 
 // finish ends the connection: timers stop, the last words and the close frame go out, and after lingerTime the TCP
-// connection is cut whatever has become of them. It reports false when the connection was ending already.
+// connection is cut whatever has become of them. flush has to follow once no lock is held. It reports false when the
+// connection was ending already.
 func (c *conn) finish(f farewell) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -104,7 +115,6 @@ func (c *conn) finish(f farewell) bool {
 	if f.last != nil {
 		c.pushLocked(outgoing{text: encode(f.last)})
 	}
-	c.wakeLocked()
 	return true
 }
 
@@ -129,7 +139,7 @@ func (c *conn) endLocked(f *farewell) bool {
 		c.dropQueueLocked()
 	}
 	if !c.released {
-		c.linger = c.srv.clock.AfterFunc(lingerTime, c.sock.Abort)
+		c.linger = c.srv.clock.AfterFunc(lingerTime, c.sock.Cut)
 	}
 	return true
 }
@@ -141,7 +151,7 @@ func (c *conn) isEnding() bool {
 	return c.ending != nil
 }
 
-// release is the goroutine that reads giving the connection up: no timer is armed and no goroutine started after it.
+// release is the reader giving the connection up: no timer is armed and no goroutine started after it.
 func (c *conn) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -40,7 +40,7 @@ func (b *bench) open() (*conn, *fakeSocket) {
 	sock := newFakeSocket()
 	addr := joinAddress
 	b.server.gate.open(addr.Addr(), b.clock.Now())
-	c := b.server.attach(sock, addr, "tb.example")
+	c := b.server.attach(func() link { return sock }, addr, "tb.example")
 	b.t.Cleanup(func() { b.end(c) })
 	return c, sock
 }
@@ -52,7 +52,7 @@ func (b *bench) end(c *conn) {
 	c.mu.Unlock()
 	if !released {
 		b.server.detach(c, nil)
-		c.sock.Abort()
+		c.sock.Cut()
 		b.server.release(c)
 	}
 }

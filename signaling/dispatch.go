@@ -16,30 +16,33 @@ const (
 // floodFactor, times rate and burst, is how many messages may be dropped before their sender is.
 const floodFactor = 10
 
-// read takes one message of the client on the goroutine that reads. Answers to pings, by far the most frequent, are
-// judged there and then; the rest needs a deeper stack.
-func (c *conn) read(text []byte, isText bool) {
-	if isText && c.mine != nil && c.quickPong(text) {
-		return
-	}
-	c.srv.hub.crew.do(job{c, text, isText})
-}
-
 // quickPong takes a pong in its plainest form, as our clients write it; false for any other message.
 func (c *conn) quickPong(text []byte) bool {
 	seq, last, ok := parsePong(text)
 	return ok && c.takePong(seq, last)
 }
 
-// receive takes one message of the client. Calls come one after another, each before read returns.
-func (c *conn) receive(text []byte, isText bool) {
+// receive takes one message of the client. Calls come one after another.
+func (c *conn) receive(text []byte, isText bool) { c.take(text, isText, true) }
+
+// lightBytes is the longest message that is taken while other connections wait.
+const lightBytes = 8 << 10
+
+// take takes one message of the client, or reports false where it may not block and might.
+func (c *conn) take(text []byte, isText, mayBlock bool) bool {
+	if !mayBlock && len(text) > lightBytes {
+		return false
+	}
 	defer c.recover()
 	if c.isEnding() {
-		return
+		return true
 	}
 	m, refusal := c.decode(text, isText)
+	if !mayBlock && !m.light() {
+		return false
+	}
 	if refusal == nil && m.Type == typePong && c.takePong(m.Seq, m.Last) {
-		return // Not counted: the server asks for them, as often as it likes.
+		return true // Not counted: the server asks for them, as often as it likes.
 	}
 	if !c.throttled() && refusal == nil {
 		refusal = c.handle(m)
@@ -49,6 +52,18 @@ func (c *conn) receive(text []byte, isText bool) {
 	if refusal != nil {
 		c.refuse(m, refusal)
 	}
+	return true
+}
+
+// light tells the messages that never block: they go by the hub's lock alone.
+func (m *inbound) light() bool {
+	switch m.Type {
+	case typeOffer, typeAnswer, typeCandidate, typeRestart, typeMessage:
+		return m.To != LocalPeerID // Whose owner may do as it likes.
+	case typePong:
+		return true
+	}
+	return false
 }
 
 func (c *conn) decode(text []byte, isText bool) (inbound, *Error) {

@@ -2,11 +2,14 @@ package signaling
 
 import (
 	"errors"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"tourbillon/signaling/socket"
 )
 
 // Register mounts the service at GET /ws. Where e has an IPExtractor, limits go by the address that it returns, which
@@ -26,7 +29,7 @@ func (s *Server) serve(c echo.Context) error {
 		s.counts.refusedRequests.Add(1)
 		return echo.NewHTTPError(http.StatusTooManyRequests, "too many connections from this address, or too many of them wait to join a room")
 	}
-	sock, err := s.upgrader.upgrade(c.Response(), c.Request())
+	tcp, err := s.upgrade(c.Response(), c.Request())
 	if err != nil {
 		s.giveUp(addr)
 		s.counts.refusedRequests.Add(1)
@@ -36,7 +39,7 @@ func (s *Server) serve(c echo.Context) error {
 		}
 		return nil // The connection is net/http's no longer; the library has answered.
 	}
-	s.start(sock, addr, hostname(c.Request().Host))
+	s.start(tcp, addr, hostname(c.Request().Host))
 	return nil
 }
 
@@ -46,18 +49,16 @@ func (s *Server) giveUp(addr netip.AddrPort) {
 	s.gate.close(addr.Addr())
 }
 
-func (s *Server) start(sock *gwsSocket, addr netip.AddrPort, host string) {
-	conn := s.attach(sock, addr, host)
+func (s *Server) start(tcp net.Conn, addr netip.AddrPort, host string) {
+	var sock *socket.Conn
+	conn := s.attach(func() link { sock = s.sockets.Conn(tcp); return sock }, addr, host)
 	if conn == nil {
 		s.giveUp(addr)
-		sock.Close(closeRestart, string(ReasonShutdown))
-		sock.Abort()
+		_, _ = tcp.Write(socket.AppendClose(nil, closeRestart, string(ReasonShutdown)))
+		_ = tcp.Close()
 		return
 	}
-	go func() { // Counted by attach, ended by the socket's end.
-		defer s.release(conn)
-		sock.run(conn.read, func(cause any) { s.detach(conn, cause) })
-	}()
+	s.sockets.Serve(sock, conn)
 }
 
 // refuseRequest judges a request before anything is spent on it; nil lets it pass.

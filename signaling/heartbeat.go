@@ -16,6 +16,23 @@ const (
 	maxLead = timing.DefaultBeatLead
 )
 
+const (
+	// maxBeatGrid and gridsPerBeat bound the grid that deadlines lie on: a thousandth of the interval, at most 1 ms. Each
+	// connection has its own timer and its own deadline, but those of thousands of connections then coincide, and one wake
+	// of the program serves them all.
+	maxBeatGrid  = time.Millisecond
+	gridsPerBeat = 1000
+	// leadStep is how finely a lead is set, for the same reason.
+	leadStep = maxLead / 2
+)
+
+// firstBeat is when a connection that joins now gets its first ping: an interval later, at the latest one step of the
+// grid after that.
+func firstBeat(now timing.Instant, interval time.Duration) timing.Instant {
+	grid := timing.Instant(max(min(interval/gridsPerBeat, maxBeatGrid), 1))
+	return (now.Add(interval) + grid - 1) / grid * grid
+}
+
 // heartbeat is one connection's beat: how many pings wait for their pong, and what the answered ones say about the
 // path. It is pure: its owner serialises calls and tells the time.
 //
@@ -70,3 +87,6 @@ func (h *heartbeat) pong(seq uint64, now timing.Instant) bool {
 	}
 	return true
 }
+
+// lead is how early the next ping is sent to arrive on its grid instant.
+func (h *heartbeat) lead() time.Duration { return h.rtt.Lead(maxLead) / leadStep * leadStep }

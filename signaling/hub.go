@@ -10,7 +10,7 @@ import (
 
 // hub owns all rooms, the seats in them, and the list of open connections. Its mutex is the one owner's mark: rooms
 // are touched only with it held. Under it messages are queued on connections, which does not block; nothing is sent,
-// called back or waited for.
+// called back or waited for: unlock sends them.
 type hub struct {
 	limits Limits
 	counts *counts
@@ -20,10 +20,9 @@ type hub struct {
 	clock, lifetimes timing.Clock
 	now              func() time.Time
 
-	// tasks counts every goroutine of the package: one reader per open connection, what a connection starts while its
-	// reader lives, and one for each held seat. So it is never raised from 0 while Shutdown waits.
+	// tasks counts the open connections, every goroutine that is started for one while it is open, and the held seats. So it
+	// is never raised from 0 while Shutdown waits.
 	tasks sync.WaitGroup
-	crew  crew
 
 	// mu guards what follows.
 	mu       sync.Mutex
@@ -35,22 +34,33 @@ type hub struct {
 	seats    map[seatID]*seat
 	// tokens counts the seats that each token has opened.
 	tokens map[tokenID]int
+	// touched are the connections on which something was queued, for unlock to send.
+	touched []*conn
 }
 
 // connID names one connection for as long as the process runs.
 type connID uint64
 
 func newHub(config Config, counts *counts) *hub {
-	h := &hub{
+	return &hub{
 		limits: config.Limits, counts: counts, local: config.Local,
 		clock: config.Clock, lifetimes: timing.Coarse(config.Clock), now: config.Now,
 		conns: map[connID]*conn{}, rooms: map[string]*room{}, seats: map[seatID]*seat{}, tokens: map[tokenID]int{},
 	}
-	h.crew.tasks = &h.tasks
-	return h
 }
 
-// add lists a connection and counts its reader in tasks; false once the server stops.
+// enter counts a connection in tasks; false once the server stops.
+func (h *hub) enter() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stopping {
+		return false
+	}
+	h.tasks.Add(1)
+	return true
+}
+
+// add lists a connection; false once the server stops.
 func (h *hub) add(c *conn) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -60,7 +70,6 @@ func (h *hub) add(c *conn) bool {
 	h.lastConn++
 	c.id = h.lastConn
 	h.conns[c.id] = c
-	h.tasks.Add(1)
 	return true
 }
 
@@ -69,9 +78,6 @@ func (h *hub) remove(c *conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.conns, c.id)
-	if len(h.conns) == 0 {
-		h.crew.dismiss()
-	}
 }
 
 // stop lets no more connections in, holds no more seats, and returns the connections that are open.
@@ -91,6 +97,26 @@ func (h *hub) open() []*conn {
 	defer h.mu.Unlock()
 	return h.openLocked()
 }
+
+// touchLocked notes that something was queued on a connection.
+func (h *hub) touchLocked(c *conn) { h.touched = append(h.touched, c) }
+
+// unlock ends the holding of mu, and sends what was queued meanwhile.
+func (h *hub) unlock() {
+	var room [4]*conn // Most events touch few connections.
+	touched := append(room[:0], h.touched...)
+	clear(h.touched)
+	if h.touched = h.touched[:0]; cap(h.touched) > maxTouched {
+		h.touched = nil
+	}
+	h.mu.Unlock()
+	for _, c := range touched {
+		c.flush()
+	}
+}
+
+// maxTouched is how long a list is kept for the next event.
+const maxTouched = 256
 
 func (h *hub) openLocked() []*conn {
 	open := make([]*conn, 0, len(h.conns))
@@ -117,7 +143,7 @@ func (h *hub) sweepLocked(r *room) {
 // seen before is passed over.
 func (h *hub) apply(c *conn, n uint64, e event) *Error {
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	defer h.unlock()
 	if c.seat == nil {
 		return errNotJoined()
 	}

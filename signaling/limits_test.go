@@ -297,9 +297,8 @@ func TestTimersAreReleasedOver100000Connections(t *testing.T) {
 	b := newBench(t, Config{Credentials: issuer(time.Minute), Limits: Limits{Off: true, SeatHold: time.Second}})
 	addr := joinAddress
 	for i := range connections {
-		sock := &quietSocket{}
 		b.server.gate.open(addr.Addr(), b.clock.Now())
-		c := b.server.attach(sock, addr, "tb.example")
+		c := b.server.attach(func() link { return quietSocket{} }, addr, "tb.example")
 		if i%5 > 0 {
 			c.receive([]byte(`{"type":"hello","class":"native"}`), true)
 		}
@@ -332,6 +331,7 @@ func TestTimersAreReleasedOver100000Connections(t *testing.T) {
 // quietSocket takes everything and keeps nothing.
 type quietSocket struct{}
 
-func (quietSocket) Send(...[]byte) error { return nil }
-func (quietSocket) Close(uint16, string) {}
-func (quietSocket) Abort()               {}
+func (quietSocket) TryWrite(frames []byte) (int, error) { return len(frames), nil }
+func (quietSocket) Write([]byte) error                  { return nil }
+func (quietSocket) CloseWrite()                         {}
+func (quietSocket) Cut()                                {}

@@ -51,7 +51,7 @@ func (s *Server) Deliver(room, peer string, m LocalReply) bool {
 
 func (h *hub) deliver(room, peer string, m relayMessage) bool {
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	defer h.unlock()
 	to := h.findLocked(session{room: room, peer: peer})
 	if to == nil || h.stopping {
 		return false

@@ -1,7 +1,7 @@
 package signaling
 
 import (
-	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"os"
 	"slices"
@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"tourbillon/signaling/socket"
 	"tourbillon/timing/timingtest"
 )
 
@@ -25,45 +26,78 @@ func TestMain(m *testing.M) {
 // patient goes by its short name here.
 var patient = timingtest.Patient
 
-// fakeSocket records what a connection sends. While stalled, Send blocks as on a network that has stopped.
+// fakeSocket records what a connection sends. While stalled, Write blocks as on a network that has stopped.
 type fakeSocket struct {
 	changed chan struct{}
-	aborts  chan struct{}
+	cuts    chan struct{}
 
 	mu      sync.Mutex
 	stalled bool
 	sent    []string
 	code    uint16
 	reason  string
+	ended   bool
 	aborted bool
 }
 
 func newFakeSocket() *fakeSocket {
-	return &fakeSocket{changed: make(chan struct{}, 1), aborts: make(chan struct{})}
+	return &fakeSocket{changed: make(chan struct{}, 1), cuts: make(chan struct{})}
 }
 
-func (s *fakeSocket) Send(parts ...[]byte) error {
-	text := bytes.Join(parts, nil)
+func (s *fakeSocket) TryWrite(frames []byte) (int, error) {
+	s.mu.Lock()
+	stalled, aborted := s.stalled, s.aborted
+	s.mu.Unlock()
+	switch {
+	case aborted:
+		return 0, os.ErrClosed
+	case stalled:
+		return 0, nil
+	}
+	s.update(func() { s.takeFrames(frames) })
+	return len(frames), nil
+}
+
+func (s *fakeSocket) Write(frames []byte) error {
 	s.mu.Lock()
 	stalled := s.stalled
 	s.mu.Unlock()
 	if stalled {
-		<-s.aborts
+		<-s.cuts
 		return os.ErrClosed
 	}
-	s.update(func() { s.sent = append(s.sent, string(text)) })
+	s.update(func() { s.takeFrames(frames) })
 	return nil
 }
 
-func (s *fakeSocket) Close(code uint16, reason string) {
-	s.update(func() { s.code, s.reason = code, reason })
+// takeFrames notes whole frames of the server.
+func (s *fakeSocket) takeFrames(frames []byte) {
+	for len(frames) > 0 {
+		size, head := int(frames[1]), 2
+		switch size {
+		case 126:
+			size, head = int(binary.BigEndian.Uint16(frames[2:])), 4
+		case 127:
+			size, head = int(binary.BigEndian.Uint64(frames[2:])), 10
+		}
+		payload := frames[head : head+size]
+		switch frames[0] {
+		case 0x80 | socket.OpText:
+			s.sent = append(s.sent, string(payload))
+		case 0x80 | socket.OpClose:
+			s.code, s.reason = binary.BigEndian.Uint16(payload), string(payload[2:])
+		}
+		frames = frames[head+size:]
+	}
 }
 
-func (s *fakeSocket) Abort() {
+func (s *fakeSocket) CloseWrite() { s.update(func() { s.ended = true }) }
+
+func (s *fakeSocket) Cut() {
 	s.update(func() {
 		if !s.aborted {
 			s.aborted = true
-			close(s.aborts)
+			close(s.cuts)
 		}
 	})
 }

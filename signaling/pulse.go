@@ -15,12 +15,17 @@ func (c *conn) joined(ttl time.Duration) {
 	}
 	stop(c.joinBy)
 	c.joinBy = nil
-	c.beats = timing.Every(c.srv.heartbeats, c.srv.heartbeats.Now().Add(c.interval), c.interval, c.beat)
+	c.beats = timing.Every(c.srv.heartbeats, firstBeat(c.srv.heartbeats.Now(), c.interval), c.interval, c.beat)
 	c.planRefreshLocked(ttl)
 }
 
 // pace changes the interval of the pings from now on, and tells the client.
 func (c *conn) pace(interval time.Duration) {
+	c.setPace(interval)
+	c.flush()
+}
+
+func (c *conn) setPace(interval time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ending != nil {
@@ -59,8 +64,14 @@ func (c *conn) currentPace() time.Duration {
 	return c.interval
 }
 
-// beat queues the next ping, or gives up a connection that is silent. It runs on the waker's goroutine.
+// beat sends the next ping, or gives up a connection that is silent. It runs on the waker's goroutine, and writes there what
+// the network takes without waiting.
 func (c *conn) beat(tick timing.Tick) {
+	c.queueBeat(tick)
+	c.flush()
+}
+
+func (c *conn) queueBeat(tick timing.Tick) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ending != nil {
@@ -72,7 +83,7 @@ func (c *conn) beat(tick timing.Tick) {
 		return
 	}
 	ping := outgoing{
-		text: encodePing(seq, c.heart.rtt.Smoothed, c.mine.got.Load()), ping: seq, due: tick.Due.Add(-c.heart.rtt.Lead(maxLead)),
+		text: encodePing(seq, c.heart.rtt.Smoothed, c.mine.got.Load()), ping: seq, due: tick.Due.Add(-c.heart.lead()),
 	}
 	if c.enqueueLocked(ping) {
 		c.spawnLocked(c.tooSlow)
@@ -89,7 +100,7 @@ func (c *conn) pong(seq uint64) bool {
 	if c.beats == nil || !c.heart.pong(seq, c.srv.clock.Now()) {
 		return false
 	}
-	c.beats.SetLead(c.heart.rtt.Lead(maxLead))
+	c.beats.SetLead(c.heart.lead())
 	return true
 }
 

@@ -3,7 +3,7 @@ package signaling
 // join brings a connection into a room, which is made if need be, on the given seat.
 func (h *hub) join(c *conn, name string, s *seat, e joinEvent) *Error {
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	defer h.unlock()
 	switch {
 	case c.isEnding(): // Its end may have been told already and would not be told again.
 		return errNotJoined()
@@ -73,7 +73,7 @@ func (h *hub) endLocked(s *seat) {
 // up to last. welcome completes the answer.
 func (h *hub) resume(c *conn, claim session, last uint64, welcome func(*seat, *resumedMessage)) (*seat, *Error) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	defer h.unlock()
 	s := h.findLocked(claim)
 	switch {
 	case c.isEnding():
@@ -93,6 +93,7 @@ func (h *hub) resume(c *conn, claim session, last uint64, welcome func(*seat, *r
 	welcome(s, &answer)
 	h.moveLocked(s, c)
 	c.replay(encode(answer), last, missed)
+	h.touchLocked(c)
 	_ = h.applyLocked(s.room, backEvent{s.id}) // Coming back is never refused.
 	return s, nil
 }
@@ -115,6 +116,7 @@ func (h *hub) moveLocked(s *seat, c *conn) {
 	if old := s.conn; old != nil {
 		old.seat = nil
 		old.finish(replacedFarewell())
+		h.touchLocked(old)
 	}
 	s.conn, c.seat = c, s
 }
@@ -122,7 +124,7 @@ func (h *hub) moveLocked(s *seat, c *conn) {
 // leave takes a connection's peer out of its room.
 func (h *hub) leave(c *conn, reason Reason) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	defer h.unlock()
 	if c.seat != nil {
 		h.goneLocked(c.seat, reason)
 	}
@@ -131,7 +133,7 @@ func (h *hub) leave(c *conn, reason Reason) {
 // lost takes the socket from a connection's peer: the seat is held where the client can resume, or given up.
 func (h *hub) lost(c *conn, reason Reason) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	defer h.unlock()
 	if c.seat != nil {
 		h.lostLocked(c.seat, reason)
 	}

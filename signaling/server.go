@@ -9,6 +9,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/lxzan/gws"
+
+	"tourbillon/signaling/socket"
 	"tourbillon/timing"
 )
 
@@ -17,7 +20,8 @@ type Server struct {
 	config Config
 	// clock runs short callbacks on the waker's goroutine; heartbeats is the same for pings, coarse for lifetimes.
 	clock, heartbeats, coarse timing.Clock
-	upgrader                  gwsUpgrader
+	upgrader                  *gws.Upgrader
+	sockets                   *socket.Poller
 	gate                      *admission
 	paces                     *paces
 	hub                       *hub
@@ -57,10 +61,11 @@ func New(config Config) *Server {
 	s.clock = timing.Inline(s.config.Clock)
 	s.heartbeats = timing.Inline(s.config.Heartbeats)
 	s.coarse = timing.Inline(timing.Coarse(s.config.Clock))
-	s.upgrader = newUpgrader(s.config.Limits.MessageBytes)
+	s.upgrader = newUpgrader()
 	s.gate = newAdmission(s.config.Limits)
 	s.paces = newPaces(s.config)
 	s.hub = newHub(s.config, &s.counts)
+	s.sockets = socket.NewPoller(messageLimit(s.config.Limits), &s.hub.tasks)
 	return s
 }
 
@@ -118,31 +123,35 @@ func (s *Server) wait(ctx context.Context, open []*conn) error {
 	case <-ctx.Done():
 	}
 	for _, c := range open {
-		c.sock.Abort()
+		c.sock.Cut()
 	}
 	<-done
 	return fmt.Errorf("shut signaling down: clients were cut off: %w", ctx.Err())
 }
 
-// attach makes a connection of a socket; nil once the server stops. The caller reads from the socket on a goroutine of
-// its own, gives receive what it reads, and calls detach and at last release.
-func (s *Server) attach(sock socket, addr netip.AddrPort, host string) *conn {
-	c := &conn{srv: s, sock: sock, addr: addr, host: host, unjoined: true, class: ClassBrowser}
-	c.interval = s.paces.of(ClassBrowser)
-	if !s.hub.add(c) {
+// attach makes a connection of a socket; nil once the server stops. The caller has the socket read, has detach called and
+// at last release.
+func (s *Server) attach(open func() link, addr netip.AddrPort, host string) *conn {
+	if !s.hub.enter() {
 		return nil
 	}
+	c := &conn{srv: s, sock: open(), addr: addr, host: host, unjoined: true, class: ClassBrowser}
+	c.interval = s.paces.of(ClassBrowser)
 	s.counts.opened.Add(1)
 	c.open()
+	if !s.hub.add(c) { // It stops just now, and has not seen this one.
+		c.finish(farewell{code: closeRestart, reason: string(ReasonShutdown)})
+		c.flush()
+	}
 	return c
 }
 
 // detach is called when nothing more will be received: the others hear of it at once. A cause is what the reading
 // panicked with.
-func (s *Server) detach(c *conn, cause any) {
+func (s *Server) detach(c *conn, cause error) {
 	if cause != nil {
 		s.counts.panics.Add(1)
-		s.config.Log.Warn("connection broke the frame reader", "address", c.addr, "cause", cause)
+		s.config.Log.Error("connection broke its reader", "address", c.addr, "error", cause)
 	}
 	s.hub.lost(c, ReasonClosed)
 	reason := c.silence()
@@ -166,6 +175,7 @@ func (s *Server) drop(c *conn, reason Reason, f farewell) {
 	if !c.finish(f) {
 		return
 	}
+	c.flush()
 	switch reason {
 	case ReasonSlow:
 		s.counts.slow.Add(1)

@@ -1,54 +1,39 @@
 package signaling
 
 import (
-	"bufio"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"sync"
 
 	"github.com/lxzan/gws"
+
+	"tourbillon/signaling/socket"
 )
 
-// socket is what a connection asks of the WebSocket library. lxzan/gws serves it: an idle connection takes half the
-// memory that it takes with coder/websocket (BenchmarkIdleConnection).
-type socket interface {
-	// Send writes one text message, given in parts. It blocks for as long as the network does, or until Abort.
-	Send(parts ...[]byte) error
-	// Close writes a close frame and then sends no more; the client's own closing ends the connection.
-	Close(code uint16, reason string)
-	// Abort cuts the TCP connection, which ends every blocked call. It does not block and may be called repeatedly.
-	Abort()
+// link is what a connection asks of its socket: a *socket.Conn, whose methods say more.
+type link interface {
+	// TryWrite writes what the network takes without waiting, and tells how much that was.
+	TryWrite(frames []byte) (int, error)
+	// Write writes all. It blocks for as long as the network does, or until Cut.
+	Write(frames []byte) error
+	// CloseWrite ends the sending direction.
+	CloseWrite()
+	// Cut ends the connection and every blocked call. It does not block and may be called repeatedly.
+	Cut()
 }
 
-const (
-	// readBuffer is the bytes of buffer per connection: a candidate fits, a pong many times, and the rest of a larger
-	// message passes it by.
-	readBuffer = 384
-	// discardBytes bounds what is read and dropped after the server has closed, see gwsSocket.run.
-	discardBytes = 1 << 20
-)
-
-// gwsUpgrader turns HTTP requests into sockets.
-type gwsUpgrader struct{ upgrader *gws.Upgrader }
-
-// newUpgrader accepts messages up to twice the limit, so that one over the limit can be answered in words before the
-// connection closes; what is larger still, the library closes with 1009 on its own.
-func newUpgrader(limit int) gwsUpgrader {
-	return gwsUpgrader{gws.NewUpgrader(gwsEvents{}, &gws.ServerOption{
-		ReadMaxPayloadSize: 2 * limit,
-		CheckUtf8Enabled:   true, // RFC 6455 section 8.1: invalid UTF-8 fails the connection.
-		SubProtocols:       []string{Subprotocol},
-		NewSession:         func() gws.SessionStorage { return nil }, // Ours hangs on the link instead.
-		Logger:             silent{},
-	})}
+// newUpgrader answers handshakes. What comes after them is not the library's.
+func newUpgrader() *gws.Upgrader {
+	return gws.NewUpgrader(gws.BuiltinEventHandler{}, &gws.ServerOption{
+		SubProtocols: []string{Subprotocol},
+		NewSession:   func() gws.SessionStorage { return nil },
+		Logger:       silent{},
+	})
 }
 
 // upgrade takes the connection over from net/http and answers the handshake.
-func (u gwsUpgrader) upgrade(w http.ResponseWriter, r *http.Request) (*gwsSocket, error) {
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (net.Conn, error) {
 	tcp, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return nil, fmt.Errorf("take over the connection: %w", err)
@@ -57,94 +42,47 @@ func (u gwsUpgrader) upgrade(w http.ResponseWriter, r *http.Request) (*gwsSocket
 		_ = tcp.Close()
 		return nil, errors.New("upgrade: data before the end of the handshake")
 	}
-	s := &gwsSocket{}
-	l := &link{Conn: tcp, socket: s}
-	s.link = l
-	if s.ws, err = u.upgrader.UpgradeFromConn(l, bufio.NewReaderSize(l, readBuffer), r); err != nil {
-		l.cut()
+	if _, err := s.upgrader.UpgradeFromConn(tcp, nil, r); err != nil {
+		_ = tcp.Close() // The library has answered.
 		return nil, fmt.Errorf("upgrade: %w", err)
 	}
-	return s, nil
+	return tcp, nil
 }
 
-// gwsSocket is a socket over lxzan/gws.
-type gwsSocket struct {
-	ws   *gws.Conn
-	link *link
-	// receive gets each message; text is valid during the call. isText is false for a binary frame.
-	receive func(text []byte, isText bool)
+// messageLimit lets in messages of up to twice the limit, so that one over it can be answered in words before the
+// connection closes; what is larger still closes it with 1009 as soon as its length is read.
+func messageLimit(l Limits) int { return 2 * l.MessageBytes }
+
+// Quick takes a pong in its plainest form, as our clients write it, by far the most frequent of all messages.
+func (c *conn) Quick(m socket.Message) bool {
+	return m.Opcode == socket.OpText && c.mine != nil && c.quickPong(m.Payload)
 }
 
-func (s *gwsSocket) Send(parts ...[]byte) error { return s.ws.Writev(gws.OpcodeText, parts...) }
-
-func (s *gwsSocket) Close(code uint16, reason string) { _ = s.ws.WriteClose(code, []byte(reason)) }
-
-func (s *gwsSocket) Abort() { s.link.cut() }
-
-// run reads until the connection ends; ended is called as soon as nothing more will be received. After a fault of the
-// client the library has closed with data unread, and closing the TCP connection now would reset it and could take the
-// close frame along. So run reads on and drops, until the client closes, Abort, or discardBytes.
-func (s *gwsSocket) run(receive func([]byte, bool), ended func(cause any)) {
-	s.receive = receive
-	ended(s.read())
-	_, _ = io.CopyN(io.Discard, s.link.Conn, discardBytes)
-	s.link.cut()
-}
-
-// read returns nil at the connection's end, or what the library panicked with: a frame length of 2⁶³ or more becomes
-// a negative one there.
-func (s *gwsSocket) read() (cause any) {
-	defer func() { cause = recover() }()
-	s.ws.ReadLoop()
-	return nil
-}
-
-// link is the TCP or TLS connection under a gwsSocket. The library closes it right after its close frame; link only
-// ends the sending direction then, so that the client gets to read what was sent.
-type link struct {
-	net.Conn
-	socket *gwsSocket
-	once   sync.Once
-}
-
-// Read cuts the connection when nothing more comes: a WebSocket does not work one way, and a writer that is blocked
-// must not wait for a client that is gone.
-func (l *link) Read(p []byte) (int, error) {
-	n, err := l.Conn.Read(p)
-	if err != nil {
-		l.cut()
+// Take takes one message of the client.
+func (c *conn) Take(m socket.Message, mayBlock bool) bool {
+	switch m.Opcode {
+	case socket.OpPing:
+		c.echo(m.Payload)
+		return true
+	case socket.OpPong:
+		return true // None is waited for.
+	case socket.OpClose:
+		c.srv.drop(c, ReasonClosed, farewell{code: socket.CloseCode(m.Payload)})
+		return true
 	}
-	return n, err
+	return c.take(m.Payload, m.Opcode == socket.OpText, mayBlock)
 }
 
-// Close ends the sending direction.
-func (l *link) Close() error {
-	if half, ok := l.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	l.cut()
-	return nil
+// Refuse ends the connection of a client that broke RFC 6455.
+func (c *conn) Refuse(f *socket.Fault) {
+	c.srv.config.Log.Debug("client broke the WebSocket protocol", "address", c.addr, "error", f)
+	c.srv.drop(c, ReasonClosed, farewell{code: f.Code, abandon: true})
 }
 
-// cut closes the TCP connection itself: closing TLS would first write an alert and wait for the network.
-func (l *link) cut() {
-	l.once.Do(func() {
-		if t, ok := l.Conn.(*tls.Conn); ok {
-			_ = t.NetConn().Close()
-			return
-		}
-		_ = l.Conn.Close()
-	})
-}
-
-// gwsEvents hands the library's callbacks to the socket that they concern.
-type gwsEvents struct{ gws.BuiltinEventHandler }
-
-func (gwsEvents) OnPing(ws *gws.Conn, payload []byte) { _ = ws.WritePong(payload) }
-
-func (gwsEvents) OnMessage(ws *gws.Conn, m *gws.Message) {
-	defer m.Close()
-	ws.NetConn().(*link).socket.receive(m.Bytes(), m.Opcode == gws.OpcodeText)
+// Ended is told once that nothing more will be received.
+func (c *conn) Ended(cause error) {
+	c.srv.detach(c, cause)
+	c.srv.release(c)
 }
 
 // silent drops the library's own log lines; what they could say is reported by our return values.

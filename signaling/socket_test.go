@@ -89,13 +89,13 @@ func TestMalformedFrames(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		bytes []byte
-		code  uint16 // 0: the connection ends without a close frame.
+		code  uint16
 	}{
 		"unmasked":               {[]byte{0x81, 0x02, '{', '}'}, 1002},
 		"invalid UTF-8":          {frame(0x81, []byte{'"', 0xff, '"'}), 1007},
 		"fragments over limit":   {fragments, 1009},
 		"length of 2^63-1":       {huge, 1009},
-		"length of 2^64-1":       {negative, 0},
+		"length of 2^64-1":       {negative, 1002},
 		"reserved bit":           {frame(0xc1, []byte("{}")), 1002},
 		"reserved opcode":        {frame(0x83, []byte("{}")), 1002},
 		"fragmented ping":        {frame(0x09, nil), 1002},

@@ -34,8 +34,11 @@ type Engine struct {
 	nearby time.Duration
 	// promoter and chain are package-time timers; they run promote and fireNext on a goroutine of their own.
 	promoter, chain *time.Timer
-	closed          atomic.Bool
-	post            post
+	// chained is true while the chain is armed and has not begun to run: to move a package-time timer that is in its queue has
+	// package time look at all of them.
+	chained atomic.Bool
+	closed  atomic.Bool
+	post    post
 
 	// inbox holds timers whose place in the queue is to be looked at again.
 	inbox atomic.Pointer[engineTimer]

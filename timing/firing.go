@@ -203,6 +203,7 @@ func (e *Engine) promote() {
 // fireNext is the chain: it runs the callback of the earliest timer that is due, on a goroutine of package time, and leaves
 // the rest to the next one; inline ones it runs all.
 func (e *Engine) fireNext() {
+	e.chained.Store(false) // Before it looks: who finds it armed leaves what is due to it.
 	for {
 		d := e.claimDue()
 		if d.timer == nil {
@@ -223,7 +224,9 @@ func (e *Engine) fireNext() {
 func (e *Engine) follow(now Instant) {
 	e.tidy()
 	if e.upcoming() <= now && !e.closed.Load() {
-		e.chain.Reset(0)
+		if !e.chained.Swap(true) {
+			e.chain.Reset(0)
+		}
 		return
 	}
 	e.armWakers()

@@ -65,8 +65,9 @@ func (a *Admin) routes() map[string]http.Handler {
 // ServeHTTP serves the admin listener.
 func (a *Admin) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
 
-// Publish shows a State on all open pages.
-func (a *Admin) Publish(s State) { a.feed.publish(s) }
+// Publish adds a Sample to the chart and shows it on all open pages, with the State that describe makes of it. describe is
+// called when somebody looks, now or later, on any goroutine.
+func (a *Admin) Publish(sample Sample, describe func(Sample) State) { a.feed.publish(sample, describe) }
 
 // Close ends the open streams, so that the HTTP server can shut down.
 func (a *Admin) Close() { a.feed.close() }

@@ -150,8 +150,10 @@ func TestStream(t *testing.T) {
 	f := newFixture(t)
 	f.get(t, AdminLink(testKey, f.server.URL, f.now))
 	for i := range historySamples + 5 {
-		f.admin.Publish(State{Sample: Sample{AtMS: int64(i)}})
+		f.admin.Publish(Sample{AtMS: int64(i)}, func(Sample) State { t.Error("described for nobody"); return State{} })
 	}
+	describe := func(s Sample) State { return State{Sample: s, SelfCall: SelfCall{Status: "connected"}} }
+	f.admin.Publish(Sample{AtMS: historySamples + 5}, describe)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, f.server.URL+"/api/stream", nil)
@@ -167,14 +169,14 @@ func TestStream(t *testing.T) {
 	events.Buffer(nil, 1<<20)
 	var hello Hello
 	readEvent(t, events, "hello", &hello)
-	if n := len(hello.History); n != historySamples || hello.History[n-1].AtMS != historySamples+4 {
+	if n := len(hello.History); n != historySamples || hello.History[n-1].AtMS != historySamples+5 {
 		t.Errorf("history of %d samples, want the newest %d", n, historySamples)
 	}
 	var state State
 	readEvent(t, events, "state", &state)
-	f.admin.Publish(State{Sample: Sample{AtMS: 77}})
+	f.admin.Publish(Sample{AtMS: 77}, describe)
 	readEvent(t, events, "state", &state)
-	if state.AtMS != 77 {
+	if state.AtMS != 77 || state.SelfCall.Status != "connected" {
 		t.Errorf("state of %d, want the published 77", state.AtMS)
 	}
 	f.admin.Close()

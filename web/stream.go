@@ -16,26 +16,27 @@ const slowPage = 10 * time.Second
 
 // feed hands each published State to the open streams. A page that is slow misses States, never delays others.
 type feed struct {
-	mu      sync.Mutex
-	hello   Hello
-	state   State
-	history []Sample
-	readers map[chan State]struct{}
-	closed  bool
+	mu    sync.Mutex
+	hello Hello
+	// sample is the latest, describe makes a State of it; nil before the first.
+	sample   Sample
+	describe func(Sample) State
+	history  []Sample
+	readers  map[chan State]struct{}
+	closed   bool
 }
 
 func newFeed(hello Hello) *feed {
 	return &feed{hello: hello, readers: map[chan State]struct{}{}}
 }
 
-func (f *feed) publish(s State) {
+func (f *feed) publish(sample Sample, describe func(Sample) State) {
+	if !f.note(sample, describe) {
+		return
+	}
+	s := describe(sample)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.state = s
-	if len(f.history) == historySamples {
-		f.history = append(f.history[:0], f.history[1:]...)
-	}
-	f.history = append(f.history, s.Sample)
 	for reader := range f.readers {
 		select {
 		case reader <- s:
@@ -44,13 +45,28 @@ func (f *feed) publish(s State) {
 	}
 }
 
+// note keeps the sample, and reports whether somebody is looking.
+func (f *feed) note(sample Sample, describe func(Sample) State) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sample, f.describe = sample, describe
+	if len(f.history) == historySamples {
+		f.history = append(f.history[:0], f.history[1:]...)
+	}
+	f.history = append(f.history, sample)
+	return len(f.readers) > 0
+}
+
 // current returns the page's first paint.
 func (f *feed) current() (Hello, State) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	hello := f.hello
+	hello, sample, describe := f.hello, f.sample, f.describe
 	hello.History = append([]Sample{}, f.history...)
-	return hello, f.state
+	f.mu.Unlock()
+	if describe == nil {
+		return hello, State{Sample: sample}
+	}
+	return hello, describe(sample)
 }
 
 // subscribe returns the States from now on; the channel is closed when the feed closes.

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tourbillon/signaling/socket"
 	"tourbillon/timing"
 )
 
@@ -44,10 +45,10 @@ func refusal(text []byte) *farewell { return &farewell{text: text, code: closePo
 
 func (f *farewell) frames() (frames []byte) {
 	if f.text != nil {
-		frames = appendFrame(frames, opText, f.text)
+		frames = socket.AppendFrame(frames, socket.OpText, f.text)
 	}
 	if f.code != 0 {
-		frames = append(frames, closeFrame(f.code, f.reason)...)
+		frames = socket.AppendClose(frames, f.code, f.reason)
 	}
 	return frames
 }
@@ -59,11 +60,11 @@ const lingerTime = time.Second
 type conn struct {
 	id      connID
 	srv     *Server
-	link    *link
-	out     *sender
+	sock    *socket.Conn
+	out     sender
 	network netip.Prefix
 
-	// pace is owned by the goroutine that reads.
+	// pace is owned by whoever reads.
 	pace pace
 	// beat is the instant of the latest HEARTBEAT, or of the connection's start.
 	beat atomic.Int64
@@ -75,9 +76,9 @@ type conn struct {
 	silence, linger timing.Timer
 }
 
-func newConn(s *Server, l *link, network netip.Prefix) *conn {
-	c := &conn{srv: s, link: l, network: network}
-	c.out = newSender(l, s.config.Limits.QueueBytes, s.tasks.Go)
+func newConn(s *Server, sock *socket.Conn, network netip.Prefix) *conn {
+	c := &conn{srv: s, sock: sock, network: network}
+	c.out = sender{sock: sock, limit: s.config.Limits.QueueBytes, spawn: s.tasks.Go}
 	c.beat.Store(int64(s.clock.Now()))
 	return c
 }
@@ -106,7 +107,7 @@ func (c *conn) look() {
 	}
 }
 
-// receive takes one message of the client. Only the goroutine that reads calls it.
+// receive takes one message of the client. Calls come one after another.
 func (c *conn) receive(text []byte, isText bool) {
 	limits := c.srv.config.Limits
 	now := c.srv.clock.Now()
@@ -162,7 +163,7 @@ func (c *conn) end(f *farewell) bool {
 	stop(c.silence)
 	c.out.finish(f.abandon, f.frames())
 	if !c.released {
-		c.linger = c.srv.clock.AfterFunc(lingerTime, c.link.cut)
+		c.linger = c.srv.clock.AfterFunc(lingerTime, c.sock.Cut)
 	}
 	return true
 }

@@ -97,7 +97,7 @@ func (s *Server) serveSocket(c echo.Context) error {
 		return errTooMany()
 	}
 	request := s.judge(c.QueryParams())
-	l, err := upgrade(s.upgrader, c.Response(), c.Request())
+	tcp, err := upgrade(s.upgrader, c.Response(), c.Request())
 	if err != nil {
 		s.gate.close(network)
 		s.counts.rejected.Add(1)
@@ -107,8 +107,7 @@ func (s *Server) serveSocket(c echo.Context) error {
 		}
 		return nil // The connection is net/http's no longer; the library has answered.
 	}
-	l.owner = newConn(s, l, network)
-	s.serve(l, l.owner, request)
+	s.serve(tcp, network, request)
 	return nil
 }
 

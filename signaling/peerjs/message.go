@@ -20,6 +20,9 @@ const (
 	typeHeartbeat = "HEARTBEAT"
 )
 
+// heartbeatText is a heartbeat as the client package writes it.
+const heartbeatText = `{"type":"HEARTBEAT"}`
+
 // message is one of a client's. Payload is passed on as it came; it is part of the text that decode was given.
 type message struct {
 	Type, Dst string

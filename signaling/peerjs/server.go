@@ -3,12 +3,15 @@ package peerjs
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/lxzan/gws"
 
+	"tourbillon/signaling/socket"
 	"tourbillon/timing"
 )
 
@@ -35,11 +38,12 @@ type Server struct {
 	// clock runs short callbacks on the waker's goroutine, coarse the same for lifetimes.
 	clock, coarse timing.Clock
 	upgrader      *gws.Upgrader
+	sockets       *socket.Poller
 	gate          *gate
 	counts        counts
 
-	// tasks counts every goroutine of the package. It is raised by holders of a count, and under mu while not stopping;
-	// so never from 0 while Shutdown waits.
+	// tasks counts the open connections and every goroutine. It is raised by holders of a count, and under mu while not
+	// stopping; so never from 0 while Shutdown waits.
 	tasks sync.WaitGroup
 
 	// mu guards what follows: it is the one owner's mark of the registry. Under it messages are queued, which does not
@@ -57,11 +61,13 @@ type Server struct {
 // New returns a server that runs until Shutdown. It starts no goroutine before the first connection.
 func New(config Config) *Server {
 	config = config.withDefaults()
-	return &Server{
+	s := &Server{
 		config: config, clock: timing.Inline(config.Clock), coarse: timing.Inline(timing.Coarse(config.Clock)),
-		upgrader: newUpgrader(config.Limits), gate: newGate(config.Limits),
+		upgrader: newUpgrader(), gate: newGate(config.Limits),
 		conns: map[connID]*conn{}, registry: newRegistry(config.Limits),
 	}
+	s.sockets = socket.NewPoller(config.Limits.MessageBytes, &s.tasks)
+	return s
 }
 
 // Stats returns the counters.
@@ -99,7 +105,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	for _, c := range open {
-		c.link.cut()
+		c.sock.Cut()
 	}
 	<-done
 	return fmt.Errorf("shut the PeerJS service down: clients were cut off: %w", ctx.Err())
@@ -132,37 +138,46 @@ func (s *Server) background(f func()) {
 	}
 }
 
-// serve reads from a connection until it ends, on a goroutine of its own.
-func (s *Server) serve(l *link, c *conn, request opening) {
-	if !s.attach(c) {
-		c.end(farewellShutdown)
-		c.release()
-		l.cut()
-		s.gate.close(c.network)
+// serve makes a connection over a socket and has it read until it ends.
+func (s *Server) serve(tcp net.Conn, network netip.Prefix, request opening) {
+	if !s.enter() {
+		_, _ = tcp.Write(farewellShutdown.frames())
+		_ = tcp.Close()
+		s.gate.close(network)
 		return
 	}
-	go func() { // Counted by attach.
-		defer s.tasks.Done()
+	c := newConn(s, s.sockets.Conn(tcp), network)
+	if s.list(c) {
 		s.open(c, request)
-		s.detach(c, l.read())
-		l.discard()
-		l.cut()
-		s.forget(c)
-	}()
+	} else {
+		c.end(farewellShutdown)
+		c.out.flush()
+	}
+	s.sockets.Serve(c.sock, c)
 }
 
-// attach lists a connection and counts its goroutine in tasks; false once the server stops.
-func (s *Server) attach(c *conn) bool {
+// enter counts a connection in tasks; false once the server stops.
+func (s *Server) enter() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopping {
 		return false
 	}
-	s.last++
-	c.id = s.last
-	s.conns[c.id] = c
 	s.tasks.Add(1)
 	s.counts.opened.Add(1)
+	return true
+}
+
+// list notes a connection; false once the server stops.
+func (s *Server) list(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last++
+	c.id = s.last
+	if s.stopping {
+		return false
+	}
+	s.conns[c.id] = c
 	return true
 }
 
@@ -209,13 +224,14 @@ func (s *Server) detach(c *conn, fault error) {
 	s.drop(c, f)
 }
 
-// forget ends what attach began.
+// forget ends what serve began.
 func (s *Server) forget(c *conn) {
 	c.release()
 	s.gate.close(c.network)
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	delete(s.conns, c.id)
+	s.mu.Unlock()
+	s.tasks.Done()
 }
 
 // act has the registry do something and carries out what it wants done. It returns the connections that turned out too
@@ -243,7 +259,7 @@ func (s *Server) carryOutLocked(effects []effect) (slow []*conn) {
 			continue
 		case e.end != nil:
 			c.end(e.end)
-		case !c.out.push(opText, e.text) && c.end(farewellSlow):
+		case !c.out.push(socket.OpText, e.text) && c.end(farewellSlow):
 			s.counts.slow.Add(1)
 			slow = append(slow, c)
 		}

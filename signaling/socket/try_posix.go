@@ -1,6 +1,6 @@
-//go:build unix
+//go:build unix && !linux
 
-package peerjs
+package socket
 
 import (
 	"errors"
@@ -8,9 +8,9 @@ import (
 )
 
 // tryWrite writes what a non-blocking descriptor takes at once; 0 when it takes nothing now.
-func tryWrite(fd uintptr, data []byte) (written int, err error) {
+func tryWrite(fd int, data []byte) (written int, err error) {
 	for {
-		written, err = syscall.Write(int(fd), data)
+		written, err = syscall.Write(fd, data)
 		switch {
 		case errors.Is(err, syscall.EINTR):
 			continue
