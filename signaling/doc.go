@@ -95,7 +95,8 @@
 //	← {"type":"restart","n":9,"from":"7kq2m0x4c1","reason":"failed"}
 //
 // The appliance itself is a peer of every room, though in no list: an offer to "@appliance" is answered by its agent,
-// with data channels "echo" and "measure". It asks for restarts and never makes an offer.
+// with data channels "echo" and "measure". It asks for restarts and never makes an offer. The call ends when the peer has
+// left the room or its seat was given up.
 //
 //	→ {"type":"offer","to":"@appliance","sdp":"v=0…"}
 //	← {"type":"answer","n":10,"from":"@appliance","sdp":"v=0…"}

@@ -266,15 +266,22 @@ func newSilentCaller(t *testing.T, network *timingtest.Network) silentCaller {
 // TestLifetime ends a call that is in use.
 func TestLifetime(t *testing.T) {
 	timingtest.InVirtualTime(t, icePath, func(t *testing.T, v *timingtest.VirtualTime) {
-		b := newBlackout(t, v)
-		for n := 0; n < 59 && len(b.answerer.Calls()) == 1; n++ {
+		b := &blackout{v: v, limits: agent.Limits{Lifetime: 3 * time.Minute, Idle: time.Minute}}
+		b.open(t)
+		for n := 0; n < 5 && len(b.answerer.Calls()) == 1; n++ {
 			b.echo(t)
-			v.Pass(time.Minute - 500*time.Millisecond)
+			v.Pass(30 * time.Second)
 		}
-		if calls := b.answerer.Calls(); len(calls) != 1 || v.Clock.Now().Sub(calls[0].Began) < 58*time.Minute {
+		calls := b.answerer.Calls()
+		if len(calls) != 1 || v.Clock.Now().Sub(calls[0].Began) < 150*time.Second {
 			t.Fatalf("before its time: %+v, %+v", calls, b.answerer.Stats())
 		}
-		v.Pass(90 * time.Second)
+		v.Pass(calls[0].Began.Add(3*time.Minute - time.Second).Sub(v.Clock.Now()))
+		if len(b.answerer.Calls()) != 1 {
+			t.Errorf("a second before its time: %+v", b.answerer.Stats())
+		}
+		b.deafen()
+		v.Pass(2 * time.Second)
 		if s := b.answerer.Stats(); s.Ended[agent.EndLifetime] != 1 || len(b.answerer.Calls()) != 0 {
 			t.Errorf("%+v", s)
 		}

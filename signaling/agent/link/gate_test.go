@@ -75,6 +75,22 @@ func TestForbiddenAddresses(t *testing.T) {
 	}
 }
 
+// TestForbiddenPair selects a pair to where no datagram may go: no consent check goes there either.
+func TestForbiddenPair(t *testing.T) {
+	b := newBench(t)
+	p, conn := b.path(t, "ours")
+	defer p.Close()
+	p.Select(netip.MustParseAddrPort("169.254.169.254:80"), credentials)
+	b.clock.Advance(time.Minute)
+	if sent, s := len(b.network.Sent()), p.Status(); sent != 0 || s.Consent != consent.None || b.socket.Counts().Forbidden != 1 {
+		t.Errorf("%d datagrams left, %+v", sent, s)
+	}
+	write(t, conn, request(t), peerHost)
+	if s := p.Status(); s.Pacing.Sent != 1 || b.socket.Admits(netip.MustParseAddrPort("[::ffff:127.0.0.1]:80")) || !b.socket.Admits(peerHost) {
+		t.Errorf("%+v", s)
+	}
+}
+
 // TestEndedAgent has checks wait for their turn when their agent ends: they never leave.
 func TestEndedAgent(t *testing.T) {
 	b := newBench(t)

@@ -52,6 +52,26 @@ func burst(agent, remotes int) (all []departure) {
 	return all
 }
 
+// TestCounts tells what became of each agent's checks and of all.
+func TestCounts(t *testing.T) {
+	s := pacing.New[departure](pacing.Config{})
+	drive(s, map[time.Duration][]departure{0: append(burst(1, 4), burst(2, 8)...)}, time.Second)
+	one, two, all := s.CountsOf(1), s.CountsOf(2), s.Counts()
+	if one.Sent != 4 || one.Dropped != 0 || one.Waited != 300*time.Millisecond || one.Longest != 150*time.Millisecond {
+		t.Errorf("the first agent: %+v", one)
+	}
+	if two.Sent+two.Dropped != 8 || two.Dropped == 0 || two.Longest > pacing.DefaultMaxWait {
+		t.Errorf("the second agent: %+v", two)
+	}
+	if all.Sent != one.Sent+two.Sent || all.Dropped != two.Dropped || all.Waited != one.Waited+two.Waited || all.Longest != max(one.Longest, two.Longest) {
+		t.Errorf("all: %+v", all)
+	}
+	s.End(1)
+	if after := s.CountsOf(1); after != (pacing.Counts{}) || s.Counts() != all {
+		t.Errorf("after its end: %+v", after)
+	}
+}
+
 // TestTa has one agent burst four pairs, as pion does: they leave 50 ms apart, the first at once.
 func TestTa(t *testing.T) {
 	s := pacing.New[departure](pacing.Config{})
