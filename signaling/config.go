@@ -42,7 +42,8 @@ type Config struct {
 	// HeartbeatMin is the shortest interval that a client is granted. Default 20 ms.
 	HeartbeatMin time.Duration
 	// BeatWritten, where set, is told after each ping's write how long after its deadline it returned, in the order of
-	// one connection's pings. It is called on the connection's goroutine and must not block.
+	// one connection's pings. It is called on the goroutine that wrote it, the
+	// waker's among them, and must not block.
 	BeatWritten func(late time.Duration)
 	// Limits bounds what clients may use.
 	Limits Limits

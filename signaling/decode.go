@@ -28,7 +28,8 @@ func decode(text []byte, limits Limits) (inbound, *Error) {
 	if len(text) > limits.MessageBytes {
 		return m, errTooLarge(len(text), limits.MessageBytes)
 	}
-	if depth(text) > maxDepth {
+	// Counted first, many bytes at a time: nearly no message has so many brackets.
+	if bytes.Count(text, []byte("{"))+bytes.Count(text, []byte("[")) > maxDepth && depth(text) > maxDepth {
 		return m, errBadMessage(fmt.Sprintf("nested deeper than %d levels", maxDepth), "send a flat JSON object")
 	}
 	if err := json.Unmarshal(text, &m); err != nil {

@@ -168,9 +168,10 @@
 //
 // [New] makes a [Server] (server.go), [Server.Register] mounts it (handler.go). A request passes the host and origin
 // checks (origin.go) and the limits per address (admission.go) and becomes a connection (conn.go) with a queue
-// (queue.go) and timers (pulse.go) over a socket (socket.go, the only file that knows the WebSocket library). What the
-// client sends is decoded by decode.go into what message.go declares, judged by dispatch.go on the goroutines of
-// crew.go, and turned into events for a room; hello, join and resume are enter.go, and who may do so authorise.go. A
+// (queue.go) and timers (pulse.go) over a socket (socket.go), which package signaling/socket reads and writes. What the
+// client sends is decoded by decode.go into what message.go declares, judged by dispatch.go, and turned into events for
+// a room; hello, join and resume are enter.go, and who may do so authorise.go. Whoever queues a message sends it, once
+// the locks are free, as far as the network takes it without waiting. A
 // room (room.go) is a pure state machine whose events and answers are the values of effect.go; the hub (hub.go) owns
 // all rooms and seats (seat.go, replay.go), gives seats to connections (seating.go) and carries those answers out
 // (carry.go). Beats and round trips are heartbeat.go, their intervals class.go, tokens token.go, keyring.go and

@@ -44,8 +44,8 @@
 // # Where things are
 //
 // [New] makes a [Server] (server.go), [Server.Register] mounts it (handler.go). What a request must satisfy is in
-// access.go. A connection (conn.go) sends through a bounded queue (sender.go) and reads with the WebSocket library
-// (socket.go). A message is judged by message.go. Who has which id and what waits for whom is the registry
+// access.go. A connection (conn.go) sends through a bounded queue (sender.go) over a socket (socket.go), which package
+// signaling/socket reads and writes. A message is judged by message.go. Who has which id and what waits for whom is the registry
 // (registry.go, mailbox.go), a pure state machine whose answers are values that the server carries out.
 //
 // Locks are taken in the order server, connection; neither is held over I/O.

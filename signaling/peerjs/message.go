@@ -203,6 +203,9 @@ func unquote(value []byte) (string, bool) {
 // deeper reports whether objects and arrays nest deeper than most. It needs no valid JSON: brackets outside strings
 // are counted.
 func deeper(text []byte, most int) bool {
+	if bytes.Count(text, []byte("{"))+bytes.Count(text, []byte("[")) <= most {
+		return false // As nearly always, and counted many bytes at a time.
+	}
 	level, quoted, escaped := 0, false, false
 	for _, b := range text {
 		switch {
