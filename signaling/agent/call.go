@@ -80,6 +80,7 @@ func relayedAPI(log *slog.Logger) *webrtc.API {
 	settings.SetIncludeLoopbackCandidate(true)
 	settings.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	settings.LoggerFactory = loggerFactory{log}
+	Hasten(&settings)
 	return webrtc.NewAPI(webrtc.WithSettingEngine(settings), webrtc.WithMediaEngine(&webrtc.MediaEngine{}))
 }
 

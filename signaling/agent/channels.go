@@ -34,6 +34,9 @@ func (c *incoming) serve(channel *webrtc.DataChannel) {
 		c.stop(fmt.Sprintf("more than %d data channels", maxChannels))
 		return
 	}
+	if c.config.Opened != nil {
+		channel.OnOpen(func() { c.config.Opened(c.from) })
+	}
 	switch channel.Label() {
 	case EchoChannel:
 		channel.OnMessage(func(m webrtc.DataChannelMessage) { c.echo(channel, m) })

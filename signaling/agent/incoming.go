@@ -216,6 +216,7 @@ func (c *incoming) settings(path *link.Path) webrtc.SettingEngine {
 	s.SetICETimeouts(0, 0, 0)
 	s.SetICEMaxBindingRequests(maxCheckRequests)
 	s.LoggerFactory = c.log
+	Hasten(&s)
 	return s
 }
 
