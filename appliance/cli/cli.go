@@ -15,7 +15,6 @@ import (
 	"tourbillon/appliance"
 	"tourbillon/appliance/bench"
 	"tourbillon/appliance/config"
-	pionbench "tourbillon/signaling/agent/bench"
 	"tourbillon/signaling/agent/bench/negotiate"
 	signalingbench "tourbillon/signaling/bench"
 	"tourbillon/timing/rounds"
@@ -97,15 +96,13 @@ func exitCode(err error, stderr io.Writer) int {
 	fmt.Fprintln(stderr, "tourbillon:", err)
 	var usage *usageError
 	var benchUsage *bench.UsageError
-	var pionUsage *pionbench.UsageError
 	var turnUsage *turnbench.UsageError
 	var signalingUsage *signalingbench.UsageError
 	var roundsUsage *rounds.UsageError
-	var stunUsage *stunbench.UsageError
 	var configuration *config.Error
 	switch {
-	case errors.As(err, &usage), errors.As(err, &benchUsage), errors.As(err, &pionUsage), errors.As(err, &turnUsage),
-		errors.As(err, &signalingUsage), errors.As(err, &stunUsage), errors.As(err, &roundsUsage):
+	case errors.As(err, &usage), errors.As(err, &benchUsage), errors.As(err, &turnUsage),
+		errors.As(err, &signalingUsage), errors.As(err, &roundsUsage):
 		return exitUsage
 	case errors.As(err, &configuration):
 		return exitConfig

@@ -25,14 +25,14 @@ func newCounter() *counter {
 // sent looks at a datagram that was sent, delivered at one that is not lost.
 func (c *counter) sent(f flow, data []byte) {
 	switch {
-	case len(data) >= 20 && data[0]&0xc0 == 0: // STUN (RFC 7983 section 7): its first bits are 0.
+	case len(data) >= 20 && data[0] < 4: // STUN (RFC 7983 section 7).
 		if binary.BigEndian.Uint16(data) == 0x0001 { // A Binding request.
 			if c.open[f] {
 				c.retransmits++
 			}
 			c.open[f] = true
 		}
-	case len(data) > 0 && data[0] >= 20 && data[0] < 64:
+	case len(data) > 0 && data[0] >= 20 && data[0] < 64: // DTLS.
 		c.records(f, data)
 	}
 }
