@@ -6,6 +6,8 @@
 // which paces connectivity checks (package pacing) and asks for consent (package consent); package orchestrate decides
 // when a call is restarted. An answerer never makes an offer: it asks its caller to, so that both never do at once.
 //
+// [Hasten] is what all of them have in common that pion does not do by default, so that they connect sooner.
+//
 // [SelfCall] is the appliance calling itself through its own relay all the time, which proves that relaying works and
 // keeps the lateness of every pion protocol measured while nobody else is calling.
 package agent

@@ -102,7 +102,7 @@ func (o *ours) tell(from agent.Caller) {
 	}
 }
 
-// answerer's caller: what asks for a restart is passed over, since nothing is restarted here.
+// reply takes answers; what asks for a restart is passed over, since nothing is restarted here.
 type reply func(sdp string)
 
 func (r reply) Answer(sdp string) { r(sdp) }
