@@ -49,6 +49,7 @@ test-go: retime web test-packages
 	go vet ./...
 	go test -race -tags interop $$(go list ./... | grep -Ev '$(READERS)')
 	go test $$(go list ./... | grep -E '$(READERS)')
+	go test -count=1 -run Conformance ./timing
 	go test -count=1 -v -run Exposure ./systemd
 	go test -count=1 -tags gate -run Gate ./appliance/bench
 	GOWORK=off go vet ./...

@@ -17,7 +17,7 @@ import (
 func (a *appliance) openAdmin() error {
 	a.admin = web.NewAdmin(web.AdminConfig{
 		Key: a.secrets.Admin, Hello: a.hello(), Now: time.Now, LoopbackOnly: a.adminLoopback(),
-		Routes: map[string]http.Handler{"GET /api/allocations": http.HandlerFunc(a.serveAllocations)},
+		Routes: a.adminRoutes(),
 		SetHeartbeat: func(class string, interval time.Duration) (int, error) {
 			return a.signaling.SetHeartbeat(signaling.Class(class), interval)
 		},
@@ -48,13 +48,26 @@ func (a *appliance) openAdmin() error {
 	return nil
 }
 
+// adminRoutes are our own of the routes that only an admin may see; openapi-admin.yaml describes them.
+func (a *appliance) adminRoutes() map[string]http.Handler {
+	return map[string]http.Handler{
+		"GET /api/allocations":  http.HandlerFunc(a.serveAllocations),
+		"GET /api/agents":       http.HandlerFunc(a.serveAgents),
+		"GET /api/openapi.yaml": http.HandlerFunc(serveOpenAPIAdmin),
+	}
+}
+
 // adminHandler is everything on the admin listener.
 func (a *appliance) adminHandler() http.Handler {
-	metrics := observe.MetricsHandler(observe.NewMetrics(a.build, a.turn, func() (bool, time.Duration) {
+	registry := observe.NewMetrics(a.build, a.turn, func() (bool, time.Duration) {
 		self := a.selfCall.Status()
 		return self.State == "connected", self.RTT.Smoothed
-	}))
-	handler := a.healthHandler(metrics, a.admin)
+	})
+	if a.agents != nil {
+		registry.MustRegister(observe.NewAgentMetrics(a.agents.answerer, a.agents.socket))
+	}
+	registry.MustRegister(observe.NewReloadMetric(func() bool { return !a.reloadFailed.Load() }))
+	handler := a.healthHandler(observe.MetricsHandler(registry), a.admin)
 	if a.adminLoopback() {
 		handler = web.LoopbackHosts(handler)
 	}

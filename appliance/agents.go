@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 
@@ -12,10 +13,11 @@ import (
 	"tourbillon/signaling"
 	"tourbillon/signaling/agent"
 	"tourbillon/signaling/agent/link"
+	"tourbillon/signaling/agent/pacing"
 	"tourbillon/timing"
 )
 
-// agents are the appliance as a peer: one socket and its wire, and whoever has called. nil where agents.listen is empty.
+// agents are the appliance as a peer: one socket and its wire, and whoever has called. nil where agents are off.
 type agents struct {
 	wire     *timing.Wire
 	socket   *link.Socket
@@ -26,7 +28,7 @@ type agents struct {
 
 // openAgents binds the agents' socket. It comes before the relay, which lets its peers reach that very port.
 func (a *appliance) openAgents() error {
-	if a.config.Agents.Listen == "" {
+	if !a.config.Agents.On() {
 		return nil
 	}
 	conn, err := listenAgents(a.config.Agents.Listen)
@@ -45,7 +47,7 @@ func (a *appliance) openAgents() error {
 	g.wire = timing.NewWire(a.clock.Clock, timing.WireConfig{Mode: mode})
 	g.socket, err = link.Open(link.Config{
 		Conn: link.UDP(conn), Listener: streams, Clock: a.meter.Clock("agent.pacing", a.clock), Consent: a.meter.Clock("agent.consent", a.clock),
-		Wire: g.wire, Admit: link.Admit(loopbackPrefixes(g.addresses)...), Announce: g.addresses,
+		Wire: g.wire, Admit: link.Admit(loopbackPrefixes(g.addresses)...), Announce: g.addresses, Pacing: agentPacing(a.config.Agents),
 	})
 	if err != nil {
 		if streams != nil {
@@ -54,7 +56,7 @@ func (a *appliance) openAgents() error {
 		return errors.Join(fmt.Errorf("open the agents' socket: %w", err), conn.Close(), g.wire.Close())
 	}
 	g.answerer = agent.NewAnswerer(agent.AnswererConfig{
-		Socket: g.socket, Clock: a.meter.Clock("agent.session", a.clock), Log: a.log,
+		Socket: g.socket, Clock: a.meter.Clock("agent.session", a.clock), Limits: agentLimits(a.config.Agents, a.config.LimitsOff()), Log: a.log,
 	})
 	a.agents = g
 	a.onClose(func(context.Context) error {
@@ -76,6 +78,23 @@ func listenStreams(address string) (net.Listener, error) {
 		}}}
 	}
 	return listener, nil
+}
+
+func agentPacing(c config.Agents) pacing.Config {
+	return pacing.Config{Ta: c.CheckInterval, Ceiling: c.ChecksPerSecond}
+}
+
+// agentLimits are those of the configuration. Without limits, for benchmarks, there may be as many calls and messages as
+// come.
+func agentLimits(c config.Agents, off bool) agent.Limits {
+	l := agent.Limits{
+		Total: c.Calls, PerAddress: c.CallsPerAddress, Lifetime: c.Lifetime, Idle: c.Idle, Bytes: int64(c.Bytes),
+		MessagesPerSecond: c.MessagesPerSecond,
+	}
+	if off {
+		l.Total, l.PerAddress, l.Bytes, l.MessagesPerSecond = math.MaxInt32, math.MaxInt32, math.MaxInt64, math.MaxInt32
+	}
+	return l
 }
 
 func listenAgents(address string) (*net.UDPConn, error) {
@@ -140,7 +159,7 @@ func (a *appliance) localPeer() signaling.LocalPeer {
 type callee struct{ a *appliance }
 
 func (c callee) Receive(m signaling.LocalMessage) error {
-	from := agent.Caller{Room: m.Room, Peer: m.Peer, Address: m.Address}
+	from := agent.Caller{Room: m.Room, Peer: m.Peer, Address: m.Address, Stay: m.Stay}
 	switch m.Kind {
 	case "offer":
 		return c.a.agents.answerer.Offer(from, m.SDP, caller{server: c.a.signaling, room: m.Room, peer: m.Peer})
@@ -152,6 +171,10 @@ func (c callee) Receive(m signaling.LocalMessage) error {
 		return c.a.agents.answerer.Candidate(from, candidate)
 	}
 	return fmt.Errorf("%q is nothing for an agent: offers and candidates are", m.Kind)
+}
+
+func (c callee) Gone(room, peer string, stay uint64) {
+	c.a.agents.answerer.Leave(agent.Caller{Room: room, Peer: peer, Stay: stay})
 }
 
 // candidateOf reads an RTCIceCandidateInit; empty at the end of candidates.

@@ -3,8 +3,13 @@ package appliance_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"io"
 	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
 	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +20,7 @@ import (
 	"tourbillon/appliance"
 	"tourbillon/appliance/config"
 	"tourbillon/signaling/client"
+	"tourbillon/timing"
 	"tourbillon/timing/timingtest"
 )
 
@@ -25,7 +31,67 @@ type printed struct {
 	base chan string
 }
 
-var callLink = regexp.MustCompile(`Call +http://([^/]+)/call/`)
+var (
+	callLink  = regexp.MustCompile(`Call +http://([^/]+)/call/`)
+	adminLink = regexp.MustCompile(`Admin +(http://[^/]+)(/\S+)`)
+)
+
+// admin logs in by the printed link.
+func (p *printed) admin(t *testing.T) *admin {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	must(t, err)
+	a := &admin{client: http.Client{Jar: jar}}
+	for a.base == "" { // It is printed right behind the other.
+		p.mu.Lock()
+		if m := adminLink.FindSubmatch(p.text.Bytes()); m != nil {
+			a.base = string(m[1])
+			p.mu.Unlock()
+			response, err := a.client.Get(a.base + string(m[2]))
+			must(t, err)
+			must(t, response.Body.Close())
+			return a
+		}
+		p.mu.Unlock()
+		timingtest.Real(timing.Runtime{}).Pass(time.Millisecond)
+	}
+	return a
+}
+
+// admin is who has logged in.
+type admin struct {
+	client http.Client
+	base   string
+}
+
+// shownAgents is what of GET /api/agents is looked at.
+type shownAgents struct {
+	Enabled bool
+	Calls   []struct {
+		Room, State string
+		Bytes       int64
+		Pair        *struct{ Remote string }
+	}
+}
+
+func (a *admin) agents(t *testing.T) (shown shownAgents) {
+	t.Helper()
+	response, err := a.client.Get(a.base + "/api/agents")
+	must(t, err)
+	defer response.Body.Close()
+	must(t, json.NewDecoder(response.Body).Decode(&shown))
+	return shown
+}
+
+func (a *admin) metrics(t *testing.T) string {
+	t.Helper()
+	response, err := a.client.Get(a.base + "/metrics")
+	must(t, err)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	must(t, err)
+	return string(text)
+}
 
 func (p *printed) Write(b []byte) (int, error) {
 	p.mu.Lock()
@@ -48,7 +114,7 @@ func TestCallTheAppliance(t *testing.T) {
 	c.HTTP.Listen, c.Admin.Listen, c.StateDir = "127.0.0.1:0", "127.0.0.1:0", t.TempDir()
 	c.TURN.UDP, c.TURN.TCP = []string{"127.0.0.1:0"}, nil
 	c.Agents.TCP = "127.0.0.1:0"
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	out := &printed{base: make(chan string, 1)}
 	ended := make(chan error, 1)
 	running, stop := context.WithCancel(ctx)
@@ -61,11 +127,15 @@ func TestCallTheAppliance(t *testing.T) {
 	case err := <-ended:
 		t.Fatal(err)
 	}
+	page := out.admin(t)
 	for _, policy := range []webrtc.ICETransportPolicy{webrtc.ICETransportPolicyAll, webrtc.ICETransportPolicyRelay} {
-		t.Run(policy.String(), func(t *testing.T) { callOnce(ctx, t, "ws://"+base+"/ws", policy) })
+		t.Run(policy.String(), func(t *testing.T) { callOnce(ctx, t, "ws://"+base+"/ws", policy, page) })
+	}
+	if text := page.metrics(t); !strings.Contains(text, "tourbillon_ice_calls_total 2\n") || !strings.Contains(text, `tourbillon_ice_calls_ended_total{reason="left"} 2`) {
+		t.Errorf("the metrics are\n%s", text)
 	}
 	t.Run("TCP alone", func(t *testing.T) {
-		callOnce(ctx, t, "ws://"+base+"/ws", webrtc.ICETransportPolicyAll, webrtc.NetworkTypeTCP4)
+		callOnce(ctx, t, "ws://"+base+"/ws", webrtc.ICETransportPolicyAll, page, webrtc.NetworkTypeTCP4)
 	})
 	stop()
 	if err := <-ended; err != nil {
@@ -74,7 +144,7 @@ func TestCallTheAppliance(t *testing.T) {
 	cancel()
 }
 
-func callOnce(ctx context.Context, t *testing.T, url string, policy webrtc.ICETransportPolicy, networks ...webrtc.NetworkType) {
+func callOnce(ctx context.Context, t *testing.T, url string, policy webrtc.ICETransportPolicy, page *admin, networks ...webrtc.NetworkType) {
 	room, err := client.Join(ctx, url, client.Options{Room: "demo", Name: "test"})
 	must(t, err)
 	defer room.Close()
@@ -118,6 +188,14 @@ func callOnce(ctx context.Context, t *testing.T, url string, policy webrtc.ICETr
 		case <-ctx.Done():
 			t.Fatal(ctx.Err())
 		}
+	}
+	if s := page.agents(t); !s.Enabled || len(s.Calls) != 1 || s.Calls[0].Room != "demo" || s.Calls[0].State != "connected" || s.Calls[0].Pair == nil || s.Calls[0].Bytes == 0 {
+		t.Errorf("the admin is shown %+v", s)
+	}
+	must(t, room.Leave(ctx)) // Its connection goes on: that it has left the room ends the call.
+	for len(page.agents(t).Calls) > 0 {
+		must(t, ctx.Err())
+		timingtest.Real(timing.Runtime{}).Pass(10 * time.Millisecond)
 	}
 	must(t, connection.GracefulClose())
 }

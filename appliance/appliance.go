@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tourbillon/appliance/config"
@@ -34,6 +35,8 @@ type Options struct {
 	Log *slog.Logger
 	// Beats, unless nil, records how long after its deadline each heartbeat's write returned, for benchmarks.
 	Beats *timing.Lateness
+	// Reload, where it is given, has keys and secrets read again while running.
+	Reload Reload
 }
 
 // appliance is the running whole: open opens it step by step, close closes it in reverse. Clients are told first; the
@@ -51,6 +54,7 @@ type appliance struct {
 	meter     *timing.Meter
 	build     observe.Build
 	turn      *turn.Server
+	verifier  *signaling.Verifier
 	signaling *signaling.Server
 	// peerjs is nil where it is off.
 	peerjs    *peerjs.Server
@@ -63,6 +67,8 @@ type appliance struct {
 	stopSelfCall func()
 	sampler      *sampler
 	watchdog     *watchdog
+	// reloadFailed is true while something could not be read at the latest reload.
+	reloadFailed atomic.Bool
 
 	// opened are the closers of what is open, newest last.
 	opened []func(context.Context) error
@@ -85,15 +91,25 @@ func Run(ctx context.Context, o Options) error {
 	}
 	a.announce(o.Out)
 	a.notify("READY=1")
-	var err error
-	select {
-	case <-ctx.Done():
-		a.log.Info("stopping")
-	case err = <-a.failed:
-	}
+	err := a.serve(ctx, o.Reload)
 	a.notify("STOPPING=1")
 	a.drain()
 	return errors.Join(err, a.close())
+}
+
+// serve reloads when told to, until ctx ends or a listener fails.
+func (a *appliance) serve(ctx context.Context, r Reload) error {
+	for {
+		select {
+		case <-ctx.Done():
+			a.log.Info("stopping")
+			return nil
+		case err := <-a.failed:
+			return err
+		case <-r.Wanted:
+			a.reload(r)
+		}
+	}
 }
 
 func newServerID() string {
@@ -148,6 +164,7 @@ func (a *appliance) openClock() error {
 	a.meter = timing.NewMeter(a.clock, func(label string, took time.Duration) {
 		a.log.Warn("an inline timer callback is over its budget", "label", label, "took", took, "budget", timing.InlineBudget)
 	})
+	a.clock.meterWakes(a.meter)
 	if err := stdtime.Use(a.clock.Clock, a.meter); err != nil {
 		return err
 	}
@@ -172,17 +189,17 @@ func (a *appliance) openTURN() (err error) {
 }
 
 func (a *appliance) openSignaling() error {
-	verifier, err := signaling.NewVerifier(a.verifierConfig())
-	if err != nil {
+	var err error
+	if a.verifier, err = signaling.NewVerifier(a.verifierConfig()); err != nil {
 		return &config.Error{Problems: []config.Problem{{
 			Where: "signaling.token_keys", Wrong: err.Error(), Remedy: "give a JWK Set file that this user can read, or none",
 		}}}
 	}
-	a.signaling = signaling.New(a.signalingConfig(verifier)) // Starts nothing; closed with the public listener.
+	a.signaling = signaling.New(a.signalingConfig(a.verifier)) // Starts nothing; closed with the public listener.
 	if a.config.OpenRooms() && !a.config.HTTPPrivate() {
 		a.log.Warn("rooms are open: anybody who reaches this server can join any room", "listen", a.config.HTTP.Listen)
 	}
-	a.openPeerJS(verifier)
+	a.openPeerJS(a.verifier)
 	return nil
 }
 

@@ -37,6 +37,13 @@ func OpenClock(asked string) Clock {
 	return Clock{Clock: engine, Name: ClockHRTimer, Note: note, engine: engine}
 }
 
+// meterWakes records how late the kernel wakes the engine: the machine's part in every label's lateness.
+func (c Clock) meterWakes(meter *timing.Meter) {
+	if c.engine != nil {
+		c.engine.MeterWakes(meter.Label("engine.wake").Record)
+	}
+}
+
 // Inline gives the engine's view for short callbacks.
 func (c Clock) Inline() timing.Clock { return timing.Inline(c.Clock) }
 

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"tourbillon/appliance/config"
+	"tourbillon/signaling/agent"
+	"tourbillon/signaling/agent/pacing"
 	"tourbillon/turn"
 )
 
@@ -29,5 +31,29 @@ func TestConfiguredLimitsReachTheRelay(t *testing.T) {
 	const ports = 16384
 	if got, want := turnLimits(config.Default().TURN.Limits).WithDefaults(ports), (turn.Limits{}).WithDefaults(ports); got != want {
 		t.Errorf("the configuration's defaults are\n%+v\nthe relay's are\n%+v", got, want)
+	}
+}
+
+// TestConfiguredLimitsReachTheAgents does the same for the agents: each setting arrives, and the defaults are theirs.
+func TestConfiguredLimitsReachTheAgents(t *testing.T) {
+	c := config.Agents{
+		Calls: 1001, CallsPerAddress: 1002, Lifetime: 1003, Idle: 1004, Bytes: 1005, MessagesPerSecond: 1006, CheckInterval: 1007, ChecksPerSecond: 1008,
+	}
+	want := agent.Limits{Total: 1001, PerAddress: 1002, Lifetime: 1003, Idle: 1004, Bytes: 1005, MessagesPerSecond: 1006}
+	if got := agentLimits(c, false); got != want {
+		t.Errorf("limits %+v", got)
+	}
+	if got := agentPacing(c); got != (pacing.Config{Ta: 1007, Ceiling: 1008}) {
+		t.Errorf("pacing %+v", got)
+	}
+	d := config.Default().Agents
+	if got, want := agentLimits(d, false).WithDefaults(), (agent.Limits{}).WithDefaults(); got != want {
+		t.Errorf("the configuration's defaults are\n%+v\nthe agents' are\n%+v", got, want)
+	}
+	if d.CheckInterval != pacing.DefaultTa || d.ChecksPerSecond != pacing.DefaultCeiling {
+		t.Errorf("the configuration's pace is %v and %d", d.CheckInterval, d.ChecksPerSecond)
+	}
+	if off := agentLimits(d, true); off.Total <= d.Calls || off.PerAddress <= d.CallsPerAddress {
+		t.Errorf("without limits: %+v", off)
 	}
 }

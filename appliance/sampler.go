@@ -41,7 +41,24 @@ func (s *sampler) state() web.State {
 		Rooms:       rooms(s.a.signaling.Rooms()),
 		Allocations: allocations(s.a.turn.Allocations()),
 		SelfCall:    web.SelfCall{Status: self.State, Reason: self.Reason, RTTUS: micros(self.RTT.Smoothed)},
+		Outside:     s.a.outside(),
 	}
+}
+
+// outside is nil where no STUN server is asked.
+func (a *appliance) outside() *web.Outside {
+	if len(a.config.TURN.STUNServers) == 0 {
+		return nil
+	}
+	found, known := a.turn.External()
+	shown := &web.Outside{Server: found.Server, Hairpin: found.Hairpin}
+	if known {
+		shown.Address, shown.CheckedMS = found.Address.String(), found.Checked.UnixMilli()
+	}
+	if found.Err != nil {
+		shown.Problem = found.Err.Error()
+	}
+	return shown
 }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

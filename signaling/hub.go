@@ -14,6 +14,8 @@ import (
 type hub struct {
 	limits Limits
 	counts *counts
+	// local is nil where nobody is.
+	local LocalPeer
 	// clock tells the instant of an event, lifetimes ends held seats, on goroutines of their own, now is wall-clock time.
 	clock, lifetimes timing.Clock
 	now              func() time.Time
@@ -40,7 +42,7 @@ type connID uint64
 
 func newHub(config Config, counts *counts) *hub {
 	h := &hub{
-		limits: config.Limits, counts: counts,
+		limits: config.Limits, counts: counts, local: config.Local,
 		clock: config.Clock, lifetimes: timing.Coarse(config.Clock), now: config.Now,
 		conns: map[connID]*conn{}, rooms: map[string]*room{}, seats: map[seatID]*seat{}, tokens: map[tokenID]int{},
 	}

@@ -13,6 +13,10 @@ type LocalPeer interface {
 	// Receive takes a message that a peer addressed to [LocalPeerID]. It is called on the connection's goroutine and
 	// delays only that connection, one message of which is given after another. An error is told to the client.
 	Receive(m LocalMessage) error
+	// Gone tells that a peer which has sent something to the local one is no more in the room: it has left, or its seat
+	// was given up. It must not block, may be called again for the same stay, and may come after the first message of the
+	// peer's next stay, whose number is higher.
+	Gone(room, peer string, stay uint64)
 }
 
 // LocalMessage is an offer, answer, candidate, restart or message of a peer's for the local one. Kind is the message's
@@ -22,7 +26,9 @@ type LocalMessage struct {
 	// Room and Peer say who sent it, Address where the connection comes from.
 	Room, Peer string
 	Address    netip.Addr
-	SDP        string
+	// Stay numbers the peer's presence in the room: a later join has a higher one. Gone names it.
+	Stay uint64
+	SDP  string
 	// Candidate is an RTCIceCandidateInit, or null at the end of candidates.
 	Candidate json.RawMessage
 	Reason    string
@@ -62,16 +68,45 @@ func (c *conn) local(m inbound) *Error {
 	if to == nil {
 		return errUnknownPeer(m.To)
 	}
-	if !c.srv.hub.pass(c, m.N) {
+	if !c.srv.hub.passLocal(c, m.N) {
 		return nil
 	}
+	stay := c.mine.id
 	err := to.Receive(LocalMessage{
-		Kind: m.Type, Room: c.room, Peer: c.peer, Address: c.addr.Addr(),
+		Kind: m.Type, Room: c.room, Peer: c.peer, Address: c.addr.Addr(), Stay: uint64(stay),
 		SDP: m.SDP, Candidate: m.Candidate, Reason: cleanName(m.Reason), Data: m.Data,
 	})
+	if !c.srv.hub.seated(stay) { // Its end may have been told while the message was on its way.
+		to.Gone(c.room, c.peer, uint64(stay))
+	}
 	if err != nil {
 		return errCallRefused(err)
 	}
 	c.srv.counts.relayed.Add(1)
 	return nil
+}
+
+// passLocal is pass for a message to the local peer, which from now on hears of the seat's end.
+func (h *hub) passLocal(c *conn, n uint64) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if c.seat == nil {
+		return true // The seat's end has been told, or is about to be.
+	}
+	c.seat.local = true
+	return c.seat.accept(n)
+}
+
+func (h *hub) seated(id seatID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.seats[id] != nil
+}
+
+// tellLocalLocked tells the local peer, on a goroutine of its own, that a peer which had to do with it is gone.
+func (h *hub) tellLocalLocked(s *seat) {
+	if s.local {
+		room, peer, stay := s.room.name, s.peer, uint64(s.id)
+		h.tasks.Go(func() { h.local.Gone(room, peer, stay) })
+	}
 }

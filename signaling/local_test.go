@@ -2,19 +2,26 @@ package signaling
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // localRecorder is a local peer that takes what comes until it is given an error.
 type localRecorder struct {
-	got []LocalMessage
-	err error
+	got  []LocalMessage
+	gone chan string
+	err  error
 }
 
 func (l *localRecorder) Receive(m LocalMessage) error {
 	l.got = append(l.got, m)
 	return l.err
+}
+
+func (l *localRecorder) Gone(room, peer string, stay uint64) {
+	l.gone <- fmt.Sprint(room, " ", peer, " ", stay)
 }
 
 // TestLocalPeer calls the process itself: messages get there, with who sent them, and answers come back numbered.
@@ -61,5 +68,70 @@ func TestWithoutALocalPeer(t *testing.T) {
 	c.receive([]byte(`{"type":"offer","to":"@appliance","sdp":"v=0"}`), true)
 	if m := sock.message(t, typeError); m["code"] != string(CodeUnknownPeer) {
 		t.Errorf("%v", m)
+	}
+}
+
+// TestLocalPeerHearsOfTheEnd has peers that called leave, drop for good, and come back: the local peer hears of the ends
+// alone, of each with the stay that its messages named.
+func TestLocalPeerHearsOfTheEnd(t *testing.T) {
+	local := &localRecorder{gone: make(chan string, 8)}
+	t.Cleanup(func() { // After that of the bench, which waits for all goroutines.
+		if len(local.gone) != 0 {
+			t.Errorf("told of %q besides", <-local.gone)
+		}
+	})
+	b := newBench(t, Config{Local: local})
+	call := func(c *conn) string {
+		c.receive([]byte(`{"type":"offer","to":"@appliance","sdp":"v=0"}`), true)
+		m := local.got[len(local.got)-1]
+		return fmt.Sprint(m.Room, " ", m.Peer, " ", m.Stay)
+	}
+	leaves, _, _ := b.enter("demo")
+	want := call(leaves)
+	leaves.receive([]byte(`{"type":"leave"}`), true)
+	if gone := <-local.gone; gone != want {
+		t.Errorf("after a leave: %q, want %q", gone, want)
+	}
+	drops, _, joined := b.enter("demo")
+	want = call(drops)
+	b.end(drops)
+	back, _, _ := b.resume(joined["session"], 0)
+	if again := call(back); again != want {
+		t.Errorf("after a resume the stay is %q, was %q", again, want)
+	}
+	b.end(back)
+	if len(local.gone) != 0 {
+		t.Errorf("told of %q while its seat is held", <-local.gone)
+	}
+	b.clock.Advance(30 * time.Second)
+	if gone := <-local.gone; gone != want {
+		t.Errorf("after the seat was given up: %q, want %q", gone, want)
+	}
+	stranger, _, _ := b.enter("demo")
+	stranger.receive([]byte(`{"type":"leave"}`), true)
+	caller, _, _ := b.enter("demo")
+	want = call(caller)
+	caller.receive([]byte(`{"type":"leave"}`), true)
+	if gone := <-local.gone; gone != want {
+		t.Errorf("told of %q, want %q", gone, want)
+	}
+}
+
+// TestLocalPeerHearsOfASuccessor has a peer join again with its session, as a reloaded page does: its call is the new
+// seat's, and ends with that.
+func TestLocalPeerHearsOfASuccessor(t *testing.T) {
+	local := &localRecorder{gone: make(chan string, 8)}
+	b := newBench(t, Config{Local: local})
+	first, _, joined := b.enter("demo")
+	first.receive([]byte(`{"type":"offer","to":"@appliance","sdp":"v=0"}`), true)
+	second, sock := b.hello()
+	second.receive(fmt.Appendf(nil, `{"type":"join","room":"demo","session":%q}`, joined["session"]), true)
+	if m := sock.message(t, typeJoined); m["peer"] != joined["peer"] {
+		t.Fatalf("joined as %v, was %v", m["peer"], joined["peer"])
+	}
+	second.receive([]byte(`{"type":"leave"}`), true)
+	want := fmt.Sprint("demo ", joined["peer"], " ")
+	if gone := <-local.gone; !strings.HasPrefix(gone, want) || gone <= want+fmt.Sprint(local.got[0].Stay) || len(local.gone) != 0 {
+		t.Errorf("told of %q", gone)
 	}
 }

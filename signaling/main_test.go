@@ -2,16 +2,16 @@ package signaling
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
+
+	"tourbillon/timing/timingtest"
 )
 
 func TestMain(m *testing.M) {
@@ -22,15 +22,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// patience bounds every wait of a test for another goroutine.
-const patience = 10 * time.Second
-
-func patient(t testing.TB) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
+// patient goes by its short name here.
+var patient = timingtest.Patient
 
 // fakeSocket records what a connection sends. While stalled, Send blocks as on a network that has stopped.
 type fakeSocket struct {

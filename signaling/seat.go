@@ -30,6 +30,8 @@ type seat struct {
 	// report is what the client measured, as its own JSON; reportedAt is wall-clock time.
 	report     json.RawMessage
 	reportedAt time.Time
+	// local is true once the peer has sent something to the local one.
+	local bool
 
 	// mu guards what follows. It is taken with the hub's lock held or alone, and before a connection's.
 	mu     sync.Mutex

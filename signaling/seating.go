@@ -19,6 +19,9 @@ func (h *hub) join(c *conn, name string, s *seat, e joinEvent) *Error {
 		r = newRoom(name, &h.limits)
 		h.rooms[name] = r
 	}
+	if present := h.findLocked(session{room: name, peer: s.peer}); present != nil {
+		s.local = present.local // What it has begun with the local peer is its successor's.
+	}
 	h.sitLocked(c, s, r)
 	e.seat = s.id
 	refusal := h.applyLocked(r, e)
@@ -152,6 +155,7 @@ func (h *hub) goneLocked(s *seat, reason Reason) {
 	if h.stopping {
 		return
 	}
+	h.tellLocalLocked(s)
 	_ = h.applyLocked(s.room, goneEvent{seat: s.id, reason: reason}) // Going is never refused.
 	h.sweepLocked(s.room)
 }

@@ -23,9 +23,14 @@ type host struct {
 	http   *httptest.Server
 }
 
+// newHost starts a server whose beats are as rare as they may be, unless the test asks for others: a client that stands
+// still with the machine, or does not read for a while, is not taken for lost.
 func newHost(t *testing.T, config Config) *host {
 	t.Helper()
 	config.OpenRooms = true
+	if config.Heartbeat == 0 {
+		config.Heartbeat = 5 * time.Second
+	}
 	h := &host{t: t, server: New(config)}
 	e := echo.New()
 	h.server.Register(e)
@@ -120,7 +125,7 @@ func TestTwoPeersMeet(t *testing.T) {
 	ada, adaJoined := h.join("demo", "")
 	bob, bobJoined := h.join("demo", "")
 	a, b := adaJoined["peer"].(string), bobJoined["peer"].(string)
-	if adaJoined["server"] != "s1" || adaJoined["heartbeat_ms"] != 1000.0 || len(adaJoined["peers"].([]any)) != 0 {
+	if adaJoined["server"] != "s1" || adaJoined["heartbeat_ms"] != 5000.0 || len(adaJoined["peers"].([]any)) != 0 {
 		t.Errorf("first joined %v", adaJoined)
 	}
 	if urls := fmt.Sprint(adaJoined["ice_servers"]); !strings.Contains(urls, "turn:127.0.0.1:3478") {
@@ -159,17 +164,14 @@ func TestTwoPeersMeet(t *testing.T) {
 }
 
 func TestAbruptEndIsSeenAtOnce(t *testing.T) {
-	h := newHost(t, Config{Heartbeat: 5 * time.Second})
+	h := newHost(t, Config{})
 	ada, _ := h.join("demo", "")
 	bob, joined := h.join("demo", "")
 	ada.message(typePeerJoined)
-	begin := time.Now()
 	_ = bob.ws.CloseNow()
+	// What is noticed by missing beats only has the reason "timeout".
 	if m := ada.message(typePeerLeft); m["peer"] != joined["peer"] || m["reason"] != "closed" {
 		t.Errorf("peer left %v", m)
-	}
-	if took := time.Since(begin); took > 2*time.Second {
-		t.Errorf("noticed after %v, want long before a heartbeat", took)
 	}
 }
 

@@ -24,6 +24,7 @@ func installedRoot(t *testing.T) (root, unit string) {
 	install(t, "tourbillon.service", unit, 0o644)
 	install(t, "tourbillon.yaml", filepath.Join(root, "etc/tourbillon/tourbillon.yaml"), 0o644)
 	install(t, "/bin/true", filepath.Join(root, "usr/bin/tourbillon"), 0o755)
+	install(t, "/bin/true", filepath.Join(root, "bin/kill"), 0o755)
 	// The targets that every service refers to.
 	targets, err := filepath.Glob("/lib/systemd/system/*.target")
 	if err != nil || len(targets) == 0 {

@@ -29,8 +29,9 @@ func (a *alarm) fired() { a.at.Store(int64(Never)) }
 // held is what an alarm says between hold and resume: earlier than any deadline.
 const held Instant = math.MinInt64
 
-// hold notes that the waker has fired and that its caller is about to run what is due, so that nobody need arm it.
-func (a *alarm) hold() { a.at.Store(int64(held)) }
+// hold notes that the waker has fired and that its caller is about to run what is due, so that nobody need arm it. It
+// returns the deadline that the waker was told.
+func (a *alarm) hold() Instant { return Instant(a.at.Swap(int64(held))) }
 
 // resume arms a waker that is on hold, as ensure does.
 func (a *alarm) resume(wanted func() Instant) {

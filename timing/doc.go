@@ -34,6 +34,20 @@
 //	gc         50 × 20 ms      p99 0.45 (0.35–0.75)                           p99 0.061 (0.002–0.23)
 //	CPU        1000 × 100 ms   1.6 (1.4–1.8); 1.1 (0.98–1.2) with 250 µs of slack, 0.67 (0.64–0.72) with 1 ms
 //
+// The same without FIFO (`--rt off`) in another hour, cyclictest up to 4.2 ms late as an ordinary thread. Only the wire asks for
+// FIFO. Without it the kernel sends in time unless its thread finds both CPUs taken and waits for the end of a slice,
+// about 3 ms; asking for the shortest slice brings the wire's p99 under the collector from 3.9–6.1 ms to 3.3–4.0 in
+// three pairs of runs, and changes nothing under spinning goroutines.
+//
+//	load       timers          hrtimer / runtime                              wire / runtime-send
+//	idle       1000 × 100 ms   p50 0.019 (0.018–0.022), p99 0.051 (0.017–0.19)
+//	idle       1 × 10 ms       p99 0.29 (0.16–2.8)                            p99 0.067 (0.055–0.69)
+//	server-50  50 × 20 ms      p99 0.008 (0.005–0.025)                        p99 0.008 (0.003–0.015)
+//	server-2   50 × 20 ms      p50 0.32 (0.29–0.36), p99 0.31 (0.14–0.39)     p99 0.62 (0.52–0.76)
+//	busy       50 × 20 ms      p99 0.57 (0.48–0.58)                           p99 0.083 (0.054–0.099)
+//	gc         50 × 20 ms      p99 0.40 (0.39–0.67)                           p99 0.19 (0.16–0.29)
+//	CPU        1000 × 100 ms   1.5 (1.4–1.7); 1.0 (0.88–1.1) with 250 µs of slack, 0.67 (0.62–0.77) with 1 ms
+//
 // To arm and cancel one timer beside 100,000 pending ones takes 56 ns (package time 123), at 8 goroutines 30 (78), without
 // an allocation: `go test -run '^$' -bench ArmCancel ./timing`. `bench timers --soak 10m`: 86 million armings, none lost.
 //

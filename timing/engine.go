@@ -49,6 +49,8 @@ type Engine struct {
 	next, nextFar atomic.Int64
 	// kernel and promotion remember what the waker and the promoter were told.
 	kernel, promotion *alarm
+	// wakes is told of each wake by the kernel's waker, if anything.
+	wakes atomic.Pointer[func(late time.Duration, now Instant)]
 }
 
 // waker is the kernel's side of the engine.
@@ -111,6 +113,11 @@ func startEngine(w waker, nearby time.Duration) *Engine {
 
 // Report says how the engine runs. It does not change after NewEngine.
 func (e *Engine) Report() EngineReport { return EngineReport{Policy: e.waker.policy()} }
+
+// MeterWakes has record told how late each wake by the kernel is, from the deadline to the first instruction of the engine:
+// the part of a timer's lateness that is the machine's. It is called on the goroutine that is about to run what is due, so
+// it must not block. [Label.Record] fits.
+func (e *Engine) MeterWakes(record func(late time.Duration, now Instant)) { e.wakes.Store(&record) }
 
 // Close ends the engine's wakers. Timers that are still armed never fire; Stop on one still reports true. Arming after
 // Close is allowed and fires nothing. Callbacks that have begun are not waited for.

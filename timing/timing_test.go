@@ -3,7 +3,6 @@ package timing_test
 import (
 	"errors"
 	"math"
-	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -90,7 +89,7 @@ func TestEngineCloseWithTimersPending(t *testing.T) {
 	late.Reset(0)
 	e.AfterFunc(0, func() { t.Error("a timer armed after Close fired") })
 	timingtest.Real(timing.Runtime{}).Pass(20 * time.Millisecond)
-	if after := openDescriptors(t); after != before {
+	if after := openDescriptors(t); after > before { // Fewer, where the collector has closed one of an earlier test.
 		t.Errorf("%d descriptors open after Close, want the %d of before", after, before)
 	}
 }
@@ -105,14 +104,8 @@ func TestEngineCloseFromACallback(t *testing.T) {
 	}
 }
 
-func openDescriptors(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatalf("count descriptors: %v", err)
-	}
-	return len(entries)
-}
+// openDescriptors goes by its own name here.
+var openDescriptors = timingtest.OpenFiles
 
 // TestEngineSurvivesCollection checks that an armed timer needs no other reference to fire.
 func TestEngineSurvivesCollection(t *testing.T) {

@@ -36,10 +36,19 @@ func (e *Engine) watch() {
 	}()
 	for w.fireDue() {
 		if w.waker.wait(w.kernel.passed) {
-			w.kernel.hold()
+			w.woken(w.kernel.hold())
 		}
 	}
 	gone = false
+}
+
+// woken records how late the kernel's waker came. What a timer is later than that, callbacks before it have taken; what it
+// is earlier, a quicker waker has given it.
+func (e *Engine) woken(told Instant) {
+	if record := e.wakes.Load(); record != nil {
+		now := monotonicNow()
+		(*record)(now.Sub(told), now)
+	}
 }
 
 // resign gives the post to a new watcher, if the caller still holds it.

@@ -33,6 +33,29 @@ func TestKernelsWakerAloneFires(t *testing.T) {
 	}
 }
 
+func TestWakesAreMetered(t *testing.T) {
+	e := startWatched(t, noBackstops)
+	told := make(chan time.Duration, 100)
+	e.MeterWakes(func(late time.Duration, now Instant) {
+		if now > e.Now() {
+			t.Errorf("a wake at %v, which is yet to come", now)
+		}
+		told <- late
+	})
+	// A watcher that is still at its queues when the next timer is due fires that one without a wake.
+	for n := 0; len(told) < 3; n++ {
+		if n == cap(told) {
+			t.Fatalf("%d wakes told after %d timers", len(told), n)
+		}
+		e.fires(t, "a timer by the kernel's waker", time.Millisecond)
+	}
+	for range len(told) {
+		if late := <-told; late < 0 || late > testPatience {
+			t.Errorf("a wake late by %v", late)
+		}
+	}
+}
+
 // TestTimersBesideABlockedCallback fires timers, near and far ones, with nothing else armed that could bring the post back.
 func TestTimersBesideABlockedCallback(t *testing.T) {
 	for which, nearby := range map[string]time.Duration{"a near timer": time.Hour, "a far timer": 2 * time.Millisecond} {

@@ -119,10 +119,12 @@ func TestChallengesAreThrottled(t *testing.T) {
 	if n := server.Stats().ThrottledChallenges; n != 40-9 {
 		t.Errorf("%d of 40 challenges withheld, want 31", n)
 	}
+	began := time.Now()
 	flood(stun.BindingRequest, 40)
 	// The loops answer these on the kernel's clock, which goes on: a token grows back in 50 ms.
-	if n := server.Stats().ThrottledBindings; n > 20 || n < 10 {
-		t.Errorf("%d of 40 Binding responses withheld, want about 20", n)
+	grown := uint64(time.Since(began) / (50 * time.Millisecond))
+	if n := server.Stats().ThrottledBindings; n > 20 || n+grown+1 < 20 {
+		t.Errorf("%d of 40 Binding responses withheld, want 20 but for at most %d that have grown back", n, grown+1)
 	}
 	clock.Advance(time.Second)
 	flood(stun.NewType(stun.MethodAllocate, stun.ClassRequest), 10)
@@ -169,7 +171,8 @@ func TestStrangersAreCutOff(t *testing.T) {
 	if _, err := idle.Read(make([]byte, 100)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "three deadlines are armed", func() bool { return clock.Pending() == 4 })
+	// Beside them, the host policy's timer and the allocation's.
+	eventually(t, "three deadlines are armed", func() bool { return clock.Pending() == 5 })
 	clock.Advance(10 * time.Second)
 	for _, conn := range []net.Conn{silentTCP, silentTLS, idle} {
 		expectClosed(t, conn)
@@ -197,8 +200,8 @@ func TestPanicCostsOneRequest(t *testing.T) {
 	}})
 	username, password := issued("alice", time.Now())
 	c := newRawClient(t, server, username, password)
-	if code := errorCode(t, c.allocate()); code != 400 {
-		t.Errorf("the request that met the panic was answered %d", code)
+	if code := errorCode(t, c.allocate()); code != 500 {
+		t.Errorf("the request that met the panic was answered %d, want 500", code)
 	}
 	if code := errorCode(t, c.allocate()); code != 0 {
 		t.Errorf("the next request was answered %d", code)

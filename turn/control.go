@@ -1,251 +1,219 @@
 package turn
 
 import (
-	"net"
+	"encoding/binary"
 	"net/netip"
-	"slices"
 
 	"github.com/pion/stun/v4"
-	pion "github.com/pion/turn/v5"
 
 	"tourbillon/turn/relay"
 )
 
-// door is what control needs of its listener.
-type door interface {
-	// note returns what the listener noted on the request that pion handles for a client now. It is for the goroutine
-	// that handles it.
-	note(client netip.AddrPort) *request
+// back is the way to a listener's clients. It does not block on UDP; on a stream it may, as long as the kernel takes
+// nothing.
+type back interface {
+	// reply sends the response to a request, or withholds it where a spoofed source may have asked for it.
+	reply(p []byte, to netip.AddrPort)
+	// send sends ChannelData or an indication.
+	send(p []byte, to netip.AddrPort)
 	// authenticated tells that a request of a client's was.
 	authenticated(client netip.AddrPort)
 }
 
-// control answers pion's callbacks for one listener. Each listener has a pion server of its own, since pion's callbacks
-// do not say where a request came in. The callbacks run in pion's read loops: nothing here blocks.
+// control is the server's side of TURN for one listener (RFC 8656): what it is and where its relays go.
 type control struct {
 	core      *core
-	door      door
 	listener  int // index, for clientKey
 	transport Transport
 	server    netip.AddrPort
-	loop      *relay.Listener // nil where packets go through pion
+	loop      *relay.Listener // nil where there are no loops
 }
 
-// serve starts a pion server over one listener: packets for UDP, or conns for TCP and TLS, the other being nil.
-func (h *control) serve(realm string, packets net.PacketConn, conns net.Listener) (*pion.Server, error) {
-	cfg := pion.ServerConfig{
-		Realm:         realm,
-		AuthHandler:   h.authenticate,
-		QuotaHandler:  h.admitAllocation,
-		EventHandler:  h.events(),
-		LoggerFactory: pionLogs{log: h.core.log, clock: h.core.clock},
-		// A client that names no family gets IPv4 (RFC 8656 7.2), or what we have if that is IPv6 only.
-		StrictAddressFamily: h.core.relays.serves(familyIPv4),
-	}
-	if packets != nil {
-		cfg.PacketConnConfigs = []pion.PacketConnConfig{{
-			PacketConn: packets, RelayAddressGenerator: relaysAt{h.core.relays, h.loop}, PermissionHandler: h.admitPeer,
-		}}
-	} else {
-		cfg.ListenerConfigs = []pion.ListenerConfig{{
-			Listener: conns, RelayAddressGenerator: h.core.relays, PermissionHandler: h.admitPeer,
-		}}
-	}
-	return pion.NewServer(cfg)
+// transaction serves the packets of one reading goroutine, one after the other: a UDP listener's, or a connection's.
+type transaction struct {
+	*control
+	back back
+	in   message
+	out  stun.Message
+
+	// Of the packet that is served now. from is the client as the socket names it.
+	from netip.AddrPort
+	key  clientKey
+	user string
+	sign stun.MessageIntegrity // nil before the request is authenticated
+	keys keyCache
 }
 
-func (h *control) key(client net.Addr) clientKey {
-	return clientKey{listener: h.listener, client: addrPort(client)}
+func (h *control) transactions(to back) *transaction { return &transaction{control: h, back: to} }
+
+// take serves a packet from a client. It does not block but for what back does.
+func (x *transaction) take(p []byte, from netip.AddrPort) {
+	defer x.survive()
+	x.from, x.key, x.sign = from, clientKey{listener: x.listener, client: canonicalPort(from)}, nil
+	x.in.Type = stun.MessageType{Class: stun.ClassIndication}
+	switch classify(p) {
+	case kindChannelData:
+		x.channelData(p)
+	case kindSTUN:
+		if !x.in.decode(p) {
+			return
+		}
+		switch x.in.Type.Class {
+		case stun.ClassRequest:
+			x.request()
+		case stun.ClassIndication:
+			x.indication()
+		}
+	}
 }
 
-// authenticate checks a request's user name and gives pion the key to check its integrity with. pion asks once the
-// nonce is found good.
-func (h *control) authenticate(attrs *pion.RequestAttributes) (userID string, key []byte, ok bool) {
-	defer h.core.survive("authentication")
-	ring, now := h.core.ring.Load(), h.core.now()
-	r := h.door.note(addrPort(attrs.SrcAddr))
-	name, failure := ring.judge(attrs.Username, attrs.Realm, attrs.Method, now)
-	if failure != authOK {
-		h.core.counters.authFailures.add(string(failure))
-		r.stage = stageRefused
-		return "", nil, false
+// survive is deferred by take: a panic costs one packet, and a request is answered that we failed.
+func (x *transaction) survive() {
+	if cause := recover(); cause != nil {
+		x.core.panicked("packet", cause)
+		if x.in.Type.Class == stun.ClassRequest {
+			x.refuse(stun.CodeServerError)
+		}
 	}
-	secret := 0
-	if r.username == attrs.Username {
-		secret = r.secret
-	}
-	r.user, r.key = name.User, ring.key(secret, attrs.Username)
-	return r.user, r.key, true
 }
 
-// admitAllocation holds an Allocate against what we have and the quotas. pion answers 486 to all of it, which
-// request.correct turns into the code that is set here.
-func (h *control) admitAllocation(userID, _ string, client net.Addr) (ok bool) {
-	defer h.core.survive("quota")
-	key := h.key(client)
-	r := h.door.note(key.client)
-	if r.code = h.unserved(r, key.client.Addr()); r.code != 0 {
+// channelData relays a packet of a channel that has no flow.
+func (x *transaction) channelData(p []byte) {
+	e := x.core.allocations.of(x.key)
+	if e == nil {
+		return
+	}
+	if peer, ok := e.peerOf(binary.BigEndian.Uint16(p)); ok {
+		body := int(binary.BigEndian.Uint16(p[2:]))
+		e.socket.sendTo(p[channelHeaderBytes:channelHeaderBytes+body], peer)
+	}
+}
+
+// indication relays a Send indication to a peer that has a permission (RFC 8656 11.3); all others are silently passed
+// over.
+func (x *transaction) indication() {
+	in := &x.in
+	if in.Type.Method != stun.MethodSend || in.data == nil || len(in.peers) == 0 || len(in.unknown) > 0 {
+		return
+	}
+	if e := x.core.allocations.of(x.key); e != nil && e.permits(in.peers[0].Addr()) {
+		e.socket.sendTo(in.data, in.peers[0])
+	}
+}
+
+// request answers a request. One of a method that we do not know is left in silence (RFC 8489 6.3).
+func (x *transaction) request() {
+	var serve func()
+	switch x.in.Type.Method {
+	case stun.MethodBinding:
+		x.binding()
+		return
+	case stun.MethodAllocate:
+		serve = x.allocate
+	case stun.MethodRefresh:
+		serve = x.refresh
+	case stun.MethodCreatePermission:
+		serve = x.createPermission
+	case stun.MethodChannelBind:
+		serve = x.channelBind
+	case stun.MethodConnect:
+		serve = x.connect
+	case stun.MethodConnectionBind:
+		serve = x.connectionBind
+	default:
+		return
+	}
+	if !x.authenticate() {
+		return
+	}
+	if len(x.in.unknown) > 0 {
+		x.refuse(stun.CodeUnknownAttribute, x.in.unknown)
+		return
+	}
+	serve()
+}
+
+// binding answers with the client's address. A bare request is answered in the data plane.
+func (x *transaction) binding() {
+	if len(x.in.unknown) > 0 {
+		x.refuse(stun.CodeUnknownAttribute, x.in.unknown)
+		return
+	}
+	x.begin(stun.ClassSuccessResponse)
+	addAddress(&x.out, stun.AttrXORMappedAddress, x.key.client)
+	_ = stun.Fingerprint.AddTo(&x.out) // It does not fail.
+	x.back.reply(x.out.Raw, x.from)
+}
+
+// authenticate checks the long-term credential (RFC 8489 9.2.4) and answers where it does not hold.
+func (x *transaction) authenticate() (ok bool) {
+	in, core := &x.in, x.core
+	switch {
+	case !in.integrity:
+		x.challenge(stun.CodeUnauthorized)
+		return false
+	case in.username == nil || in.realm == nil || in.nonce == nil:
+		x.refuse(stun.CodeBadRequest)
+		return false
+	case !core.nonces.good(in.nonce, core.clock.Now()):
+		x.challenge(stun.CodeStaleNonce)
 		return false
 	}
-	reason := h.core.allocations.reserve(key, userID)
-	switch reason {
-	case "":
-		return true
-	case reasonTotalQuota, reasonDraining: // Not this user's doing (RFC 8656 7.2): another server may do.
-		r.code = stun.CodeInsufficientCapacity
-	}
-	h.core.counters.quotaRefusals.add(string(reason))
-	return false
-}
-
-// unserved is the error for a kind of allocation that we do not make (RFC 8656 7.2), 0 for one that we do.
-func (h *control) unserved(r *request, client netip.Addr) stun.ErrorCode {
-	switch {
-	case r.transport != protocolUDP:
-		return stun.CodeUnsupportedTransProto
-	case !h.core.relays.serves(h.family(r, client)):
-		return stun.CodeAddrFamilyNotSupported
-	}
-	return 0
-}
-
-// family is the address family that an Allocate is for, as pion decides it.
-func (h *control) family(r *request, client netip.Addr) byte {
-	if r.family != 0 {
-		return r.family
-	}
-	local := h.server.Addr()
-	if local.IsUnspecified() {
-		local = client
-	}
-	if h.core.relays.serves(familyIPv4) || local.Is4() {
-		return familyIPv4
-	}
-	return familyIPv6
-}
-
-// admitPeer judges the peers of a CreatePermission or ChannelBind: by address here, by address and port for each packet.
-// pion asks for one after the other and installs as it goes, so the first time all are judged, and all or none pass
-// (RFC 8656 10.2).
-func (h *control) admitPeer(client net.Addr, peer net.IP) (ok bool) {
-	defer h.core.survive("permission")
-	r := h.door.note(addrPort(client))
-	if !r.judged {
-		r.judged = true
-		r.code = h.judgePeers(r, h.key(client))
-		r.admitted = r.code == 0
-	}
-	return r.admitted && slices.Contains(r.peers, unmapped(peer))
-}
-
-// judgePeers is the error for a request with these peers, 0 for none.
-func (h *control) judgePeers(r *request, key clientKey) stun.ErrorCode {
-	deny := func(reason Reason, code stun.ErrorCode) stun.ErrorCode {
-		h.core.counters.deniedPermissions.add(string(reason))
-		return code
-	}
-	switch {
-	case r.method == stun.MethodConnect: // RFC 6062 5.2: forbidden by policy. pion would dial.
-		return deny(reasonTCPRelay, stun.CodeForbidden)
-	case r.malformed, r.method == stun.MethodChannelBind && !isChannel(r.channel):
-		return stun.CodeBadRequest
-	}
-	family := h.core.allocations.family(key)
-	for _, peer := range r.peers {
-		if familyOfAddr(peer) != family {
-			return stun.CodePeerAddrFamilyMismatch
-		}
-		if verdict := h.core.policy.Load().JudgeIP(peer); !verdict.Allowed {
-			return deny(verdict.Reason, stun.CodeForbidden)
+	ring, username := core.ring.Load(), string(in.username)
+	name, failure := ring.judge(username, string(in.realm), in.Type.Method, core.now())
+	if failure == authOK {
+		if x.sign = x.keys.verify(ring, username, &in.Message); x.sign == nil {
+			failure = authIntegrity
 		}
 	}
-	if reason, ok := h.core.allocations.admit(key, r.peers, r.channel); !ok {
-		return deny(reason, stun.CodeInsufficientCapacity)
+	if failure != authOK {
+		core.refused(x.key.client, username, failure)
+		x.challenge(stun.CodeUnauthorized)
+		return false
 	}
-	return 0
+	x.user = name.User
+	x.back.authenticated(x.key.client)
+	return true
 }
 
-// events keeps the table of allocations in step with pion's.
-func (h *control) events() pion.EventHandler {
-	table := h.core.allocations
-	return pion.EventHandler{
-		OnAuth: func(src, _ net.Addr, _, _, _, _ string, verified bool) {
-			defer h.core.survive("event")
-			h.authenticated(src, verified)
-		},
-		OnAllocationCreated: func(src, _ net.Addr, _, userID, _ string, relay net.Addr, _ int) {
-			defer h.core.survive("event")
-			h.created(src, userID, relay)
-		},
-		OnAllocationDeleted: func(src, _ net.Addr, _, _, _ string) {
-			defer h.core.survive("event")
-			if table.deleted(h.key(src)) {
-				h.core.tasks.Done()
-			}
-		},
-		OnPermissionCreated: func(_, _ net.Addr, _, _, _ string, relay net.Addr, peer net.IP) {
-			defer h.core.survive("event")
-			expires := h.core.now().Add(permissionLifetime)
-			table.update(addrPort(relay), func(e *entry) { e.permissions[unmapped(peer)] = expires })
-			h.fast(relay).grant(unmapped(peer))
-		},
-		OnPermissionDeleted: func(_, _ net.Addr, _, _, _ string, relay net.Addr, peer net.IP) {
-			defer h.core.survive("event")
-			table.update(addrPort(relay), func(e *entry) { delete(e.permissions, unmapped(peer)) })
-			h.fast(relay).revoke(unmapped(peer))
-		},
-		OnChannelCreated: func(_, _ net.Addr, _, _, _ string, relay, peer net.Addr, number uint16) {
-			defer h.core.survive("event")
-			bound := Binding{Number: number, Peer: addrPort(peer), Expires: h.core.now().Add(channelLifetime)}
-			table.update(addrPort(relay), func(e *entry) { e.channels[number] = bound })
-			h.fast(relay).bind(bound.Peer, number)
-		},
-		OnChannelDeleted: func(_, _ net.Addr, _, _, _ string, relay, peer net.Addr, number uint16) {
-			defer h.core.survive("event")
-			table.update(addrPort(relay), func(e *entry) { delete(e.channels, number) })
-			h.fast(relay).unbind(addrPort(peer))
-		},
-	}
+// begin begins the answer to the request at hand.
+func (x *transaction) begin(class stun.MessageClass) {
+	x.out.Reset()
+	x.out.Type = stun.MessageType{Method: x.in.Type.Method, Class: class}
+	x.out.TransactionID = x.in.TransactionID
+	x.out.WriteHeader()
 }
 
-func (h *control) authenticated(client net.Addr, verified bool) {
-	r := h.door.note(addrPort(client))
-	if !verified {
-		r.stage = stageRefused
-		h.core.counters.authFailures.add(string(authIntegrity))
-		return
-	}
-	r.stage = stageVerified
-	h.door.authenticated(addrPort(client))
+// challenge asks for credentials.
+func (x *transaction) challenge(code stun.ErrorCode) {
+	x.begin(stun.ClassErrorResponse)
+	_ = stun.ErrorCodeAttribute{Code: code}.AddTo(&x.out) // Without a phrase, so that little is sent to a spoofed source.
+	x.out.Add(stun.AttrNonce, x.core.nonces.at(x.core.clock.Now()))
+	x.out.Add(stun.AttrRealm, x.core.realmBytes)
+	x.back.reply(x.out.Raw, x.from)
 }
 
-// fast is the part in the data plane of the allocation with an announced address; one that does nothing where there is
-// none.
-func (h *control) fast(announced net.Addr) *fastPath {
-	if socket := h.core.relays.socket(addrPort(announced)); socket != nil {
-		return &socket.fast
+// refuse answers with an error, signed once the request is authenticated (RFC 8489 9.2.4).
+func (x *transaction) refuse(code stun.ErrorCode, more ...stun.Setter) {
+	x.begin(stun.ClassErrorResponse)
+	addCode(&x.out, code)
+	for _, attribute := range more {
+		_ = attribute.AddTo(&x.out) // Only UNKNOWN-ATTRIBUTES, which does not fail.
 	}
-	return &fastPath{}
+	x.finish()
 }
 
-func (h *control) created(client net.Addr, userID string, relay net.Addr) {
-	key, announced := h.key(client), addrPort(relay)
-	socket := h.core.relays.socket(announced)
-	if socket == nil { // The server is closing and has ended the socket already.
-		return
+// finish signs the answer, if the request is authenticated, and sends it.
+func (x *transaction) finish() {
+	if x.sign != nil {
+		_ = x.sign.AddTo(&x.out) // It fails behind FINGERPRINT alone, which we do not send here.
 	}
-	h.core.tasks.Add(1) // Until pion's event of its deletion.
-	socket.fast.attach(key.client, h.loop)
-	if conns, ok := h.door.(*streamListener); ok {
-		socket.attachStream(conns.conn(key.client))
-	}
-	h.core.allocations.created(key, Allocation{
-		Client: key.client, Server: h.server, Relay: announced,
-		Transport: h.transport, User: userID, Since: h.core.now(),
-	}, socket)
+	x.back.reply(x.out.Raw, x.from)
 }
 
-func unmapped(ip net.IP) netip.Addr {
-	addr, _ := netip.AddrFromSlice(ip)
-	return addr.Unmap()
+// addCode adds an ERROR-CODE with its reason phrase, or without one where it has none.
+func addCode(m *stun.Message, code stun.ErrorCode) {
+	if code.AddTo(m) != nil {
+		_ = stun.ErrorCodeAttribute{Code: code}.AddTo(m) // A phrase of no length is not too long.
+	}
 }

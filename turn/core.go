@@ -1,6 +1,7 @@
 package turn
 
 import (
+	"context"
 	"log/slog"
 	"net/netip"
 	"sync"
@@ -17,7 +18,9 @@ type core struct {
 	now    func() time.Time
 	log    *slog.Logger
 	limits Limits
-	realm  string
+
+	realmBytes []byte
+	nonces     *nonces
 
 	ring        atomic.Pointer[keyring] // replaced whole by SetCredentials
 	allocations *allocations
@@ -32,6 +35,7 @@ type core struct {
 	challenges, bindings *throttle
 	throttleLog          logGate
 	retryLog, panicLog   logGate
+	relayLog, refusalLog logGate
 	// probe is the source of a Ready in progress, which the throttles do not count; zero or nil otherwise.
 	probe atomic.Pointer[netip.AddrPort]
 
@@ -42,7 +46,7 @@ type core struct {
 
 func newCore(cfg Config) *core {
 	c := &core{
-		clock: cfg.Clock, now: cfg.Now, log: cfg.Log, limits: cfg.Limits, realm: cfg.Realm,
+		clock: cfg.Clock, now: cfg.Now, log: cfg.Log, limits: cfg.Limits, realmBytes: []byte(cfg.Realm), nonces: newNonces(),
 		allocations: newAllocations(cfg.Limits, cfg.Clock),
 		gate:        newGate(cfg.Limits),
 		dtlsGate:    newGate(cfg.Limits),
@@ -56,14 +60,38 @@ func newCore(cfg Config) *core {
 	return c
 }
 
-// survive is deferred by every frame of ours that pion's goroutines call: a panic there costs one packet or one
-// request, not the process. The frame's zero results must mean "refused".
+// survive is deferred where a packet is served: a panic there costs one packet or one request, not the process. The
+// frame's zero results must mean "refused".
 func (c *core) survive(where string) {
 	if cause := recover(); cause != nil {
-		c.counters.panics.Add(1)
-		if suppressed, ok := c.panicLog.pass(c.clock.Now()); ok {
-			c.log.Error("turn: recovered from a panic", "where", where, "cause", cause, "suppressed", suppressed)
-		}
+		c.panicked(where, cause)
+	}
+}
+
+// panicked counts a panic that was recovered from.
+func (c *core) panicked(where string, cause any) {
+	c.counters.panics.Add(1)
+	if suppressed, ok := c.panicLog.pass(c.clock.Now()); ok {
+		c.log.Error("turn: recovered from a panic", "where", where, "cause", cause, "suppressed", suppressed)
+	}
+}
+
+// refused counts credentials that do not hold, and tells who wants to know.
+func (c *core) refused(client netip.AddrPort, username string, why authFailure) {
+	c.counters.authFailures.add(string(why))
+	if !c.log.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
+	if suppressed, ok := c.refusalLog.pass(c.clock.Now()); ok {
+		c.log.Debug("turn: credentials refused", "client", client.String(), "username", printable(username),
+			"why", string(why), "suppressed", suppressed)
+	}
+}
+
+// allocationFailed says why an allocation that the quotas admit could not be made.
+func (c *core) allocationFailed(err error) {
+	if suppressed, ok := c.relayLog.pass(c.clock.Now()); ok {
+		c.log.Warn("turn: no relay for a client", "error", err, "suppressed", suppressed)
 	}
 }
 
@@ -74,24 +102,6 @@ func (c *core) retry(b *backoff, done <-chan struct{}) bool {
 		c.log.Warn("turn: socket error, retrying", "suppressed", suppressed)
 	}
 	return b.wait(done)
-}
-
-// correct is request.correct, for a response to a client that is about to leave.
-func (c *core) correct(r *request, key clientKey, p []byte) (answer []byte) {
-	answer = p // What leaves if correcting panics.
-	defer c.survive("answer")
-	answer = r.correct(p, c.realm)
-	if lifetime, ok := r.grant(answer); ok {
-		c.allocations.granted(key, r, lifetime, c.now())
-	}
-	return answer
-}
-
-// overdue is request.overdue, for a request of a client's that pion has left in silence.
-func (c *core) overdue(r *request, key clientKey) (answer []byte) {
-	defer c.survive("answer")
-	owner, taken := c.allocations.owner(key)
-	return r.overdue(owner, taken)
 }
 
 // admitReply tells whether a packet to a client may leave. Only what a spoofed source could have asked for is limited

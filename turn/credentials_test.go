@@ -1,6 +1,7 @@
 package turn
 
 import (
+	"bytes"
 	"encoding/hex"
 	"strconv"
 	"strings"
@@ -126,13 +127,19 @@ func TestKeyringMatchesAnySecret(t *testing.T) {
 		packet := stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodRefresh, stun.ClassRequest),
 			stun.NewUsername(name), stun.NewRealm("tourbillon"), stun.NewNonce("n"),
 			stun.MessageIntegrity(longTermKey(name, "tourbillon", password(secret, name)))).Raw
-		note := noteRequest(packet, ring)
-		if note.secret != i || note.username != name || note.method != stun.MethodRefresh {
-			t.Errorf("secret %d: note %+v", i, note)
+		var m message
+		if !m.decode(packet) {
+			t.Fatal("not decoded")
 		}
-		packet[len(packet)-1] ^= 1
-		if note := noteRequest(packet, ring); note.secret != 0 {
-			t.Errorf("a forged message matches secret %d", note.secret)
+		want, wrong := longTermKey(name, "tourbillon", password(secret, name)), newKeyring("tourbillon", [][]byte{[]byte("x")}, nil)
+		var cache keyCache
+		for range 2 { // The second time from the cache.
+			if key := cache.verify(ring, name, &m.Message); !bytes.Equal(key, want) {
+				t.Errorf("secret %d: key %x, want %x", i, key, want)
+			}
+		}
+		if key := cache.verify(wrong, name, &m.Message); key != nil {
+			t.Errorf("secret %d verifies in another ring", i)
 		}
 	}
 }

@@ -52,11 +52,8 @@ func TestDTLSClientsThatVanish(t *testing.T) {
 	clock := timingtest.NewManual()
 	server := listen(t, turn.Config{DTLS: []string{"127.0.0.1:0"}, TLSConfig: certificate, Clock: clock})
 	username, password := issued("alice", time.Now())
-	relay, err := client(t, server, turn.DTLS, trust, username, password).Allocate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer relay.Close()
+	stays := &rawClient{t: t, conn: connTo{dial(t, server, turn.DTLS, trust), nil}, username: username, password: password}
+	stays.expectSigned("allocate for an hour", stays.allocate(attr(stun.AttrLifetime, 0, 0, 0x0e, 0x10)), 0)
 	gone := dial(t, server, turn.DTLS, trust)
 	c := &rawClient{t: t, conn: connTo{gone, nil}, username: username, password: password}
 	c.expectSigned("refresh of nothing", c.request(stun.MethodRefresh), 437)
@@ -69,10 +66,12 @@ func TestDTLSClientsThatVanish(t *testing.T) {
 	if err := <-ended; err == nil || isTimeout(err) {
 		t.Errorf("the silent client is kept: %v", err)
 	}
-	clock.Advance(time.Hour)
+	clock.Advance(49 * time.Minute)
 	if n := len(server.Allocations()); n != 1 {
 		t.Errorf("%d allocations, want that of the other client", n)
 	}
+	clock.Advance(time.Minute)
+	eventually(t, "the other's ends with its lifetime", func() bool { return len(server.Allocations()) == 0 })
 }
 
 func isTimeout(err error) bool {

@@ -194,12 +194,6 @@ func (r *relays) invalidate() {
 	}
 }
 
-// relaysAt makes the relay sockets of one listener: on the loop that its clients come to, where it has one.
-type relaysAt struct {
-	*relays
-	listener *relay.Listener
-}
-
 // openPlane opens the data plane. Where the machine does not allow it, packets go through pion and the log says why.
 func (c *core) openPlane(cfg Config) {
 	if len(cfg.UDP) == 0 || cfg.WithoutLoops {

@@ -4,12 +4,13 @@ import (
 	"context"
 	"net"
 	"net/netip"
-	"runtime"
 	"testing"
 	"time"
 
 	"github.com/pion/logging"
 	pion "github.com/pion/turn/v5"
+
+	"tourbillon/timing/timingtest"
 )
 
 // relayed is a server with one allocation whose channel leads to a peer on loopback, which is admitted as an ICE socket
@@ -22,7 +23,7 @@ type relayed struct {
 }
 
 // fastPatience bounds every wait of these tests.
-const fastPatience = 20 * time.Second
+const fastPatience = timingtest.Patience
 
 func newRelayed(t *testing.T, transport Transport, withoutLoops bool) *relayed {
 	t.Helper()
@@ -118,18 +119,9 @@ func (r *relayed) exchange() {
 // bound exchanges until the channel is bound and used.
 func (r *relayed) bound() *relayConn {
 	r.t.Helper()
-	await(r.t, "a channel is bound", func() bool { r.exchange(); return r.server.Allocations()[0].Channels == 1 })
+	timingtest.Eventually(r.t, "a channel is bound", func() bool { r.exchange(); return r.server.Allocations()[0].Channels == 1 })
 	r.exchange()
 	return r.server.core.relays.socket(r.server.Allocations()[0].Relay)
-}
-
-func await(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for limit := time.Now().Add(fastPatience); !holds(); runtime.Gosched() {
-		if time.Now().After(limit) {
-			t.Fatalf("never came true: %s", what)
-		}
-	}
 }
 
 // TestPolicyChangeReachesTheLoops takes the exception away under a bound channel: not one packet more passes in either
@@ -141,7 +133,7 @@ func TestPolicyChangeReachesTheLoops(t *testing.T) {
 		core, open := r.server.core, r.server.core.policy.Load()
 		for range 20 {
 			before := core.counters.droppedPackets.read()[string(ReasonLoopback)]
-			await(t, "what was exchanged is counted", func() bool { up, down := c.traffic(); return up.Packets == down.Packets })
+			timingtest.Eventually(t, "what was exchanged is counted", func() bool { up, down := c.traffic(); return up.Packets == down.Packets })
 			core.policy.Store(NewPolicy(core.relays.addresses(), nil, nil, nil, nil))
 			core.relays.invalidate()
 			up, down := c.traffic()
@@ -151,7 +143,7 @@ func TestPolicyChangeReachesTheLoops(t *testing.T) {
 			if _, err := r.peer.WriteTo([]byte("denied"), r.relay.LocalAddr()); err != nil {
 				t.Fatal(err)
 			}
-			await(t, "both are denied", func() bool {
+			timingtest.Eventually(t, "both are denied", func() bool {
 				return core.counters.droppedPackets.read()[string(ReasonLoopback)] == before+2
 			})
 			if u, d := c.traffic(); u != up || d != down {
@@ -172,7 +164,7 @@ func TestLoopsRelayByThemselves(t *testing.T) {
 		t.Fatal("there are no loops")
 	}
 	c := r.bound()
-	await(t, "what was exchanged is counted", func() bool { up, down := c.traffic(); return up.Packets == down.Packets })
+	timingtest.Eventually(t, "what was exchanged is counted", func() bool { up, down := c.traffic(); return up.Packets == down.Packets })
 	slowUp, slowDown := c.toPeers.read(), c.fromPeers.read()
 	up, down := c.traffic()
 	for range 10 {

@@ -10,8 +10,6 @@ import (
 	"math/big"
 	"net"
 	"net/netip"
-	"os"
-	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,13 +19,14 @@ import (
 	"github.com/pion/stun/v4"
 	pion "github.com/pion/turn/v5"
 
+	"tourbillon/timing/timingtest"
 	"tourbillon/turn"
 )
 
 const testSecret = "tourbillon-test-secret"
 
 // patience bounds every wait of a test; none comes near it unless something is broken.
-const patience = 20 * time.Second
+const patience = timingtest.Patience
 
 // listen starts a server and closes it, with all its goroutines, when the test ends.
 func listen(t *testing.T, cfg turn.Config) *turn.Server {
@@ -63,18 +62,8 @@ func addressOf(t *testing.T, server *turn.Server, transport turn.Transport) neti
 	return netip.AddrPort{}
 }
 
-// eventually waits for a condition that some other goroutine is about to bring about.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	for !holds() {
-		if ctx.Err() != nil {
-			t.Fatalf("never came true: %s", what)
-		}
-		runtime.Gosched()
-	}
-}
+// eventually and openFiles go by their short names here.
+var eventually, openFiles = timingtest.Eventually, timingtest.OpenFiles
 
 // wall is a wall clock that stands where it is put.
 type wall struct{ unix atomic.Int64 }
@@ -304,13 +293,4 @@ func errorCode(t *testing.T, m *stun.Message) int {
 		t.Fatalf("%v without an error code", m)
 	}
 	return int(code.Code)
-}
-
-func openFiles(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
 }

@@ -102,3 +102,8 @@ func addrPort(addr net.Addr) netip.AddrPort {
 	}
 	return netip.AddrPort{}
 }
+
+func unmapped(ip net.IP) netip.Addr {
+	addr, _ := netip.AddrFromSlice(ip)
+	return addr.Unmap()
+}

@@ -177,10 +177,11 @@ func helpServe(t *testing.T, allowed string) {
 	for prefix := range strings.FieldsSeq(allowed) {
 		cfg.AllowPeers = append(cfg.AllowPeers, netip.MustParsePrefix(prefix))
 	}
-	// Everything comes from one address and one user here, and -G asks for many random peers at once.
+	// Everything comes from one address and one user here. What one allocation may do is as by default: -G asks for many
+	// random peers at once.
 	cfg.Limits = turn.Limits{
 		AllocationsPerUser: turn.Unlimited, AllocationsPerSource: turn.Unlimited,
-		ChallengesPerSecond: turn.Unlimited, UnauthenticatedConnsPerSource: turn.Unlimited, NewPeersPerSecond: turn.Unlimited,
+		ChallengesPerSecond: turn.Unlimited, UnauthenticatedConnsPerSource: turn.Unlimited,
 	}
 	server := listen(t, cfg)
 	reporting(t, func() any { return serverReport{server.Stats(), len(server.Allocations())} })
@@ -424,29 +425,36 @@ func TestDeniedPeersSeeNothing(t *testing.T) {
 		running.Go(func() { expectDenied(t, h, target.address, target.flag) })
 	}
 	running.Wait()
-	var onCable, inSockets frames
-	cable.ask(&onCable)
-	sockets.ask(&inSockets)
-	if len(onCable) != 0 || len(inSockets) != 0 {
-		t.Errorf("on the cable %v, at our own sockets %v", onCable, inSockets)
-	}
 	var report serverReport
 	server.ask(&report)
 	if report.Stats.ToPeers.Packets != 0 || len(report.Stats.DeniedPermissions) == 0 {
 		t.Errorf("%+v", report.Stats)
 	}
-	// The watch can see: what is allowed arrives.
+	// The watch can see: what is allowed arrives. What came before it has been seen by then.
 	peer := h.in(context.Background(), h.peer, "turnutils_peer", "-L", peerAddressOf, "-p", peerPort)
 	if err := peer.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = peer.Process.Kill(); _ = peer.Wait() })
-	if out, err := h.uclient("-c", "-n", "5", "-W", testSecret, "-u", "alice", "-e", peerAddressOf, "-r", peerPort, serverAddress); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	var onCable, inSockets frames
+	for tries := 0; onCable[peerAddressOf] < 5; tries++ {
+		if tries == 10 {
+			t.Fatalf("the sniffer saw %v", onCable)
+		}
+		// A client that is short of time sends less than it was told, and reports success.
+		if out, err := h.uclient("-c", "-n", "5", "-W", testSecret, "-u", "alice", "-e", peerAddressOf, "-r", peerPort, serverAddress); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		cable.ask(&onCable)
 	}
-	cable.ask(&onCable)
-	if onCable[peerAddressOf] < 5 {
-		t.Errorf("the sniffer saw %v", onCable)
+	sockets.ask(&inSockets)
+	for what := range onCable {
+		if what != peerAddressOf && what != "ARP "+peerAddressOf {
+			t.Errorf("%s was seen on the cable: %v", what, onCable)
+		}
+	}
+	if len(inSockets) != 0 {
+		t.Errorf("at our own sockets %v", inSockets)
 	}
 }
 

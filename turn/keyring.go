@@ -37,27 +37,24 @@ func newKeyring(realm string, secrets [][]byte, users map[string]string) *keyrin
 	return ring
 }
 
-// match returns the index of the secret under which the message's MESSAGE-INTEGRITY verifies, 0 where none does: the
-// check that counts is pion's, with the key that this index picks. With a single secret there is nothing to find out.
-func (k *keyring) match(msg *stun.Message, username string) int {
-	if _, static := k.users[username]; static || len(k.secrets) < 2 || len(username) > maxUsernameBytes {
-		return 0
+// verify returns the long-term key under which the message's MESSAGE-INTEGRITY verifies, nil where none does.
+func (k *keyring) verify(msg *stun.Message, username string) stun.MessageIntegrity {
+	tries := len(k.secrets)
+	if _, static := k.users[username]; static {
+		tries = 1
 	}
-	for i := range k.secrets {
-		if stun.MessageIntegrity(k.key(i, username)).Check(msg) == nil { // Compares in constant time.
-			return i
+	for i := range tries {
+		if key := stun.MessageIntegrity(k.key(i, username)); key.Check(msg) == nil { // Compares in constant time.
+			return key
 		}
 	}
-	return 0
+	return nil
 }
 
 // key returns the long-term key of a user name: a static user's own, or that of the password under one secret.
 func (k *keyring) key(secret int, username string) []byte {
 	if key, static := k.users[username]; static {
 		return key
-	}
-	if secret >= len(k.secrets) { // The ring was replaced by a shorter one since match.
-		secret = 0
 	}
 	return longTermKey(username, k.realm, password(k.secrets[secret], username))
 }
@@ -79,4 +76,32 @@ func (k *keyring) judge(username, realm string, method stun.Method, now time.Tim
 		return Username{}, authExpired
 	}
 	return name, authOK
+}
+
+// keyCacheSize bounds what a keyCache keeps.
+const keyCacheSize = 256
+
+// keyCache keeps the keys of the users that have shown that they know theirs, since each of a client's requests is
+// verified with the same. The zero value is empty. One goroutine owns it.
+type keyCache struct {
+	ring *keyring
+	keys map[string]stun.MessageIntegrity
+}
+
+// verify is keyring.verify.
+func (c *keyCache) verify(ring *keyring, username string, msg *stun.Message) stun.MessageIntegrity {
+	if c.ring != ring || len(c.keys) >= keyCacheSize {
+		c.ring, c.keys = ring, nil
+	}
+	if key, known := c.keys[username]; known && key.Check(msg) == nil {
+		return key
+	}
+	key := ring.verify(msg, username)
+	if key != nil {
+		if c.keys == nil {
+			c.keys = make(map[string]stun.MessageIntegrity)
+		}
+		c.keys[username] = key
+	}
+	return key
 }

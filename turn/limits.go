@@ -15,8 +15,9 @@ type Limits struct {
 	PeersPerAllocation int
 	// ChannelsPerAllocation bounds the channels of one allocation at a time. Default 32.
 	ChannelsPerAllocation int
-	// NewPeersPerSecond bounds how fast one allocation may add peer addresses; twice as many may come at once, since
-	// ICE installs a permission for every candidate of a peer together. Default 5.
+	// NewPeersPerSecond bounds how fast one allocation may add peer addresses, once it has added the 32 that may come at
+	// once: ICE installs a permission for every candidate of a peer together, and a meeting begins with many peers.
+	// Default 5.
 	NewPeersPerSecond int
 	// ChallengesPerSecond bounds the unauthenticated error replies to one source over UDP. Default 10.
 	ChallengesPerSecond int
@@ -35,6 +36,10 @@ type Limits struct {
 	// 1,250,000,000 (10 Gb/s).
 	ServerBytesPerSecond int
 }
+
+// newPeersAtOnce is how many peer addresses an allocation may add at once: as many permissions as it may have by
+// default, so that no call meets the rate before it meets PeersPerAllocation.
+const newPeersAtOnce = 32
 
 // LimitsOff returns limits that limit nothing. It is for benchmarks on loopback.
 func LimitsOff() Limits {

@@ -17,7 +17,7 @@ type securedConn interface {
 // secureLayer puts TLS or DTLS on a connection, whose handshake follows.
 type secureLayer func(raw net.Conn) (securedConn, error)
 
-// streamListener accepts TCP, TLS or DTLS connections and hands pion finished ones: counted, with the handshake done.
+// streamListener accepts TCP, TLS or DTLS connections and hands finished ones out: counted, with the handshake done.
 type streamListener struct {
 	core   *core
 	socket net.Listener
@@ -77,7 +77,7 @@ func (l *streamListener) admit(raw net.Conn) {
 }
 
 // register enters a connection in the table. A wildcard listener can meet one client address twice, at two local
-// addresses; callbacks of pion name only the client, so the second is refused.
+// addresses; the table of allocations knows a client by its own address alone, so the second is refused.
 func (l *streamListener) register(c *streamConn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -88,7 +88,7 @@ func (l *streamListener) register(c *streamConn) bool {
 	return true
 }
 
-// prepare does the handshake and waits for pion to take the connection.
+// prepare does the handshake and waits for Accept to take the connection.
 func (l *streamListener) prepare(c *streamConn) {
 	if err := c.handshake(); err != nil {
 		c.failed()
@@ -102,8 +102,23 @@ func (l *streamListener) prepare(c *streamConn) {
 	}
 }
 
-// Accept implements [net.Listener] for pion. Its error is net.ErrClosed and nothing else.
-func (l *streamListener) Accept() (net.Conn, error) {
+// serve serves every connection with transactions of h, until Close.
+func (l *streamListener) serve(h *control) {
+	l.index = h.listener
+	l.core.tasks.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			l.core.tasks.Go(func() { c.serve(h.transactions(c)) })
+		}
+	})
+	l.start()
+}
+
+// Accept returns the next finished connection. Its error is net.ErrClosed and nothing else.
+func (l *streamListener) Accept() (*streamConn, error) {
 	select {
 	case c := <-l.ready:
 		return c, nil
@@ -112,7 +127,7 @@ func (l *streamListener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close stops accepting and cuts every connection: pion would leave them open.
+// Close stops accepting and cuts every connection.
 func (l *streamListener) Close() error {
 	if !l.ended.close() {
 		return nil
@@ -133,30 +148,10 @@ func (l *streamListener) Close() error {
 // Addr is the bound address.
 func (l *streamListener) Addr() net.Addr { return l.socket.Addr() }
 
-func (l *streamListener) conn(client netip.AddrPort) *streamConn {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.conns[client]
-}
-
 func (l *streamListener) forget(c *streamConn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.conns[c.client] == c {
 		delete(l.conns, c.client)
-	}
-}
-
-// note is called by the goroutine that reads the client's connection.
-func (l *streamListener) note(client netip.AddrPort) *request {
-	if c := l.conn(client); c != nil {
-		return &c.request
-	}
-	return &request{}
-}
-
-func (l *streamListener) authenticated(client netip.AddrPort) {
-	if c := l.conn(client); c != nil {
-		c.authenticated()
 	}
 }

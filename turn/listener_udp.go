@@ -1,61 +1,61 @@
 package turn
 
 import (
-	"context"
 	"errors"
 	"net"
 	"net/netip"
 	"sync"
-	"time"
+
+	"tourbillon/turn/relay"
 )
 
-// udpListener is a listening socket as pion sees it. pion reads it in one goroutine, which handles one packet to its
-// end before the next.
+// udpListener is a listening socket. One goroutine reads it, which serves one packet to its end before the next.
 type udpListener struct {
-	core   *core
-	socket net.PacketConn
-	ended  *latch
-	// draining is told by quiesce, quiet by pion's reading goroutine in answer.
-	draining, quiet *latch
-
-	// index is the listener's in clientKey.
-	index int
-	// request is the note on the packet that pion handles now, from the client at from. pion's reading goroutine owns
-	// both.
-	request   request
-	from      netip.AddrPort
+	core      *core
+	socket    net.PacketConn
+	loop      *relay.Listener // the socket, where it is one of a loop
+	ended     *latch
 	readEnded sync.Once
 }
 
 // newUDPListener wraps a socket. Whoever starts to read it adds a task to the core, which the end of reading takes off.
 func newUDPListener(c *core, socket net.PacketConn) *udpListener {
-	return &udpListener{core: c, socket: socket, ended: newLatch(), draining: newLatch(), quiet: newLatch()}
+	loop, _ := socket.(*relay.Listener)
+	return &udpListener{core: c, socket: socket, loop: loop, ended: newLatch()}
 }
 
-// ReadFrom returns the next packet that is STUN or ChannelData. Its error is net.ErrClosed and nothing else: pion ends
-// the listener and all its allocations on any error.
+// run serves the socket until its end.
+func (l *udpListener) run(x *transaction) {
+	if l.loop != nil {
+		defer l.readEnded.Do(l.core.tasks.Done)
+		l.loop.Serve(func(p []byte, from netip.AddrPort) {
+			if l.inspect(p) && len(p) <= maxFrameBytes {
+				x.take(p, from)
+			}
+		})
+		return
+	}
+	buffer := make([]byte, maxFrameBytes+1)
+	for {
+		n, from, err := l.ReadFrom(buffer)
+		if err != nil {
+			return
+		}
+		if n < len(buffer) { // What fills it may have been longer.
+			x.take(buffer[:n], from.(*net.UDPAddr).AddrPort())
+		}
+	}
+}
+
+// ReadFrom returns the next packet that is STUN or ChannelData, from a *net.UDPAddr. Its error is net.ErrClosed and
+// nothing else: errors that pass are survived.
 func (l *udpListener) ReadFrom(p []byte) (int, net.Addr, error) {
 	retry := backoff{clock: l.core.clock}
-	l.settle()
 	for {
-		draining := l.draining.closed()
-		if draining {
-			l.quiet.close() // pion has come back for more: it serves no request now and gets none any more.
-		}
 		n, from, err := l.socket.ReadFrom(p)
-		if draining && err == nil {
-			continue
-		}
-		if isTimeout(err) { // Set by quiesce alone.
-			_ = l.socket.SetReadDeadline(time.Time{})
-			continue
-		}
 		if err == nil {
 			retry.reset()
 			if udp, ok := from.(*net.UDPAddr); ok && l.inspect(p[:n]) {
-				if l.request.username != "" {
-					l.from = addrPort(udp)
-				}
 				return n, udp, nil
 			}
 			continue
@@ -67,80 +67,43 @@ func (l *udpListener) ReadFrom(p []byte) (int, net.Addr, error) {
 	}
 }
 
-// inspect counts a packet, notes what pion's callbacks will need, and tells whether pion is to see it.
+// inspect counts a packet and tells whether it is to be served.
 func (l *udpListener) inspect(p []byte) (ok bool) {
-	defer l.core.survive("datagram")
 	l.core.counters.fromClients.add(len(p))
-	switch classify(p) {
-	case kindGarbage:
+	if classify(p) == kindGarbage {
 		l.core.counters.garbage.Add(1)
 		return false
-	case kindSTUN:
-		l.request = noteRequest(p, l.core.ring.Load())
 	}
 	return true
 }
 
-// WriteTo sends a packet to a client, or drops it in silence when its source has had its share of replies.
-func (l *udpListener) WriteTo(p []byte, to net.Addr) (int, error) {
-	whole := len(p)
-	if isResponse(p) {
-		p = l.core.correct(&l.request, clientKey{listener: l.index, client: l.from}, p)
+// reply implements [back]: what a source has had its share of is dropped in silence.
+func (l *udpListener) reply(p []byte, to netip.AddrPort) {
+	if l.core.admitReply(p, canonicalPort(to)) {
+		l.send(p, to)
 	}
-	if !l.core.admitReply(p, addrPort(to)) {
-		return whole, nil
+}
+
+// send implements [back]. What is lost is lost like any datagram.
+func (l *udpListener) send(p []byte, to netip.AddrPort) {
+	var err error
+	if l.loop != nil {
+		err = l.loop.Send(p, to)
+	} else {
+		_, err = l.socket.WriteTo(p, net.UDPAddrFromAddrPort(to))
 	}
-	n, err := l.socket.WriteTo(p, to)
 	if err == nil {
-		l.core.counters.toClients.add(n)
-		n = whole
-	}
-	return n, err
-}
-
-// settle answers the request that pion has just left in silence, if it did.
-func (l *udpListener) settle() {
-	if !l.request.pending() {
-		return
-	}
-	if p := l.core.overdue(&l.request, clientKey{listener: l.index, client: l.from}); p != nil {
-		_, _ = l.socket.WriteTo(p, net.UDPAddrFromAddrPort(l.from)) // Lost like any datagram.
+		l.core.counters.toClients.add(len(p))
 	}
 }
-
-func (l *udpListener) note(netip.AddrPort) *request { return &l.request }
 
 // authenticated has nothing to do: a datagram socket holds nothing for strangers.
 func (l *udpListener) authenticated(netip.AddrPort) {}
 
-// quiesce withholds all further packets from pion and waits until it serves none, or ctx ends. pion does not lock the
-// end of an allocation against a request for it that is still being served.
-func (l *udpListener) quiesce(ctx context.Context) {
-	l.draining.close()
-	_ = l.socket.SetReadDeadline(time.Unix(1, 0)) // The past wakes a read that waits.
-	select {
-	case <-l.quiet.done:
-	case <-l.ended.done:
-	case <-ctx.Done():
-	}
-}
-
-// Close ends the listener; pion's reading goroutine follows.
+// Close ends the listener; the reading goroutine follows.
 func (l *udpListener) Close() error {
 	if !l.ended.close() {
 		return nil
 	}
 	return l.socket.Close()
 }
-
-// LocalAddr is the bound address.
-func (l *udpListener) LocalAddr() net.Addr { return l.socket.LocalAddr() }
-
-// SetDeadline and its two sisters pass through; pion sets none.
-func (l *udpListener) SetDeadline(t time.Time) error { return l.socket.SetDeadline(t) }
-
-// SetReadDeadline is described at SetDeadline.
-func (l *udpListener) SetReadDeadline(t time.Time) error { return l.socket.SetReadDeadline(t) }
-
-// SetWriteDeadline is described at SetDeadline.
-func (l *udpListener) SetWriteDeadline(t time.Time) error { return l.socket.SetWriteDeadline(t) }

@@ -110,6 +110,7 @@ func TestOwnServicesAreOutOfReach(t *testing.T) {
 	// A packet that is admitted, sent last, proves that all before it were judged.
 	c.sendIndication(relays[1].Relay, "relay to relay")
 	eventually(t, "the other relay receives", func() bool { return server.Allocations()[1].FromPeers.Packets == 1 })
+	eventually(t, "the sender counts it", func() bool { return server.Allocations()[0].ToPeers.Packets >= 1 })
 	if got := server.Allocations()[0]; got.ToPeers.Packets != 1 || got.FromPeers.Packets != 0 {
 		t.Errorf("%+v", got)
 	}

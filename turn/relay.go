@@ -2,15 +2,13 @@ package turn
 
 import (
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"net/netip"
 	"sync"
 	"syscall"
-
-	pion "github.com/pion/turn/v5"
 
 	"tourbillon/turn/relay"
 )
@@ -20,14 +18,11 @@ import (
 const relayTries = 80
 
 var (
-	errNoTCPRelay    = errors.New("TCP relays (RFC 6062) are not offered")
-	errNoReservation = errors.New("reserved ports are not offered")
-	errRelayFamily   = errors.New("no relay address of that family")
-	errRelayPorts    = errors.New("no free relay port found")
-	errClosing       = errors.New("the server is closing")
+	errRelayPorts = errors.New("no free relay port found")
+	errClosing    = errors.New("the server is closing")
 )
 
-// relays makes the relay sockets and knows which are live. It is pion's RelayAddressGenerator.
+// relays makes the relay sockets and knows which are live.
 type relays struct {
 	core  *core
 	first uint16
@@ -39,8 +34,6 @@ type relays struct {
 	closed bool
 }
 
-var _ pion.RelayAddressGenerator = (*relays)(nil)
-
 func newRelays(c *core, cfg Config) *relays {
 	r := &relays{core: c, first: cfg.PortMin, ports: int(cfg.PortMax) - int(cfg.PortMin) + 1}
 	for i, a := range cfg.relayAddresses() {
@@ -50,74 +43,35 @@ func newRelays(c *core, cfg Config) *relays {
 	return r
 }
 
-// Validate implements [pion.RelayAddressGenerator]; the configuration was validated by then.
-func (r *relays) Validate() error { return nil }
-
-// AllocatePacketConn makes an allocation's socket.
-//
-// For EVEN-PORT (RFC 8656 7.2) pion asks twice: without a user, up to 128 times and before the quota, until it is shown
-// an even port, and then for that port. The first is answered without opening anything, and the second with any even
-// port that is free. An odd port is asked for only with a RESERVATION-TOKEN, and nothing is ever reserved.
-func (r *relays) AllocatePacketConn(conf pion.AllocateListenerConfig) (net.PacketConn, net.Addr, error) {
-	return relaysAt{relays: r}.AllocatePacketConn(conf)
-}
-
-// AllocatePacketConn makes an allocation's socket on the listener's loop; see [relays.AllocatePacketConn].
-func (r relaysAt) AllocatePacketConn(conf pion.AllocateListenerConfig) (net.PacketConn, net.Addr, error) {
-	if conf.UserID == "" {
-		return evenPortProbe{}, &net.UDPAddr{Port: evenPortSign}, nil
-	}
-	end := r.end(familyOfNetwork(conf.Network))
-	if end == nil {
-		return nil, nil, errRelayFamily
-	}
-	if conf.RequestedPort%2 != 0 {
-		return nil, nil, errNoReservation
-	}
-	even := conf.RequestedPort != 0
+// allocate makes an allocation's socket at a random port, an even one if asked, on the listener's loop where it has one.
+func (r *relays) allocate(end *relayEnd, even bool, at *relay.Listener) (*relayConn, error) {
 	for range relayTries {
-		port, err := r.randomPort()
-		if err != nil {
-			return nil, nil, err
-		}
+		port := r.randomPort()
 		if even && port%2 != 0 {
 			continue
 		}
-		conn, err := r.open(end, port, r.listener)
+		conn, err := r.open(end, port, at)
 		if err == nil {
-			return conn, net.UDPAddrFromAddrPort(netip.AddrPortFrom(end.announced(), port)), nil
+			return conn, nil
 		}
 		if !errors.Is(err, syscall.EADDRINUSE) { // Another port will not help.
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	return nil, nil, errRelayPorts
+	return nil, errRelayPorts
 }
-
-// evenPortSign stands for "any even port" between the two questions that pion asks.
-const evenPortSign = 2
-
-// evenPortProbe is the socket that pion opens and closes at once to learn an even port. Nothing but Close is called.
-type evenPortProbe struct{ net.PacketConn }
-
-// Close has nothing to close.
-func (evenPortProbe) Close() error { return nil }
-
-// AllocateListener refuses RFC 6062.
-func (r *relays) AllocateListener(pion.AllocateListenerConfig) (net.Listener, net.Addr, error) {
-	return nil, nil, errNoTCPRelay
-}
-
-// AllocateConn refuses RFC 6062: pion would dial the peer, without a timeout, in the loop that serves every client.
-func (r *relays) AllocateConn(pion.AllocateConnConfig) (net.Conn, error) { return nil, errNoTCPRelay }
 
 // randomPort is unpredictable, so that a stranger cannot aim at a relay that is yet to come.
-func (r *relays) randomPort() (uint16, error) {
-	n, err := rand.Int(rand.Reader, big.NewInt(int64(r.ports)))
-	if err != nil {
-		return 0, fmt.Errorf("draw a relay port: %w", err)
+func (r *relays) randomPort() uint16 {
+	const words = 1 << 32
+	whole := words - words%uint64(r.ports) // What is drawn beyond would favour the low ports.
+	for {
+		var raw [4]byte
+		_, _ = rand.Read(raw[:]) // It does not fail (crypto/rand).
+		if n := uint64(binary.BigEndian.Uint32(raw[:])); n < whole {
+			return r.first + uint16(n%uint64(r.ports))
+		}
 	}
-	return r.first + uint16(n.Int64()), nil
 }
 
 // open binds one port. The socket is opened outside the lock and entered among the live before anybody knows of it.
@@ -175,18 +129,11 @@ func (r *relays) isLive(peer netip.AddrPort) bool {
 	return end != nil && peer.Addr() == end.announced() && end.conn(peer.Port()) != nil
 }
 
-// close ends every relay and refuses new ones. pion deletes an allocation when its socket ends.
+// close refuses new relays.
 func (r *relays) close() {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.closed = true
-	r.mu.Unlock()
-	for _, end := range r.ends {
-		for i := range end.live {
-			if c := end.live[i].Load(); c != nil {
-				c.abort()
-			}
-		}
-	}
 }
 
 // inward and outward translate between the announced and the bound address of a relay of ours (1:1 NAT), since many

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,7 +11,7 @@ import (
 	"tourbillon/turn/relay"
 )
 
-// relayConn is one allocation's socket as pion sees it: it judges the peer of every packet in both directions, counts,
+// relayConn is one allocation's socket: it judges the peer of every packet in both directions, counts,
 // and survives errors that pass.
 type relayConn struct {
 	relays *relays
@@ -27,10 +26,10 @@ type relayConn struct {
 	out, in *flow
 	dropped drops
 
-	ended *latch
-	// deletedByPion says who ended the socket. It is written before ended closes.
-	deletedByPion atomic.Bool
-	readEnded     sync.Once
+	// allocation is whose socket it is, nil until it serves.
+	allocation atomic.Pointer[entry]
+	ended      *latch
+	readEnded  sync.Once
 }
 
 func newRelayConn(r *relays, socket net.PacketConn, home *relayEnd, port uint16) *relayConn {
@@ -42,12 +41,53 @@ func newRelayConn(r *relays, socket net.PacketConn, home *relayEnd, port uint16)
 	}
 }
 
-// ReadFrom returns the next packet from an admitted peer, whose address is always a *net.UDPAddr (any other judges as
-// invalid): pion's loop ends silently on any other. Its error is net.ErrClosed and nothing else.
-//
-// When pion itself deleted the allocation, ReadFrom ends the calling goroutine instead of returning. pion's relay loop
-// answers an error by deleting whatever allocation the client has at that moment, which would be the next one if the
-// client was quick to make it; the loop has nothing else left to do.
+// serve begins to hand packets of peers to the allocation: those that no loop relays by itself.
+func (c *relayConn) serve(e *entry) {
+	c.allocation.Store(e)
+	if c.fast.relay != nil {
+		c.fast.relay.Deliver(c)
+		return
+	}
+	go c.pump(e) // Ends with the socket; its task ends in endRead.
+}
+
+// pump reads the socket until its end.
+func (c *relayConn) pump(e *entry) {
+	buffer := make([]byte, maxPeerBytes)
+	for {
+		n, peer, err := c.ReadFrom(buffer)
+		if err != nil {
+			return
+		}
+		if n == len(buffer) { // It may have been longer.
+			continue
+		}
+		func() {
+			defer c.relays.core.survive("relay read")
+			e.toClient(addrPort(peer), buffer[:n])
+		}()
+	}
+}
+
+// maxPeerBytes is more than the longest packet of a peer that is passed on.
+const maxPeerBytes = 1600
+
+// Packet implements [relay.Receiver].
+func (c *relayConn) Packet(from netip.AddrPort, data []byte) {
+	defer c.relays.core.survive("relay read")
+	if c.ended.closed() || len(data) >= maxPeerBytes {
+		return
+	}
+	if peer := c.admitFrom(net.UDPAddrFromAddrPort(from), len(data)); peer != nil {
+		c.allocation.Load().toClient(addrPort(peer), data)
+	}
+}
+
+// Ended implements [relay.Receiver]: the port is free.
+func (c *relayConn) Ended() { c.readEnded.Do(c.relays.core.tasks.Done) }
+
+// ReadFrom returns the next packet from an admitted peer, whose address is always a *net.UDPAddr. Its error is
+// net.ErrClosed and nothing else.
 func (c *relayConn) ReadFrom(p []byte) (int, net.Addr, error) {
 	if c.stream.client != nil {
 		return c.readStream(p)
@@ -69,11 +109,7 @@ func (c *relayConn) ReadFrom(p []byte) (int, net.Addr, error) {
 }
 
 func (c *relayConn) endRead() error {
-	c.fast.awaitEnd() // Its loop lives until all tasks are done.
 	c.readEnded.Do(c.relays.core.tasks.Done)
-	if c.deletedByPion.Load() {
-		runtime.Goexit()
-	}
 	return net.ErrClosed
 }
 
@@ -95,7 +131,7 @@ func (c *relayConn) admitFrom(from net.Addr, n int) (peer net.Addr) {
 }
 
 // WriteTo sends one packet to a peer. A packet to a denied peer or above a ceiling is dropped and counted, and reported
-// as sent: pion would only repeat the refusal to its log.
+// as sent.
 func (c *relayConn) WriteTo(p []byte, to net.Addr) (n int, err error) {
 	defer c.relays.core.survive("relay write")
 	announced := addrPort(to)
@@ -140,21 +176,26 @@ func (c *relayConn) traffic() (toPeers, fromPeers Traffic) {
 	return c.toPeers.read().plus(up), c.fromPeers.read().plus(down)
 }
 
-// Close is pion's: it has deleted the allocation.
+// sendTo is WriteTo for a peer that the allocation names; what is lost is lost like any datagram.
+func (c *relayConn) sendTo(p []byte, peer netip.AddrPort) {
+	_, _ = c.WriteTo(p, net.UDPAddrFromAddrPort(peer))
+}
+
+// Close is [net.PacketConn]'s end.
 func (c *relayConn) Close() error {
-	c.end(true)
+	c.end()
 	return nil
 }
 
-// abort is ours: pion notices and deletes the allocation.
-func (c *relayConn) abort() { c.end(false) }
-
-func (c *relayConn) end(byPion bool) {
+// end closes the socket, once.
+func (c *relayConn) end() {
 	c.ended.once.Do(func() {
-		c.deletedByPion.Store(byPion)
 		c.home.forget(c)
 		close(c.ended.done)
 		c.socket.Close()
+		if c.allocation.Load() == nil { // Nobody reads it.
+			c.readEnded.Do(c.relays.core.tasks.Done)
+		}
 	})
 }
 

@@ -99,6 +99,32 @@ func TestErrorsAreTheRFCs(t *testing.T) {
 	c.expectSigned("release again", c.request(stun.MethodRefresh, attr(stun.AttrLifetime, 0, 0, 0, 0)), 437)
 }
 
+// TestACallMeetsNoLimit sets a meeting up at the default limits as fast as it can: the candidates of many peers, one by
+// one and together, and a channel to each.
+func TestACallMeetsNoLimit(t *testing.T) {
+	server := listen(t, turn.Config{UDP: []string{"127.0.0.1:0"}, AllowPeers: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+	username, password := issued("alice", time.Now())
+	c := newRawClient(t, server, username, password)
+	c.expectSigned("allocate", c.allocate(), 0)
+	var together []stun.Setter
+	for i := range 32 {
+		peer := peerAddress(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 9, 0, byte(i)}), 5000))
+		if i < 16 {
+			c.expectSigned("permission", c.request(stun.MethodCreatePermission, peer), 0)
+		} else {
+			together = append(together, peer)
+		}
+	}
+	c.expectSigned("permissions", c.request(stun.MethodCreatePermission, together...), 0)
+	for i := range 32 {
+		peer := peerAddress(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 9, 0, byte(i)}), 5000))
+		c.expectSigned("channel", c.request(stun.MethodChannelBind, attr(stun.AttrChannelNumber, 0x40, byte(i), 0, 0), peer), 0)
+	}
+	if stats := server.Stats(); len(stats.DeniedPermissions) != 0 {
+		t.Errorf("denied %v", stats.DeniedPermissions)
+	}
+}
+
 // TestRefusedCredentialsAreChallenged expects 401 with realm and nonce and without integrity (RFC 8489 9.2.4), and that
 // the nonce in it is good for the next try.
 func TestRefusedCredentialsAreChallenged(t *testing.T) {

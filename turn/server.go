@@ -10,10 +10,7 @@ import (
 	"slices"
 	"time"
 
-	pion "github.com/pion/turn/v5"
-
 	"tourbillon/timing"
-	"tourbillon/turn/relay"
 )
 
 // Server is a running STUN and TURN server. Its methods are safe for concurrent use.
@@ -38,7 +35,6 @@ type listener struct {
 	addr      netip.AddrPort
 	packets   *udpListener    // for UDP, nil otherwise
 	conns     *streamListener // for TCP, TLS and DTLS, nil otherwise
-	control   *pion.Server
 }
 
 // Address is a bound listen address.
@@ -67,9 +63,7 @@ func Listen(cfg Config) (*Server, error) {
 	if err := s.bind(cfg); err != nil {
 		return nil, errors.Join(err, s.core.closePlane())
 	}
-	if err := s.serve(); err != nil {
-		return nil, errors.Join(err, s.core.closePlane())
-	}
+	s.serve()
 	s.watching = s.host.watch()
 	s.findExternal(cfg)
 	for _, p := range cfg.AllowPeers {
@@ -136,29 +130,18 @@ func familyOf(network string, l listenAddress) string {
 	return network
 }
 
-// serve gives every listener its pion server.
-func (s *Server) serve() error {
+// serve begins to read every listener.
+func (s *Server) serve() {
 	for i, l := range s.listeners {
 		h := &control{core: s.core, listener: i, transport: l.transport, server: l.addr}
-		var err error
-		if l.packets != nil {
-			h.door, l.packets.index = l.packets, i
-			h.loop, _ = l.packets.socket.(*relay.Listener)
-			s.core.tasks.Add(1) // Until its read loop ends.
-			l.control, err = h.serve(s.realm, l.packets, nil)
-		} else {
-			h.door, l.conns.index = l.conns, i
-			l.control, err = h.serve(s.realm, nil, l.conns)
-			l.conns.start()
+		if l.conns != nil {
+			l.conns.serve(h)
+			continue
 		}
-		if err != nil {
-			for _, open := range s.listeners {
-				open.close()
-			}
-			return fmt.Errorf("turn: start the control plane of %s %v: %w", l.transport, l.addr, err)
-		}
+		h.loop = l.packets.loop
+		s.core.tasks.Add(1) // Until its read loop ends.
+		go l.packets.run(h.transactions(l.packets))
 	}
-	return nil
 }
 
 // findExternal begins to ask for the outside address, if there is anybody to ask.
@@ -198,11 +181,12 @@ func (l *listener) close() error {
 // Kick ends every allocation of a user id and returns how many there were. Their clients are told nothing; their next
 // request is answered 437. It does not revoke credentials.
 func (s *Server) Kick(user string) (ended int) {
-	sockets := s.core.allocations.socketsOf(user)
-	for _, c := range sockets {
-		c.abort()
+	for _, e := range s.core.allocations.those(func(e *entry) bool { return e.user == user }) {
+		if e.end() {
+			ended++
+		}
 	}
-	return len(sockets)
+	return ended
 }
 
 // Drain refuses new allocations and waits until the present ones have ended or ctx has. It returns how many are left.
@@ -223,12 +207,8 @@ func (s *Server) Close(ctx context.Context) error {
 	if s.closing.close() {
 		s.stop()
 		s.watching.StopAndWait()
-		for _, l := range s.listeners {
-			if l.packets != nil {
-				l.packets.quiesce(ctx)
-			}
-		}
 		s.core.relays.close()
+		s.core.allocations.close()
 		for _, l := range s.listeners {
 			// What closing reports is of no use to anyone: the socket is gone either way.
 			_ = l.close()

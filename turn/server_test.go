@@ -77,8 +77,7 @@ func shownRelay(t *testing.T, server *turn.Server, relay string) turn.Allocation
 	return turn.Allocation{}
 }
 
-// exchange sends text from one relay to the other until it arrives: the receiver may have no permission yet, and
-// datagrams get lost.
+// exchange sends text from one relay to the other, once, and waits until it has arrived.
 func exchange(t *testing.T, from, to net.PacketConn, text string) {
 	t.Helper()
 	arrived := make(chan string, 1)
@@ -329,7 +328,7 @@ func TestPortInUse(t *testing.T) {
 		if typed := (*turn.ListenError)(nil); !errors.As(err, &typed) || typed.Address != at {
 			t.Errorf("%T is no ListenError for %s", err, at)
 		}
-		if n := openFiles(t); n != files {
+		if n := openFiles(t); n > files {
 			t.Errorf("%d files open after the failure, %d before", n, files)
 		}
 	}

@@ -13,17 +13,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pion/stun/v4"
-
 	"tourbillon/timing"
 )
 
 const (
-	// maxFrameBytes is the longest frame handed to pion, which drops what fills its buffer of 1600 bytes.
+	// maxFrameBytes is the longest frame that is served.
 	maxFrameBytes = 1599
-	// shortFrameBytes is the shortest frame that pion's splitter recognises; it keeps a shorter one back until more
-	// bytes follow.
-	shortFrameBytes = 9
 )
 
 // silentLimit is how long a DTLS client without an allocation may say nothing before it is taken for gone.
@@ -31,8 +26,7 @@ const silentLimit = 10 * time.Minute
 
 var errNotTURN = errors.New("neither STUN nor ChannelData on the stream")
 
-// streamConn is one TCP, TLS or DTLS connection as pion sees it. Each Read returns one whole frame (RFC 8656 3.1, 12.5): the
-// lengths are checked here because pion's splitter computes them in 16 bits, and two bytes near 0xFFFF make it spin.
+// streamConn is one TCP, TLS or DTLS connection. Each Read returns one whole frame (RFC 8656 3.1, 12.5).
 type streamConn struct {
 	net.Conn // what to read and write: raw, or TLS or DTLS over it
 	raw      net.Conn
@@ -46,12 +40,11 @@ type streamConn struct {
 	leave    sync.Once // gives the place among the unauthenticated back
 	closing  sync.Once
 
-	// pion's reading goroutine owns what follows.
+	// The reading goroutine owns what follows.
 	reader  *bufio.Reader
 	buffer  [maxFrameBytes + stunHeaderBytes]byte
 	packet  []byte // of maxRecordBytes, for datagrams
 	pending []byte // the part of buffer that is still to be handed out
-	request request
 }
 
 // newStreamConn starts the deadline. The connection counts as a task until Close.
@@ -98,7 +91,7 @@ func (c *streamConn) expire() {
 		return
 	}
 	core := c.listener.core
-	_, allocated := core.allocations.owner(c.key())
+	allocated := core.allocations.of(c.key()) != nil
 	heard := timing.Instant(c.heard.Load())
 	if !allocated && core.clock.Now().Sub(heard) >= silentLimit {
 		c.Conn.Close() // Says goodbye, should the client be there after all.
@@ -110,8 +103,8 @@ func (c *streamConn) expire() {
 // failed marks the connection as one that came to nothing, which counts when it has given back its place.
 func (c *streamConn) failed() { c.broken.Store(true) }
 
-// authenticated lifts the deadline and the place among the unauthenticated.
-func (c *streamConn) authenticated() {
+// authenticated implements [back]: it lifts the deadline and gives the place among the unauthenticated back.
+func (c *streamConn) authenticated(netip.AddrPort) {
 	c.leave.Do(func() {
 		c.known.Store(true)
 		c.deadline.Stop()
@@ -127,7 +120,7 @@ func (c *streamConn) key() clientKey { return clientKey{listener: c.listener.ind
 // abort cuts the connection; whoever reads it then closes it.
 func (c *streamConn) abort() { c.raw.Close() }
 
-// Close is called by pion when its loop over the connection has ended, and by us for one that pion never got.
+// Close ends the connection and gives everything back, once.
 func (c *streamConn) Close() error {
 	c.closing.Do(func() {
 		c.listener.forget(c)
@@ -138,7 +131,7 @@ func (c *streamConn) Close() error {
 
 // abandon gives back all that the connection holds but its place in the listener's table.
 func (c *streamConn) abandon() {
-	c.authenticated()
+	c.authenticated(c.client)
 	c.deadline.Stop()
 	if c.broken.Load() {
 		c.listener.core.counters.failedConns.Add(1)
@@ -151,7 +144,6 @@ func (c *streamConn) abandon() {
 // Read hands out one frame, in as many pieces as p requires.
 func (c *streamConn) Read(p []byte) (int, error) {
 	for len(c.pending) == 0 {
-		c.settle()
 		frame, err := c.readFrame()
 		if err != nil {
 			return 0, err
@@ -174,7 +166,7 @@ func (c *streamConn) enlarge() {
 	}
 }
 
-// readFrame reads the next frame into buffer. Frames too long for pion are skipped.
+// readFrame reads the next frame into buffer. Frames that are too long are skipped.
 func (c *streamConn) readFrame() ([]byte, error) {
 	if c.listener.datagrams {
 		return c.readPacket()
@@ -199,8 +191,7 @@ func (c *streamConn) readFrame() ([]byte, error) {
 	}
 }
 
-// readPacket reads one record of DTLS, which is one packet. pion takes it for a part of a stream, so ChannelData is
-// padded to four bytes.
+// readPacket reads one record of DTLS, which is one packet. ChannelData is padded to four bytes, as on a stream.
 func (c *streamConn) readPacket() ([]byte, error) {
 	for {
 		n, err := c.Conn.Read(c.packet)
@@ -245,44 +236,34 @@ func (c *streamConn) frameSize() (int, error) {
 	return stunHeaderBytes + body, nil
 }
 
-// inspect counts a frame, notes what pion's callbacks will need, and returns what pion is to read. A frame that pion's
-// splitter would hold back is followed by a Binding indication, which pion passes over.
-func (c *streamConn) inspect(frame []byte) (deliver []byte) {
-	core := c.listener.core
-	defer core.survive("frame")
-	core.counters.fromClients.add(len(frame))
-	if frame[0] < 0x40 {
-		c.request = noteRequest(frame, core.ring.Load())
-	}
-	if len(frame) < shortFrameBytes {
-		return append(frame, bindingIndication...)
-	}
+// inspect counts a frame.
+func (c *streamConn) inspect(frame []byte) []byte {
+	c.listener.core.counters.fromClients.add(len(frame))
 	return frame
 }
 
-// settle answers the request that pion has just left in silence, if it did.
-func (c *streamConn) settle() {
-	if !c.request.pending() {
-		return
+// serve serves the connection until its end, which is also that of its allocation (RFC 8656 3.1).
+func (c *streamConn) serve(x *transaction) {
+	defer c.Close()
+	buffer := make([]byte, maxFrameBytes)
+	for {
+		n, err := c.Read(buffer)
+		if err != nil {
+			break
+		}
+		x.take(buffer[:n], c.client)
 	}
-	if p := c.listener.core.overdue(&c.request, c.key()); p != nil {
-		_, _ = c.Conn.Write(p) // A broken connection shows in the read that follows.
+	if e := c.listener.core.allocations.of(c.key()); e != nil {
+		e.end()
 	}
 }
 
-// Write sends one packet to the client.
-func (c *streamConn) Write(p []byte) (int, error) {
-	whole := len(p)
-	if isResponse(p) {
-		p = c.listener.core.correct(&c.request, c.key(), p)
-	}
-	n, err := c.Conn.Write(p)
-	if err == nil {
+// reply implements [back]. A source cannot be spoofed on a stream, so that nothing is withheld.
+func (c *streamConn) reply(p []byte, to netip.AddrPort) { c.send(p, to) }
+
+// send implements [back]. A broken connection shows in the read that follows.
+func (c *streamConn) send(p []byte, _ netip.AddrPort) {
+	if n, err := c.Conn.Write(p); err == nil {
 		c.listener.core.counters.toClients.add(n)
-		n = whole
 	}
-	return n, err
 }
-
-// bindingIndication is a STUN header and nothing more (RFC 8489 6).
-var bindingIndication = stun.MustBuild(stun.NewType(stun.MethodBinding, stun.ClassIndication)).Raw

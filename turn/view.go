@@ -39,20 +39,13 @@ type Binding struct {
 	Expires time.Time
 }
 
-// Lifetimes that pion gives, which are the RFC's (RFC 8656 9.2 and 12).
-const (
-	permissionLifetime = 5 * time.Minute
-	channelLifetime    = 10 * time.Minute
-)
-
 // snapshot copies the table, oldest allocation first.
 func (t *allocations) snapshot() []Allocation {
-	t.mu.Lock()
-	all := make([]Allocation, 0, len(t.byClient))
-	for _, e := range t.byClient {
-		all = append(all, e.copyLocked())
+	live := t.those(func(*entry) bool { return true })
+	all := make([]Allocation, 0, len(live))
+	for _, e := range live {
+		all = append(all, e.copy())
 	}
-	t.mu.Unlock()
 	slices.SortFunc(all, func(a, b Allocation) int {
 		if c := a.Since.Compare(b.Since); c != 0 {
 			return c
@@ -62,15 +55,17 @@ func (t *allocations) snapshot() []Allocation {
 	return all
 }
 
-func (e *entry) copyLocked() Allocation {
+func (e *entry) copy() Allocation {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	a := e.shown
-	a.Expires = e.expires
+	a.Expires = e.expires.shown
 	a.Permissions, a.Channels = len(e.permissions), len(e.channels)
 	for addr, expires := range e.permissions {
-		a.Peers = append(a.Peers, Peer{Addr: addr, Expires: expires})
+		a.Peers = append(a.Peers, Peer{Addr: addr, Expires: expires.shown})
 	}
-	for _, bound := range e.channels {
-		a.Bindings = append(a.Bindings, bound)
+	for number, b := range e.channels {
+		a.Bindings = append(a.Bindings, Binding{Number: number, Peer: b.peer, Expires: b.expires.shown})
 	}
 	slices.SortFunc(a.Peers, func(x, y Peer) int { return x.Addr.Compare(y.Addr) })
 	slices.SortFunc(a.Bindings, func(x, y Binding) int { return int(x.Number) - int(y.Number) })

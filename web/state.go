@@ -52,6 +52,8 @@ type State struct {
 	Rooms       []Room       `json:"rooms"`
 	Allocations []Allocation `json:"allocations"`
 	SelfCall    SelfCall     `json:"self_call"`
+	// Outside is where relays are announced behind 1:1 NAT; left out where no STUN server is asked.
+	Outside *Outside `json:"outside,omitempty"`
 }
 
 // Label is the lateness of all timers that carry one label ("pion.ice", "signaling.heartbeat").
@@ -109,6 +111,18 @@ type Allocation struct {
 type Traffic struct {
 	Packets int64 `json:"packets"`
 	Bytes   int64 `json:"bytes"`
+}
+
+// Outside is the relays' address as the outside sees it.
+type Outside struct {
+	// Address is empty while no STUN server has told one; Server told it, at CheckedMS since 1970.
+	Address   string `json:"address"`
+	Server    string `json:"server"`
+	CheckedMS int64  `json:"checked_ms"`
+	// Hairpin says whether the network brings packets for Address that come from inside back in.
+	Hairpin bool `json:"hairpin"`
+	// Problem is why the last check found nothing; empty when it did.
+	Problem string `json:"problem"`
 }
 
 // SelfCall is the appliance's own call to itself through its relay: the proof that relaying works now.

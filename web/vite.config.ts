@@ -10,7 +10,7 @@ const assets = {
 
 /** A page is served below an address that the server chooses, so all its addresses are relative. */
 function page(name: string): UserConfig {
-  return { root: name, base: './', publicDir: 'public', build: { ...assets, outDir: `../dist/${name}` } };
+  return { root: name, base: './', publicDir: '../base/public', build: { ...assets, outDir: `../dist/${name}` } };
 }
 
 /** Puts beside the client what makes it a package: its types under its own name, its description, its manual. */

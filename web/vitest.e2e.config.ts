@@ -5,7 +5,8 @@ export default defineConfig({
     environment: 'node',
     include: ['e2e/**/*.test.ts'],
     fileParallelism: false, // one browser at a time: frame rates are what is measured
-    testTimeout: 90_000,
-    hookTimeout: 60_000,
+    // Waits have limits of their own, so that a failure says what was waited for; these are for what hangs.
+    testTimeout: 300_000,
+    hookTimeout: 200_000,
   },
 });

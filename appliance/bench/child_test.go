@@ -38,8 +38,8 @@ func TestLoadsLeaveTheGridServed(t *testing.T) {
 			if o.Fires != 150 || o.Early != 0 {
 				t.Errorf("%d fires, %d early, want 150 and none", o.Fires, o.Early)
 			}
-			// Fifteen timers alone spend a hundredth of the window; the load spends what others leave of the CPUs.
-			if o.CPUNS < int64(trial.Window)/10 {
+			// Five timers alone spend some thousandths of the window; the load spends what others leave of the CPUs.
+			if o.CPUNS < int64(trial.Window)/30 {
 				t.Errorf("%d ns of CPU spent in %v: was there a load?", o.CPUNS, trial.Window)
 			}
 		})

@@ -5,33 +5,20 @@ package bench
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"tourbillon/timing/timingtest"
 )
 
-// asChild makes this test binary the measuring process that Timers starts by executing itself.
-const asChild = "TOURBILLON_TEST_AS_CHILD"
-
+// TestMain makes this test binary the measuring process that Timers starts by executing itself.
 func TestMain(m *testing.M) {
-	if os.Getenv(asChild) == "" {
-		// A program built with the race detector waits a second before it ends, unless told.
-		for name, value := range map[string]string{asChild: "1", "GORACE": "atexit_sleep_ms=0 " + os.Getenv("GORACE")} {
-			if err := os.Setenv(name, value); err != nil {
-				panic(err)
-			}
-		}
-		goleak.VerifyTestMain(m)
-		return
-	}
-	if err := Child(os.Args[2:], os.Stdin, os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	timingtest.Children(func() error { return Child(os.Args[2:], os.Stdin, os.Stdout) })
+	goleak.VerifyTestMain(m)
 }
 
 // patience bounds every wait in these tests; reaching it is a failure.

@@ -7,7 +7,7 @@ import (
 
 // TestBenchSignaling runs both arms of the real server in processes of their own.
 func TestBenchSignaling(t *testing.T) {
-	code, stdout, stderr := run(t, "bench", "signaling", "--conns", "4", "--rate", "100", "--duration", "300ms", "--settle", "0s", "--heartbeat", "20ms", "--json")
+	code, stdout, stderr := run(t, "bench", "signaling", "--conns", "4", "--rate", "100", "--duration", "2500ms", "--settle", "0s", "--heartbeat", "1s", "--json")
 	var report struct {
 		Host struct{ Kernel string }
 		Rows []struct {

@@ -122,6 +122,7 @@ Options of every command:
   --clock CLOCK      short for --set clock=CLOCK: hrtimer or runtime
 serve:
   --check            judge the configuration and end: exit code 78 with every problem, or 0
+  SIGHUP             has it read signaling.token_keys, turn.secrets and turn.users again; what is bad stays as it was
 version:
   --timers           list every place in the program that arms a timer, with its label and tier
   --json             for machines
@@ -160,7 +161,11 @@ bench ice: how long negotiations take over a link that loses and delays, beside 
   --arm A,B          tourbillon, runtime (the same on package time), pion, answerer (ours called by plain pion)
   --seed N           what is lost; --plain FILE: as for bench pion
 probe URL... of the schemes stun:, stuns:, turn: (with ?transport=udp or tcp) and turns:
-  --user NAME --pass PASSWORD, or --secret SECRET to make credentials of a shared secret (with --user, if wanted)
+  --user NAME --password-file FILE
+                     or $TOURBILLON_TURN_PASSWORD, or turn-password in $CREDENTIALS_DIRECTORY, or --pass PASSWORD
+  --secret-file FILE to make credentials of a shared secret (with --user, if wanted)
+                     or $TOURBILLON_TURN_SECRET, or turn-secret in $CREDENTIALS_DIRECTORY, or --secret SECRET
+                     what stands on a command line, every user of the machine can read
   --count N --interval D --timeout D
                      packets for round trip, jitter and loss (0: none); how far apart; how long a step may take
   --insecure         go on after a bad certificate

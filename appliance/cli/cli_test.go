@@ -47,7 +47,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait in these tests; reaching it is a failure.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
@@ -485,8 +485,24 @@ func TestStopWhileStarting(t *testing.T) {
 	}
 }
 
-// TestIdleConnectionsDelayNoGoodbye keeps silent TCP connections to both HTTP listeners, as browsers do in advance.
+// TestIdleConnectionsDelayNoGoodbye keeps silent TCP connections to both HTTP listeners, as browsers do in advance. The
+// HTTP servers give idle connections five seconds; the clients' farewell must not wait for them. One of several servers
+// has to show it: a machine that stands still can delay a farewell, but not hurry one.
 func TestIdleConnectionsDelayNoGoodbye(t *testing.T) {
+	const tries, limit = 5, 2 * time.Second
+	var took []time.Duration
+	for range tries {
+		took = append(took, farewell(t))
+		if took[len(took)-1] <= limit {
+			return
+		}
+	}
+	t.Errorf("the farewells came after %v, want one within %v", took, limit)
+}
+
+// farewell joins a server with idle connections, has it stop, and returns after which time the farewell came.
+func farewell(t *testing.T) time.Duration {
+	t.Helper()
 	s := start(t, nil, freePorts(t.TempDir())...)
 	for _, at := range []string{s.call, s.admin} {
 		address := strings.Replace(strings.Split(at, "/")[2], "localhost", "127.0.0.1", 1)
@@ -504,25 +520,32 @@ func TestIdleConnectionsDelayNoGoodbye(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ws.CloseNow()
-	if err := ws.Write(ctx, websocket.MessageText, []byte(`{"type":"join","room":"demo"}`)); err != nil {
-		t.Fatal(err)
-	}
-	var told time.Time
-	for {
-		if _, message, err := ws.Read(ctx); err != nil {
+	for _, text := range []string{`{"type":"hello","heartbeat_ms":5000}`, `{"type":"join","room":"demo"}`} {
+		if err := ws.Write(ctx, websocket.MessageText, []byte(text)); err != nil {
 			t.Fatal(err)
-		} else if strings.Contains(string(message), `"joined"`) {
-			told = time.Now()
-			if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-				t.Fatal(err)
-			}
-		} else if strings.Contains(string(message), `"bye"`) {
-			// The HTTP servers give idle connections seconds; the clients' farewell must not wait for them.
-			if took := time.Since(told); took > 2*time.Second {
-				t.Errorf("the farewell came after %v", took)
-			}
-			break
 		}
 	}
+	awaitText(ctx, t, ws, `"joined"`)
+	told := time.Now()
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	awaitText(ctx, t, ws, `"bye"`)
+	took := time.Since(told)
 	_ = s.cmd.Wait()
+	return took
+}
+
+// awaitText reads messages until one has a text in it.
+func awaitText(ctx context.Context, t *testing.T, ws *websocket.Conn, text string) {
+	t.Helper()
+	for {
+		_, message, err := ws.Read(ctx)
+		if err != nil {
+			t.Fatalf("waiting for %s: %v", text, err)
+		}
+		if strings.Contains(string(message), text) {
+			return
+		}
+	}
 }

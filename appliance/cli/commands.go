@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"tourbillon/appliance"
@@ -38,7 +41,12 @@ func serve(ctx context.Context, args []string, out IO) error {
 	}
 	timing.AddProcessor()
 	log := observe.NewLog(out.Err, c.Level(), c.Log.Format)
-	return appliance.Run(ctx, appliance.Options{Config: c, Out: out.Out, Log: log})
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	return appliance.Run(ctx, appliance.Options{Config: c, Out: out.Out, Log: log, Reload: appliance.Reload{
+		Wanted: hangups, Config: func() (config.Config, error) { return config.Load(o.file, o.set) },
+	}})
 }
 
 func adminLink(_ context.Context, args []string, out IO) error {

@@ -8,7 +8,7 @@ import (
 
 // TestBenchPion runs the process behind one arm, and the comparison without its other program.
 func TestBenchPion(t *testing.T) {
-	code, stdout, stderr := run(t, "bench", "pion", "--arm", "self", "--clock", "runtime", "--connects", "1", "--duration", "300ms")
+	code, stdout, stderr := run(t, "bench", "pion", "--arm", "self", "--clock", "runtime", "--connects", "1", "--duration", "1s")
 	var answer struct {
 		Build   struct{ Clock string }
 		Connect int64   `json:"connect_p50_ns"`

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -73,8 +74,13 @@ func parseProbe(args []string) (o probeOptions, err error) {
 	flags := flag.NewFlagSet("probe", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // The error that Parse returns says it.
 	flags.StringVar(&o.User, "user", "", "")
-	flags.StringVar(&o.Password, "pass", "", "")
-	flags.StringVar(&o.secret, "secret", "", "")
+	password := secretOption{name: "pass", variable: "TOURBILLON_TURN_PASSWORD", credential: "turn-password"}
+	secret := secretOption{name: "secret", variable: "TOURBILLON_TURN_SECRET", credential: "turn-secret"}
+	for _, s := range []*secretOption{&password, &secret} {
+		flags.StringVar(&s.value, s.name, "", "")
+		flags.StringVar(&s.file, s.name+"-file", "", "")
+	}
+	flags.StringVar(&password.file, "password-file", "", "")
 	flags.IntVar(&o.Count, "count", probe.DefaultCount, "")
 	flags.DurationVar(&o.Interval, "interval", probe.DefaultInterval, "")
 	flags.DurationVar(&o.Timeout, "timeout", probe.DefaultTimeout, "")
@@ -93,10 +99,31 @@ func parseProbe(args []string) (o probeOptions, err error) {
 		}
 		o.targets = append(o.targets, target)
 	}
+	if err := o.login(password, secret); err != nil {
+		return o, err
+	}
 	if wrong := o.wrong(); wrong != "" {
 		return o, &usageError{wrong}
 	}
 	return o, nil
+}
+
+// login takes the secrets from the command line, else from where it need not hold them: a password for the user that is
+// named, or a shared secret.
+func (o *probeOptions) login(password, secret secretOption) (err error) {
+	if password.given() || secret.given() {
+		var problem error
+		o.Password, err = password.resolve()
+		o.secret, problem = secret.resolve()
+		return errors.Join(err, problem)
+	}
+	if o.User != "" {
+		if o.Password, err = password.ambient(); err != nil || o.Password != "" {
+			return err
+		}
+	}
+	o.secret, err = secret.ambient()
+	return err
 }
 
 // parseMixed parses options that may stand before, between and behind the arguments, which it returns.
@@ -120,7 +147,7 @@ func (o *probeOptions) wrong() string {
 	case o.secret != "" && o.Password != "":
 		return "--secret with --pass: give one of the two"
 	case (o.User == "") != (o.Password == "") && o.secret == "":
-		return "--user without --pass or the other way round: give both, or --secret"
+		return "--user without a password or the other way round: give --user and --password-file, or --secret-file"
 	case o.Count < 0 || o.Count > probe.MaxCount:
 		return fmt.Sprintf("--count %d: from 0 to %d", o.Count, probe.MaxCount)
 	case o.Interval < probe.MinInterval || o.Interval > probe.MaxInterval:

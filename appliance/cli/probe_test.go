@@ -2,17 +2,19 @@ package cli_test
 
 import (
 	"encoding/json"
-	"net"
+	"net/netip"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
+	"tourbillon/timing/timingtest"
 	"tourbillon/turn/probe"
 )
 
 // TestProbe asks a running server, and then an address where there is none.
 func TestProbe(t *testing.T) {
-	dir, at := t.TempDir(), freeUDP(t)
+	dir, at := t.TempDir(), netip.AddrPortFrom(timingtest.OwnLoopback(), 3478).String()
 	s := start(t, nil, append(freePorts(dir), "--set", "turn.udp=["+at+"]")...)
 	_, printed, _ := run(t, "credentials", "turn", "--set", "state_dir="+dir, "--json")
 	var login struct{ Username, Password string }
@@ -35,16 +37,6 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-func freeUDP(t *testing.T) string {
-	t.Helper()
-	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	return conn.LocalAddr().String()
-}
-
 func TestProbeUsage(t *testing.T) {
 	for args, want := range map[string]string{
 		"":                               "at least one URL",
@@ -52,7 +44,9 @@ func TestProbeUsage(t *testing.T) {
 		"stun:h --count -1":              "--count",
 		"stun:h --interval 1us":          "--interval",
 		"stun:h --timeout 2h":            "--timeout",
-		"stun:h --user u":                "--user without --pass",
+		"stun:h --user u":                "--user without a password",
+		"stun:h --pass p --pass-file f":  "one of the two",
+		"stun:h --secret-file /none":     "no such file",
 		"stun:h --secret s --pass p":     "one of the two",
 		"stun:h --clock sun":             "hrtimer or runtime",
 		"stun:h --tea":                   "tea",
@@ -64,5 +58,45 @@ func TestProbeUsage(t *testing.T) {
 	}
 	if code, _, stderr := run(t, "bench", "stun", "--clients", "3"); code != 64 || !strings.Contains(stderr, "even") {
 		t.Errorf("exit %d, %s", code, stderr)
+	}
+}
+
+// TestProbeSecrets gives password and shared secret by file, environment and systemd's credentials: the command line has
+// none of them.
+func TestProbeSecrets(t *testing.T) {
+	dir, at := t.TempDir(), netip.AddrPortFrom(timingtest.OwnLoopback(), 3478).String()
+	const shared = "a-shared-secret-of-turn"
+	config := filepath.Join(dir, "tourbillon.yaml")
+	rewrite(t, config, "turn: {secrets: ["+shared+"], users: {phone: its-password}}\n")
+	s := start(t, nil, append(append([]string{"serve", "--config", config}, freePorts(filepath.Join(dir, "state"))...), "--set", "turn.udp=["+at+"]")...)
+	defer s.stop(t, syscall.SIGTERM)
+	for name, text := range map[string]string{"turn-password": "its-password\n", "turn-secret": shared, "wrong": "another\n", "two-lines": "a\nb\n"} {
+		rewrite(t, filepath.Join(dir, name), text)
+	}
+	file := func(name string) string { return filepath.Join(dir, name) }
+	for _, row := range []struct {
+		name, env string
+		args      []string
+		code      int
+	}{
+		{"a password file", "", []string{"--user", "phone", "--password-file", file("turn-password")}, 0},
+		{"a secret file", "", []string{"--secret-file", file("turn-secret")}, 0},
+		{"the password's variable", "TOURBILLON_TURN_PASSWORD=its-password", []string{"--user", "phone"}, 0},
+		{"the secret's variable", "TOURBILLON_TURN_SECRET=" + shared, nil, 0},
+		{"the secret's variable, for a user", "TOURBILLON_TURN_SECRET=" + shared, []string{"--user", "anna"}, 0},
+		{"credentials", "CREDENTIALS_DIRECTORY=" + dir, []string{"--user", "phone"}, 0},
+		{"a credential that is shared", "CREDENTIALS_DIRECTORY=" + dir, nil, 0},
+		{"a wrong file before a good variable", "TOURBILLON_TURN_SECRET=" + shared, []string{"--secret-file", file("wrong")}, 1},
+		{"two lines", "", []string{"--secret-file", file("two-lines")}, 64},
+	} {
+		cmd := command(t, append([]string{"probe", "turn:" + at + "?transport=udp", "--count", "0"}, row.args...)...)
+		cmd.Env = append(cmd.Env, row.env)
+		out, _ := cmd.CombinedOutput()
+		if code := cmd.ProcessState.ExitCode(); code != row.code {
+			t.Errorf("%s: exit %d, want %d:\n%s", row.name, code, row.code, out)
+		}
+		if strings.Contains(string(out), shared) || strings.Contains(string(out), "its-password") {
+			t.Errorf("%s: a secret is printed:\n%s", row.name, out)
+		}
 	}
 }

@@ -76,7 +76,7 @@ type credential struct {
 func awaitReady(t *testing.T, admin string) {
 	t.Helper()
 	clock := timingtest.Real(timing.Runtime{})
-	for range 2000 {
+	for limit := time.Now().Add(patience); time.Now().Before(limit); {
 		status, body := get(t, admin+"/readyz")
 		if status == http.StatusOK && strings.Contains(body, `"ready":true`) {
 			return

@@ -91,9 +91,9 @@ type TURN struct {
 	// Realm is the authentication realm, at most 12 bytes since it is echoed to everyone who asks.
 	Realm string `yaml:"realm"`
 	// Secrets are the shared secrets, 16 characters or more: the first signs, all verify, so that a secret can be replaced
-	// while its credentials are in use. Empty means the generated one in the state folder.
+	// while its credentials are in use. Empty means the generated one in the state folder. Read again on SIGHUP.
 	Secrets []Secret `yaml:"secrets"`
-	// Users are static users with their passwords, for clients that cannot have credentials issued.
+	// Users are static users with their passwords, for clients that cannot have credentials issued. Read again on SIGHUP.
 	Users map[string]Secret `yaml:"users"`
 	// APIKeys admit other programs (Janus, nextcloud-spreed-signaling and their like) to /turn/credentials on the HTTP
 	// listener; 16 characters or more. Empty turns that off.
@@ -117,7 +117,7 @@ type TURNLimits struct {
 	Allocations          int `yaml:"allocations"`
 	AllocationsPerUser   int `yaml:"allocations_per_user"`
 	AllocationsPerSource int `yaml:"allocations_per_source"`
-	// PeersPerAllocation and ChannelsPerAllocation are how many at a time; NewPeersPerSecond how fast.
+	// PeersPerAllocation and ChannelsPerAllocation are how many at a time; NewPeersPerSecond how fast, after the first 32.
 	PeersPerAllocation    int `yaml:"peers_per_allocation"`
 	ChannelsPerAllocation int `yaml:"channels_per_allocation"`
 	NewPeersPerSecond     int `yaml:"new_peers_per_second"`
@@ -171,7 +171,8 @@ type Signaling struct {
 	// MessagesPerSecond is what one client may send on average; three times as much at once.
 	MessagesPerSecond float64 `yaml:"messages_per_second"`
 	// TokenKeys is a JWK Set file (RFC 7517) with further keys for join tokens, Ed25519 or secrets, besides the
-	// generated one. It is read again when it changes.
+	// generated one. It is read again when it changes, and on SIGHUP, which tells in the log what is wrong with it. Who has
+	// joined by a key that is taken out stays, and may come back for SessionTTL.
 	TokenKeys string `yaml:"token_keys"`
 	// TokenIssuer is the "iss" that join tokens must name. Empty means any. Our own tokens name it, too.
 	TokenIssuer string `yaml:"token_issuer"`
@@ -182,14 +183,35 @@ type Signaling struct {
 // Agents configures the appliance as the peer "@appliance", which any client in a room may call for echo and path
 // measurement. TURN clients may reach its port, too, so that it can be called over the relay alone.
 type Agents struct {
-	// Listen is the HOST:PORT of the one UDP socket, with an IP address as host; port 0 takes any. Empty means no agents.
+	// Enabled is false where nobody is to call the appliance.
+	Enabled bool `yaml:"enabled"`
+	// Listen is the HOST:PORT of the one UDP socket, with an IP address as host; port 0 takes any. Empty means no agents,
+	// too.
 	Listen string `yaml:"listen"`
 	// TCP is the HOST:PORT of a TCP listener for peers that UDP does not reach. Empty, the default, means UDP alone.
 	TCP string `yaml:"tcp"`
 	// Announce are the IP addresses by which peers reach the sockets, where they differ from the one in listen (1:1 NAT).
 	// Left out, it is the address in listen, or turn.relay_address where that is 0.0.0.0 or [::].
 	Announce []string `yaml:"announce"`
+	// Calls is how many calls there may be at once, CallsPerAddress how many of them from one address, of IPv6 from one
+	// /64.
+	Calls           int `yaml:"calls"`
+	CallsPerAddress int `yaml:"calls_per_address"`
+	// Lifetime ends a call however it goes, 1m to 24h. Idle ends one whose data channels carry nothing, 10s to 24h.
+	Lifetime time.Duration `yaml:"lifetime"`
+	Idle     time.Duration `yaml:"idle"`
+	// Bytes is what a call's data channels may carry both ways, from 65536. MessagesPerSecond is how many of the caller's
+	// messages are taken; what comes on top is dropped.
+	Bytes             int `yaml:"bytes"`
+	MessagesPerSecond int `yaml:"messages_per_second"`
+	// CheckInterval is the time between two connectivity checks of one agent (Ta of RFC 8445 section 14.2), 5ms to 500ms.
+	CheckInterval time.Duration `yaml:"check_interval"`
+	// ChecksPerSecond is how many checks all agents together send, 20 to 100000.
+	ChecksPerSecond int `yaml:"checks_per_second"`
 }
+
+// On reports whether the appliance can be called.
+func (a *Agents) On() bool { return a.Enabled && a.Listen != "" }
 
 // Log configures logging.
 type Log struct {
@@ -218,7 +240,11 @@ func Default() Config {
 				ChallengesPerSecond: 10, BindingsPerSecond: 20, UnauthenticatedConns: 1000, UnauthenticatedConnsPerSource: 20,
 			},
 		},
-		Agents: Agents{Listen: "127.0.0.1:0"},
+		Agents: Agents{
+			Enabled: true, Listen: "127.0.0.1:0",
+			Calls: 64, CallsPerAddress: 4, Lifetime: time.Hour, Idle: 2 * time.Minute,
+			Bytes: 256 << 20, MessagesPerSecond: 1000, CheckInterval: 50 * time.Millisecond, ChecksPerSecond: 2000,
+		},
 		Signaling: Signaling{
 			Heartbeat:         time.Second,
 			HeartbeatNative:   100 * time.Millisecond,

@@ -83,6 +83,23 @@ func TestRoomsNeedTokensElsewhere(t *testing.T) {
 	}
 }
 
+func TestChanged(t *testing.T) {
+	a, err := config.Load("", []string{"turn.secrets=[0123456789abcdef]", "turn.limits.allocations=7", "signaling.open_rooms=true", "log.level=warn"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := config.Changed(config.Default(), a), []string{"turn.secrets", "turn.limits.allocations", "signaling.open_rooms", "log.level"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("changed are %v, want %v", got, want)
+	}
+	b, err := config.Load("", []string{"turn.secrets=[0123456789abcdef]", "turn.limits.allocations=7", "signaling.open_rooms=true", "log.level=warn"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := config.Changed(a, b); len(got) != 0 {
+		t.Errorf("read twice, %v differ", got)
+	}
+}
+
 func TestProblemsComeAllAtOnceWithARemedy(t *testing.T) {
 	cases := []struct {
 		name, file string
@@ -125,6 +142,15 @@ func TestProblemsComeAllAtOnceWithARemedy(t *testing.T) {
 		{"limits", "", []string{"turn.limits.allocations_per_user=0", "turn.limits.bytes_per_second=-2", "turn.drain=1m"}, []string{
 			"turn.limits.allocations_per_user: 0 is no limit", "turn.limits.bytes_per_second: -2 is no limit", "turn.drain: 1m0s is out of bounds"}},
 		{"a limit that is no number", "", []string{"turn.limits.allocations=many"}, []string{`turn.limits.allocations: "many" does not fit: give a whole number`}},
+		{"agents", "", []string{"agents.enabled=perhaps", "agents.calls=0", "agents.calls_per_address=-1", "agents.lifetime=1s", "agents.idle=1s",
+			"agents.bytes=10", "agents.messages_per_second=0", "agents.check_interval=1s", "agents.checks_per_second=1", "agents.announce=[here]"}, []string{
+			`agents.enabled: "perhaps" does not fit: give true or false`, "agents.calls: 0 is out of bounds: choose 1 to 10000",
+			"agents.calls_per_address: -1 is out of bounds", "agents.lifetime: 1s is out of bounds: choose 1m0s to 24h0m0s", "agents.idle: 1s",
+			"agents.bytes: 10 is out of bounds: choose 65536 or more", "agents.messages_per_second: 0", "agents.check_interval: 1s", "agents.checks_per_second: 1",
+			`agents.announce: "here" is no IP address`}},
+		{"agents' limits of other types", "agents: {calls: many, lifetime: 3, chekcs: 1}\n", nil, []string{
+			`c.yaml:1 agents.calls: "many" does not fit: give a whole number`, `c.yaml:1 agents.lifetime: "3" does not fit: give a duration`,
+			"c.yaml:1 agents.chekcs: unknown key"}},
 		{"DTLS without certificate", "", []string{"turn.dtls=[127.0.0.1:5349]"}, []string{"turn.dtls: needs a certificate"}},
 		{"no such file", "-", nil, []string{"cannot be read: no such file"}},
 	}

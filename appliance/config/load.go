@@ -222,7 +222,7 @@ func typeInWords(t reflect.Type) string {
 		return "a mapping such as {name: value}"
 	case t.Kind() == reflect.Int:
 		return "a whole number"
-	case t.Kind() == reflect.Pointer:
+	case t.Kind() == reflect.Pointer, t.Kind() == reflect.Bool:
 		return "true or false"
 	case t.Kind() == reflect.Float64:
 		return "a number"

@@ -23,6 +23,9 @@ const (
 	turnsPort = "5349"
 	// minSecret is the least length of a secret that strangers could try to guess.
 	minSecret = 16
+	// leastBytes is a short measurement of a call's path. leastChecks is what one agent sends at its default pace.
+	leastBytes              = 64 << 10
+	leastChecks, mostChecks = 20, 100_000
 	// maxDrain leaves ten seconds for the rest of a stop before systemd's TimeoutStopSec=45s.
 	maxDrain = 30 * time.Second
 )
@@ -84,7 +87,7 @@ type setting struct{ key, value string }
 
 func (c *Config) listeners() []setting {
 	all := []setting{{"http.listen", c.HTTP.Listen}, {"admin.listen", c.Admin.Listen}}
-	if c.Agents.Listen != "" {
+	if c.Agents.On() {
 		all = append(all, setting{"agents.listen", c.Agents.Listen})
 	}
 	if c.Agents.TCP != "" {
@@ -157,7 +160,16 @@ func (v *validation) listenAddress(key, address string) {
 }
 
 func (v *validation) agents(c *Agents) {
-	v.check(c.TCP == "" || c.Listen != "", "agents.tcp", "there are no agents without agents.listen", "set agents.listen, too, or leave agents.tcp empty")
+	v.check(c.TCP == "" || c.On(), "agents.tcp", "there are no agents without agents.listen", "set agents.listen, too, or leave agents.tcp empty")
+	v.count("agents.calls", float64(c.Calls), 10_000)
+	v.count("agents.calls_per_address", float64(c.CallsPerAddress), 10_000)
+	v.within("agents.lifetime", c.Lifetime, time.Minute, 24*time.Hour)
+	v.within("agents.idle", c.Idle, 10*time.Second, 24*time.Hour)
+	v.check(c.Bytes >= leastBytes, "agents.bytes", fmt.Sprintf("%d is out of bounds", c.Bytes), fmt.Sprintf("choose %d or more", leastBytes))
+	v.count("agents.messages_per_second", float64(c.MessagesPerSecond), 100_000)
+	v.within("agents.check_interval", c.CheckInterval, 5*time.Millisecond, 500*time.Millisecond)
+	v.check(c.ChecksPerSecond >= leastChecks && c.ChecksPerSecond <= mostChecks, "agents.checks_per_second",
+		fmt.Sprintf("%d is out of bounds", c.ChecksPerSecond), fmt.Sprintf("choose %d to %d", leastChecks, mostChecks))
 	for _, a := range keyed("agents.announce", c.Announce) {
 		address, err := netip.ParseAddr(a.value)
 		v.check(err == nil && !address.IsUnspecified() && address.Zone() == "", a.key, fmt.Sprintf("%q is no IP address", shortened(a.value)),

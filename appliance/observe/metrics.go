@@ -34,6 +34,13 @@ func NewMetrics(build Build, relay Relay, selfTest func() (up bool, rtt time.Dur
 	return registry
 }
 
+// NewReloadMetric returns the metric of whether the latest reload read all that it was to read; true before the first.
+func NewReloadMetric(good func() bool) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: prefix + "config_last_reload_successful", Help: "1 unless something could not be read at the latest reload.",
+	}, func() float64 { return one(good()) })
+}
+
 // MetricsHandler serves a registry to Prometheus.
 func MetricsHandler(registry *prometheus.Registry) http.Handler {
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry})

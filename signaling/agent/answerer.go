@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,8 +18,10 @@ import (
 // Caller names the peer that a call comes from.
 type Caller struct {
 	Room, Peer string
-	// Address is where its signaling connection comes from; calls are bounded by it.
+	// Address is where its signaling connection comes from; calls are bounded by it, those from IPv6 by the /64.
 	Address netip.Addr
+	// Stay numbers the peer's presence in the room, upwards: what ends one stay does not end a call of a later one.
+	Stay uint64
 }
 
 // Reply is how an answerer's words get to a caller. Its methods do not block; what cannot be delivered is lost.
@@ -38,9 +41,13 @@ type Limits struct {
 	Lifetime, Idle time.Duration
 	// Bytes is what a call may carry both ways. Default 256 MiB.
 	Bytes int64
+	// MessagesPerSecond is how many of the caller's messages are taken on all data channels of a call, as many at once;
+	// what comes on top is dropped. Default 1000.
+	MessagesPerSecond int
 }
 
-func (l Limits) withDefaults() Limits {
+// WithDefaults fills in what is zero.
+func (l Limits) WithDefaults() Limits {
 	setDefault(&l.Total, 64)
 	setDefault(&l.PerAddress, 4)
 	setDefault(&l.SDPBytes, 32<<10)
@@ -49,6 +56,7 @@ func (l Limits) withDefaults() Limits {
 	setDefault(&l.Lifetime, time.Hour)
 	setDefault(&l.Idle, 2*time.Minute)
 	setDefault(&l.Bytes, 256<<20)
+	setDefault(&l.MessagesPerSecond, 1000)
 	return l
 }
 
@@ -63,8 +71,10 @@ func setDefault[T comparable](value *T, normal T) {
 var (
 	// ErrBusy says that there are as many calls as there may be.
 	ErrBusy = errors.New("as many calls as there may be, try again later")
-	// ErrBadOffer says that an offer is too large or cannot be read.
+	// ErrBadOffer says that an offer is too large, cannot be read or lacks something; the error is an [*InputError].
 	ErrBadOffer = errors.New("bad offer")
+	// ErrBadCandidate says that a candidate is too long or cannot be read; the error is an [*InputError].
+	ErrBadCandidate = errors.New("bad candidate")
 	// ErrNoCall says that a message belongs to no call: it begins with an offer.
 	ErrNoCall = errors.New("no call, begin with an offer")
 	// ErrTooMany says that a call has had all the candidates or messages that it may have.
@@ -93,12 +103,15 @@ type Answerer struct {
 	config AnswererConfig
 
 	// mu guards what follows.
-	mu     sync.Mutex
-	calls  map[callerKey]*incoming
-	closed bool
-	tasks  sync.WaitGroup
-	done   context.CancelFunc
-	ctx    context.Context
+	mu    sync.Mutex
+	calls map[callerKey]*incoming
+	// running are the present calls and those that are ending.
+	running map[*incoming]struct{}
+	stats   Stats
+	closed  bool
+	tasks   sync.WaitGroup
+	done    context.CancelFunc
+	ctx     context.Context
 }
 
 // callerKey is a Caller without its address, which may change in a call.
@@ -106,40 +119,51 @@ type callerKey struct{ room, peer string }
 
 // NewAnswerer returns an answerer without calls. Close it before its socket.
 func NewAnswerer(config AnswererConfig) *Answerer {
-	config.Limits = config.Limits.withDefaults()
+	config.Limits = config.Limits.WithDefaults()
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
-	a := &Answerer{config: config, calls: map[callerKey]*incoming{}}
+	a := &Answerer{config: config, calls: map[callerKey]*incoming{}, running: map[*incoming]struct{}{}, stats: newStats()}
 	a.ctx, a.done = context.WithCancel(context.Background())
 	return a
 }
 
-// Offer begins a call or renegotiates the caller's present one; an offer with other ICE credentials restarts ICE.
+// Offer begins a call or renegotiates the caller's present one; an offer with other ICE credentials restarts ICE. One of
+// another certificate is of a new peer connection, which a reloaded page has: its call takes the present one's place.
 func (a *Answerer) Offer(from Caller, sdp string, reply Reply) error {
-	if err := a.config.Limits.judge(sdp); err != nil {
-		return err
-	}
-	c, err := a.callOf(from, reply)
+	o, err := a.config.Limits.judge(sdp)
 	if err != nil {
+		a.refused(err)
 		return err
 	}
-	return c.post(message{kind: offered, text: sdp})
+	c, err := a.callOf(from, o, reply)
+	if err != nil {
+		a.refused(err)
+		return err
+	}
+	return c.post(message{kind: offered, offer: o})
 }
 
-// Candidate adds a candidate of the caller's, as in RTCIceCandidateInit.candidate; an empty one ends them.
+// Candidate adds a candidate of the caller's, as in RTCIceCandidateInit.candidate; an empty one ends them. One of a kind
+// that is not tried, or at an address where agents do not send, is passed over without a word: browsers have such.
 func (a *Answerer) Candidate(from Caller, candidate string) error {
-	c, err := a.present(from)
-	if err != nil || candidate == "" {
-		return err
+	if candidate == "" {
+		return nil
 	}
-	return c.post(message{kind: trickled, text: candidate})
+	c, err := a.present(from)
+	if err == nil {
+		if _, err = readCandidate(candidate); !errors.Is(err, ErrBadCandidate) {
+			return c.post(message{kind: trickled, text: candidate})
+		}
+	}
+	a.refused(err)
+	return err
 }
 
-// Leave ends the caller's call, if there is one.
+// Leave ends the caller's call, if there is one of this stay or an earlier one.
 func (a *Answerer) Leave(from Caller) {
-	if c, err := a.present(from); err == nil {
-		c.stop("the caller has left")
+	if c, err := a.present(from); err == nil && c.from.Stay <= from.Stay {
+		c.stop(EndLeft, "the caller has left")
 	}
 }
 
@@ -153,70 +177,64 @@ func (a *Answerer) present(from Caller) (*incoming, error) {
 	return c, nil
 }
 
-// callOf returns the caller's call, which it makes if need be and if there may be another one.
-func (a *Answerer) callOf(from Caller, reply Reply) (*incoming, error) {
+// callOf returns the caller's call that the offer belongs to. It makes one if need be and if there may be another one.
+func (a *Answerer) callOf(from Caller, o offer, reply Reply) (*incoming, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	key := callerKey{from.Room, from.Peer}
-	switch c := a.calls[key]; {
+	c := a.calls[key]
+	switch {
 	case a.closed:
 		return nil, ErrStopped
-	case c != nil:
+	case c != nil && slices.Equal(c.fingerprints, o.fingerprints):
 		return c, nil
+	case len(a.running) >= 2*a.config.Limits.Total: // Many that are ending, which takes a moment.
+		return nil, fmt.Errorf("%d calls: %w", len(a.running), ErrBusy)
+	case c != nil:
+		c.stop(EndReplaced, "the caller has begun another call")
 	case len(a.calls) >= a.config.Limits.Total:
 		return nil, fmt.Errorf("%d calls: %w", len(a.calls), ErrBusy)
 	case a.countLocked(from.Address) >= a.config.Limits.PerAddress:
 		return nil, fmt.Errorf("%d calls from one address: %w", a.config.Limits.PerAddress, ErrBusy)
 	}
-	c := newIncoming(a.config, from, reply)
-	a.calls[key] = c
+	c = newIncoming(a.config, from, o.fingerprints, reply)
+	a.calls[key], a.running[c] = c, struct{}{}
+	a.stats.Begun++
 	a.tasks.Go(func() {
 		c.run(a.ctx)
-		a.forget(key)
+		a.forget(key, c)
 	})
 	return c, nil
 }
 
 func (a *Answerer) countLocked(address netip.Addr) (n int) {
 	for _, c := range a.calls {
-		if c.from.Address == address {
+		if networkOf(c.from.Address) == networkOf(address) {
 			n++
 		}
 	}
 	return n
 }
 
-func (a *Answerer) forget(key callerKey) {
+// networkOf is what one client holds whole: an IPv4 address, or an IPv6 /64.
+func networkOf(address netip.Addr) netip.Prefix {
+	address = address.Unmap().WithZone("")
+	bits := 64
+	if address.Is4() {
+		bits = 32
+	}
+	network, _ := address.Prefix(bits) // Fails only for the invalid address, whose zero prefix serves as well.
+	return network
+}
+
+func (a *Answerer) forget(key callerKey, c *incoming) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	delete(a.calls, key)
-}
-
-// CallStatus is how one call stands.
-type CallStatus struct {
-	Caller Caller
-	State  orchestrate.State
-	Route  orchestrate.Route
-	// Phases are how long the call was in each state, Timeline what it went through.
-	Phases   map[orchestrate.State]time.Duration
-	Timeline []orchestrate.Entry
-	Path     link.Status
-	Bytes    int64
-}
-
-// Calls returns the present calls, in no order.
-func (a *Answerer) Calls() []CallStatus {
-	a.mu.Lock()
-	calls := make([]*incoming, 0, len(a.calls))
-	for _, c := range a.calls {
-		calls = append(calls, c)
+	if a.calls[key] == c {
+		delete(a.calls, key)
 	}
-	a.mu.Unlock()
-	all := make([]CallStatus, len(calls))
-	for i, c := range calls {
-		all[i] = c.status()
-	}
-	return all
+	delete(a.running, c)
+	a.stats.add(c)
 }
 
 // Close ends all calls and waits for what they started.

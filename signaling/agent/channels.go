@@ -22,16 +22,18 @@ const (
 )
 
 const (
+	// echoHeader is the size of the two instants.
+	echoHeader = 16
 	// maxChannels is how many data channels a call may open.
 	maxChannels = 8
-	// maxBuffered is how much may wait for a caller who does not read; what comes on top is dropped.
-	maxBuffered = 1 << 20
+	// maxBuffered is how much of a channel may wait for a caller who does not read; what comes on top is dropped.
+	maxBuffered = 256 << 10
 )
 
 // serve takes a data channel of the caller's. It runs on pion's goroutine, as do the channel's callbacks.
 func (c *incoming) serve(channel *webrtc.DataChannel) {
 	if c.opened.Add(1) > maxChannels {
-		c.stop(fmt.Sprintf("more than %d data channels", maxChannels))
+		c.stop(EndFlood, fmt.Sprintf("more than %d data channels", maxChannels))
 		return
 	}
 	if c.config.Opened != nil {
@@ -55,7 +57,19 @@ func (c *incoming) serve(channel *webrtc.DataChannel) {
 func (c *incoming) carry(bytes int) bool {
 	c.used.Store(int64(c.config.Clock.Now()))
 	if c.bytes.Add(int64(bytes)) > c.config.Limits.Bytes {
-		c.stop(fmt.Sprintf("carried more than %d bytes", c.config.Limits.Bytes))
+		c.stop(EndFlood, fmt.Sprintf("carried more than %d bytes", c.config.Limits.Bytes))
+		return false
+	}
+	return true
+}
+
+// admit counts a message of the caller's; false when it came too fast, or when the call has carried enough.
+func (c *incoming) admit(bytes int) bool {
+	switch {
+	case !c.carry(bytes):
+		return false
+	case !c.allowance.take(c.config.Clock.Now()):
+		c.dropped.Add(1)
 		return false
 	}
 	return true
@@ -63,10 +77,10 @@ func (c *incoming) carry(bytes int) bool {
 
 func (c *incoming) echo(channel *webrtc.DataChannel, m webrtc.DataChannelMessage) {
 	came := c.config.Clock.Now()
-	if channel.BufferedAmount() > maxBuffered || !c.carry(2*len(m.Data)+16) {
+	if !c.admit(len(m.Data)) || channel.BufferedAmount() > maxBuffered || !c.carry(len(m.Data)+echoHeader) {
 		return
 	}
-	back := make([]byte, 16, 16+len(m.Data))
+	back := make([]byte, echoHeader, echoHeader+len(m.Data))
 	back = append(back, m.Data...)
 	binary.BigEndian.PutUint64(back, uint64(came))
 	binary.BigEndian.PutUint64(back[8:], uint64(c.config.Clock.Now()))
@@ -87,7 +101,7 @@ type measurement struct {
 }
 
 func (x *measurement) receive(m webrtc.DataChannelMessage) {
-	if !x.call.carry(len(m.Data)) {
+	if !x.call.admit(len(m.Data)) {
 		return
 	}
 	if !m.IsString {

@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -27,8 +29,9 @@ const (
 
 // message is what one call is told: by the caller (offered, trickled) or by itself.
 type message struct {
-	kind kind
-	text string
+	kind  kind
+	text  string
+	offer offer
 }
 
 // maxInbox is how many messages of the caller may wait.
@@ -40,13 +43,22 @@ type incoming struct {
 	from   Caller
 	reply  Reply
 	log    loggerFactory
+	began  timing.Instant
+	// fingerprints are those of the caller's certificates.
+	fingerprints []string
 
 	// stopped is closed with the reason for the end.
 	stopped  chan struct{}
 	stopOnce sync.Once
+	class    End
 	reason   string
-	// bytes counts what the data channels carried, used is the instant of the last of it.
-	bytes, used atomic.Int64
+	// bytes counts what the data channels carried, used is the instant of the last of it. dropped counts the caller's
+	// messages that came too fast, passedOver its candidates that are not tried.
+	bytes, used         atomic.Int64
+	dropped, passedOver atomic.Int64
+	// lost and asked count the losses of consent and the restarts asked for.
+	lost, asked atomic.Int64
+	allowance   allowance
 	// opened counts the data channels.
 	opened       atomic.Int32
 	measurements measurements
@@ -57,6 +69,7 @@ type incoming struct {
 	notify  chan struct{}
 	machine *orchestrate.Machine
 	path    *link.Path
+	pair    Pair
 	ended   bool
 
 	// Owned by run.
@@ -65,12 +78,12 @@ type incoming struct {
 	wake       timing.Timer
 }
 
-func newIncoming(config AnswererConfig, from Caller, reply Reply) *incoming {
-	c := &incoming{
-		config: config, from: from, reply: reply, log: loggerFactory{config.Log},
-		stopped: make(chan struct{}), notify: make(chan struct{}, 1),
-	}
+func newIncoming(config AnswererConfig, from Caller, fingerprints []string, reply Reply) *incoming {
 	now := config.Clock.Now()
+	c := &incoming{
+		config: config, from: from, reply: reply, log: loggerFactory{config.Log}, began: now, fingerprints: fingerprints,
+		stopped: make(chan struct{}), notify: make(chan struct{}, 1), allowance: newAllowance(config.Limits.MessagesPerSecond, now),
+	}
 	c.used.Store(int64(now))
 	var first orchestrate.Wake
 	c.machine, first = orchestrate.New(config.Orchestration, now)
@@ -97,9 +110,9 @@ func (c *incoming) post(m message) error {
 }
 
 // stop ends the call for a reason.
-func (c *incoming) stop(reason string) {
+func (c *incoming) stop(class End, reason string) {
 	c.stopOnce.Do(func() {
-		c.reason = reason
+		c.class, c.reason = class, reason
 		close(c.stopped)
 	})
 }
@@ -108,18 +121,19 @@ func (c *incoming) stop(reason string) {
 func (c *incoming) run(ctx context.Context) {
 	defer c.end()
 	if err := c.open(); err != nil {
+		c.stop(EndFault, err.Error())
 		c.config.Log.Error("no agent for a call", "room", c.from.Room, "peer", c.from.Peer, "error", err)
 		return
 	}
 	l := c.config.Limits
-	lifetime := c.config.Clock.AfterFunc(l.Lifetime, func() { c.stop(fmt.Sprintf("over the lifetime of %v", l.Lifetime)) })
+	lifetime := c.config.Clock.AfterFunc(l.Lifetime, func() { c.stop(EndLifetime, fmt.Sprintf("over the lifetime of %v", l.Lifetime)) })
 	defer lifetime.Stop()
 	idle := c.watchIdle()
 	defer idle.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			c.stop("the appliance stops")
+			c.stop(EndStopped, "the appliance stops")
 		case <-c.stopped:
 			c.config.Log.Info("call ended", "room", c.from.Room, "peer", c.from.Peer, "reason", c.reason)
 			return
@@ -138,7 +152,7 @@ func (c *incoming) watchIdle() timing.Timer {
 		<-made
 		at := timing.Instant(c.used.Load()).Add(limit)
 		if c.config.Clock.Now() >= at {
-			c.stop(fmt.Sprintf("idle for %v", limit))
+			c.stop(EndIdle, fmt.Sprintf("idle for %v", limit))
 			return
 		}
 		timer.ResetAt(at)
@@ -154,7 +168,7 @@ func (c *incoming) work(ctx context.Context) {
 	c.mu.Unlock()
 	for _, m := range inbox {
 		if err := c.take(ctx, m); err != nil {
-			c.stop(err.Error())
+			c.stop(endOf(err), err.Error())
 		}
 	}
 }
@@ -162,12 +176,13 @@ func (c *incoming) work(ctx context.Context) {
 func (c *incoming) take(ctx context.Context, m message) error {
 	switch m.kind {
 	case offered:
-		return c.answer(ctx, m.text)
+		return c.answer(ctx, m.offer)
 	case trickled:
 		return c.add(m.text)
 	case selected:
 		c.apply(orchestrate.PairSelected)
 	case lost:
+		c.lost.Add(1)
 		c.apply(orchestrate.Lost)
 	case woken:
 		c.apply(orchestrate.Woken)
@@ -192,7 +207,7 @@ func (c *incoming) open() error {
 	c.connection.OnDataChannel(c.serve)
 	c.connection.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
 		if s == webrtc.PeerConnectionStateFailed || s == webrtc.PeerConnectionStateClosed {
-			c.stop("the connection is " + s.String()) // DTLS ended or failed: no restart of ICE mends that.
+			c.stop(EndConnection, "the connection is "+s.String()) // DTLS ended or failed: no restart of ICE mends that.
 		}
 	})
 	transport := c.connection.SCTP().Transport().ICETransport()
@@ -204,8 +219,11 @@ func (c *incoming) open() error {
 // would give up pairs that were never asked. Time limits are the orchestrator's.
 const maxCheckRequests = 1000
 
-// settings make pion send by our path alone: TCP where the socket takes it, but not on our initiative, no multicast DNS, and no liveness of pion's own, which counts media
-// as consent.
+// anyPort stands for a port that every rule admits where it admits the address.
+const anyPort = 65535
+
+// settings make pion send by our path alone: TCP where the socket takes it, but not on our initiative, no multicast DNS,
+// and no liveness of pion's own, which counts media as consent.
 func (c *incoming) settings(path *link.Path) webrtc.SettingEngine {
 	var s webrtc.SettingEngine
 	s.SetICEUDPMux(path.Mux())
@@ -220,6 +238,10 @@ func (c *incoming) settings(path *link.Path) webrtc.SettingEngine {
 	s.SetIncludeLoopbackCandidate(true) // What is announced is the socket's to say.
 	s.SetICETimeouts(0, 0, 0)
 	s.SetICEMaxBindingRequests(maxCheckRequests)
+	s.SetRemoteIPFilter(func(ip net.IP) bool {
+		address, ok := netip.AddrFromSlice(ip)
+		return ok && c.config.Socket.Admits(netip.AddrPortFrom(address, anyPort))
+	})
 	s.LoggerFactory = c.log
 	Hasten(&s)
 	return s
@@ -250,23 +272,10 @@ func (c *incoming) apply(e orchestrate.Event) {
 		case orchestrate.Wake:
 			c.wake.ResetAt(effect.At)
 		case orchestrate.Ask:
+			c.asked.Add(1)
 			c.reply.Restart(string(effect.Route))
 		case orchestrate.Fail:
-			c.stop(effect.Reason)
+			c.stop(EndNoRoute, effect.Reason)
 		}
 	}
-}
-
-func (c *incoming) status() CallStatus {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	m := c.machine
-	s := CallStatus{
-		Caller: c.from, State: m.State(), Route: m.Route(), Phases: m.Phases(c.config.Clock.Now()), Timeline: m.Timeline(),
-		Bytes: c.bytes.Load(),
-	}
-	if c.path != nil {
-		s.Path = c.path.Status()
-	}
-	return s
 }

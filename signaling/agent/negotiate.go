@@ -14,9 +14,9 @@ import (
 )
 
 // answer takes an offer. Candidates are the socket's addresses, known at once, so the answer is complete.
-func (c *incoming) answer(ctx context.Context, sdp string) error {
+func (c *incoming) answer(ctx context.Context, o offer) error {
 	before := c.remoteUfrag()
-	if err := c.connection.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: sdp}); err != nil {
+	if err := c.connection.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: o.text}); err != nil {
 		return fmt.Errorf("take the offer: %w", err)
 	}
 	answer, err := c.connection.CreateAnswer(nil)
@@ -30,6 +30,11 @@ func (c *incoming) answer(ctx context.Context, sdp string) error {
 		c.path.Restarted()
 		c.candidates = 0
 		c.apply(orchestrate.Offered)
+	}
+	for _, candidate := range o.candidates {
+		if err := c.add(candidate); err != nil {
+			return err
+		}
 	}
 	c.apply(orchestrate.Gathered)
 	c.reply.Answer(c.connection.LocalDescription().SDP)
@@ -49,6 +54,10 @@ func (c *incoming) add(candidate string) error {
 	if c.candidates++; c.candidates > c.config.Limits.Candidates {
 		return fmt.Errorf("%d candidates: %w", c.candidates, ErrTooMany)
 	}
+	if to, err := readCandidate(candidate); err != nil || !c.config.Socket.Admits(to) {
+		c.passedOver.Add(1)
+		return nil
+	}
 	if err := c.connection.AddICECandidate(webrtc.ICECandidateInit{Candidate: candidate}); err != nil {
 		c.config.Log.Debug("a candidate was passed over", "peer", c.from.Peer, "error", err)
 	}
@@ -61,9 +70,15 @@ func (c *incoming) chosen(transport *webrtc.ICETransport, pair *webrtc.ICECandid
 	local, localErr := transport.GetLocalParameters()
 	remote, remoteErr := transport.GetRemoteParameters()
 	if err != nil || localErr != nil || remoteErr != nil {
-		c.stop("the selected pair has no address or no credentials")
+		c.stop(EndFault, "the selected pair has no address or no credentials")
 		return
 	}
+	c.mu.Lock()
+	c.pair = Pair{
+		Local: addressOf(pair.Local), Remote: netip.AddrPortFrom(address, pair.Remote.Port),
+		LocalType: pair.Local.Typ.String(), RemoteType: pair.Remote.Typ.String(),
+	}
+	c.mu.Unlock()
 	var tieBreaker [8]byte
 	_, _ = rand.Read(tieBreaker[:]) // Never fails (crypto/rand).
 	selectPair := c.path.Select
@@ -75,4 +90,13 @@ func (c *incoming) chosen(transport *webrtc.ICETransport, pair *webrtc.ICECandid
 		Controlling: transport.Role() == webrtc.ICERoleControlling, TieBreaker: binary.BigEndian.Uint64(tieBreaker[:]),
 	})
 	_ = c.post(message{kind: selected})
+}
+
+// addressOf is a candidate's address; the zero AddrPort where that is a name.
+func addressOf(c *webrtc.ICECandidate) netip.AddrPort {
+	address, err := netip.ParseAddr(c.Address)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(address, c.Port)
 }

@@ -34,7 +34,7 @@ var rowKeys = []string{
 
 func TestRowsOfBothProtocols(t *testing.T) {
 	for _, protocol := range []string{protocolTourbillon, protocolPeerJS} {
-		out, _ := command(t, "--protocol", protocol, "--arm", "hrtimer,runtime", "--conns", "20", "--rate", "500", "--duration", "400ms", "--heartbeat", "50ms", "--settle", "10ms", "--json")
+		out, _ := command(t, "--protocol", protocol, "--arm", "hrtimer,runtime", "--conns", "20", "--rate", "500", "--duration", "1s", "--heartbeat", "1s", "--settle", "10ms", "--json")
 		var report struct {
 			Host string
 			Rows []map[string]any
@@ -66,7 +66,7 @@ func TestRowsOfBothProtocols(t *testing.T) {
 }
 
 func TestTextAndIdle(t *testing.T) {
-	out, errs := command(t, "--conns", "4", "--rate", "0", "--duration", "100ms", "--heartbeat", "20ms", "--runs", "2", "--settle", "0s")
+	out, errs := command(t, "--conns", "4", "--rate", "0", "--duration", "100ms", "--heartbeat", "1s", "--runs", "2", "--settle", "0s")
 	for _, want := range []string{"a machine", "hrtimer/runtime", "–", "2 × 100ms"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"runtime"
 	"slices"
 	"strings"
@@ -24,15 +25,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds every wait of a test for another goroutine.
-const patience = 20 * time.Second
-
-func patient(t testing.TB) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
+// patient goes by its short name here.
+var patient = timingtest.Patient
 
 // host is a server on a loopback port.
 type host struct {
@@ -75,10 +69,15 @@ func start(t *testing.T, config signaling.Config) *host {
 
 func (h *host) url() string { return "ws" + strings.TrimPrefix(h.http.URL, "http") + "/ws" }
 
+// join joins with beats as rare as they may be, unless the test asks for others: a client that stands still with the
+// machine for a while is not taken for lost.
 func join(t *testing.T, h *host, o client.Options) *client.Room {
 	t.Helper()
 	if o.Room == "" {
 		o.Room = "demo"
+	}
+	if o.Heartbeat == 0 {
+		o.Heartbeat = rareBeats
 	}
 	r, err := client.Join(patient(t), h.url(), o)
 	if err != nil {
@@ -89,6 +88,9 @@ func join(t *testing.T, h *host, o client.Options) *client.Room {
 	next[client.ICEServers](t, r)
 	return r
 }
+
+// rareBeats is the longest interval that there is.
+const rareBeats = 5 * time.Second
 
 // next returns the next event, which is to be of a type.
 func next[E client.Event](t *testing.T, r *client.Room) E {
@@ -155,7 +157,7 @@ func TestTwoClientsTalk(t *testing.T) {
 	if e := next[client.Refused](t, ada); e.Refusal.Code != "unknown-peer" || e.Refusal.Fatal {
 		t.Errorf("got %+v", e.Refusal)
 	}
-	if p := h.server.Rooms()[0].Peers[0]; string(p.Report) != `{"rtt_ms":3}` || p.Heartbeat != 100*time.Millisecond {
+	if p := h.server.Rooms()[0].Peers[0]; string(p.Report) != `{"rtt_ms":3}` || p.Heartbeat != rareBeats {
 		t.Errorf("the operator sees %+v", p)
 	}
 	if err := ada.Leave(patient(t)); err != nil || !errors.Is(ada.Err(), client.ErrLeft) {
@@ -270,7 +272,8 @@ func TestRoomsFormAgainAfterARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	config := signaling.Config{SessionKey: []byte("kept"), DrainSpread: 100 * time.Millisecond, Tokens: verifier}
-	first := start(t, config)
+	first := serve(t, config, netip.AddrPortFrom(timingtest.OwnLoopback(), 0).String())
+	first.http.Start()
 	ada := join(t, first, client.Options{Token: token})
 	bob := join(t, first, client.Options{Token: token})
 	next[client.PeerJoined](t, ada)
@@ -319,18 +322,31 @@ func TestRefusalsEndTheJoin(t *testing.T) {
 	}
 }
 
+// TestJoinEndsWithItsContext holds that the error tells of the last attempt too.
 func TestJoinEndsWithItsContext(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
-	defer cancel()
-	_, err := client.Join(ctx, "ws://127.0.0.1:1/ws", client.Options{Room: "demo"})
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "refused") {
-		t.Errorf("got %v", err)
-	}
-	for _, url := range []string{"http://127.0.0.1:1/ws", "ws://%%"} {
-		if _, err := client.Join(ctx, url, client.Options{Room: "demo"}); err == nil {
-			t.Errorf("%s was joined", url)
+	for url, why := range map[string]string{
+		"ws://127.0.0.1:1/ws": "refused", "http://127.0.0.1:1/ws": "unsupported protocol", "ws://%%": "invalid URL escape",
+	} {
+		err := joinFor(t, url, 50*time.Millisecond)
+		for limit := 100 * time.Millisecond; !strings.Contains(err.Error(), why); limit *= 2 {
+			if limit > timingtest.Patience {
+				t.Fatalf("%s: %v, want %q in it", url, err, why)
+			}
+			err = joinFor(t, url, limit)
 		}
 	}
+}
+
+// joinFor joins in vain for a while, which may be too short for a first attempt.
+func joinFor(t *testing.T, url string, limit time.Duration) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	_, err := client.Join(ctx, url, client.Options{Room: "demo"})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("%s: %v, want the context's error", url, err)
+	}
+	return err
 }
 
 func TestASilentServerIsGivenUp(t *testing.T) {
@@ -386,34 +402,47 @@ func TestEventsMustBeReceived(t *testing.T) {
 
 func TestHeartbeatIsNegotiated(t *testing.T) {
 	h := start(t, signaling.Config{})
-	r := join(t, h, client.Options{Heartbeat: 50 * time.Millisecond})
-	if interval, _, _ := r.Heartbeat(); interval != 50*time.Millisecond {
-		t.Errorf("interval %v", interval)
-	}
-	if err := r.SetHeartbeat(30 * time.Millisecond); err != nil {
+	usual, err := client.Join(patient(t), h.url(), client.Options{Room: "other"})
+	if err != nil {
 		t.Fatal(err)
 	}
-	ctx := patient(t)
-	for {
-		interval, beats, rtt := r.Heartbeat()
-		if interval == 30*time.Millisecond && beats > 2 && rtt > 0 {
-			break
-		}
-		if ctx.Err() != nil {
-			t.Fatalf("interval %v, %d beats, round trip %v", interval, beats, rtt)
-		}
+	defer usual.Close()
+	if interval, _, _ := usual.Heartbeat(); interval != 100*time.Millisecond {
+		t.Errorf("by default an interval of %v", interval)
+	}
+	r := join(t, h, client.Options{Heartbeat: 400 * time.Millisecond})
+	if interval, _, _ := r.Heartbeat(); interval != 400*time.Millisecond {
+		t.Errorf("interval %v", interval)
 	}
 	if n, err := h.server.SetHeartbeat(signaling.ClassBrowser, time.Second); n != 0 || err != nil {
 		t.Errorf("changed %d, %v", n, err)
 	}
-	if n, err := h.server.SetHeartbeat(signaling.ClassNative, 40*time.Millisecond); n != 1 || err != nil {
-		t.Errorf("changed %d, %v", n, err)
-	}
-	for interval := time.Duration(0); interval != 40*time.Millisecond && ctx.Err() == nil; {
-		interval, _, _ = r.Heartbeat()
-	}
-	if ctx.Err() != nil {
-		t.Error("the client was not told")
+	// A client that was lost for a while, with the machine, can neither ask nor be told: hence again and again.
+	awaitInterval(t, r, 300*time.Millisecond, func() { _ = r.SetHeartbeat(300 * time.Millisecond) })
+	awaitInterval(t, r, 200*time.Millisecond, func() {
+		if _, err := h.server.SetHeartbeat(signaling.ClassNative, 200*time.Millisecond); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// awaitInterval asks until the client beats at an interval, and then until it has beaten some times.
+func awaitInterval(t *testing.T, r *client.Room, want time.Duration, ask func()) {
+	t.Helper()
+	ctx := patient(t)
+	_, before, _ := r.Heartbeat()
+	for {
+		interval, beats, rtt := r.Heartbeat()
+		if interval == want && beats > before+2 && rtt > 0 {
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("interval %v, want %v; %d beats, round trip %v", interval, want, beats-before, rtt)
+		}
+		if interval != want {
+			ask()
+		}
+		runtime.Gosched()
 	}
 }
 

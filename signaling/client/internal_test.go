@@ -133,14 +133,14 @@ func TestAReplacedClientStaysAway(t *testing.T) {
 	server.Register(e)
 	h := httptest.NewServer(e)
 	defer h.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	defer func() {
 		end, cut := context.WithTimeout(ctx, time.Second)
 		defer cut()
 		_ = server.Shutdown(end)
 	}()
-	r, err := Join(ctx, "ws"+strings.TrimPrefix(h.URL, "http")+"/ws", Options{Room: "demo"})
+	r, err := Join(ctx, "ws"+strings.TrimPrefix(h.URL, "http")+"/ws", Options{Room: "demo", Heartbeat: 5 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,14 +1,12 @@
 package peerjs
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
 	"github.com/labstack/echo/v4"
@@ -19,15 +17,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds every wait of a test for another goroutine.
-const patience = 20 * time.Second
-
-func patient(t testing.TB) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
+// patient goes by its short name here.
+var patient = timingtest.Patient
 
 // service is a server on a manual clock behind a real listener.
 type service struct {
@@ -144,12 +135,5 @@ func offered(src, dst string) string {
 	return `{"type":"OFFER","src":"` + src + `","dst":"` + dst + `","payload":{"sdp":{"type":"offer","sdp":"v=0"},"type":"data","connectionId":"dc_1"}}`
 }
 
-// until waits for a condition that another goroutine brings about.
-func until(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for ctx := patient(t); !ok(); {
-		if ctx.Err() != nil {
-			t.Fatal("still not: ", what)
-		}
-	}
-}
+// until goes by its short name here.
+var until = timingtest.Eventually

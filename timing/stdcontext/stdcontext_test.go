@@ -318,11 +318,12 @@ func TestCost(t *testing.T) {
 		}
 	}
 	before := runtime.NumGoroutine()
-	for range 10 {
+	const contexts = 100
+	for range contexts {
 		_, cancel := stdcontext.WithTimeout(parent, time.Hour)
 		defer cancel()
 	}
-	if after := runtime.NumGoroutine(); after > before {
-		t.Errorf("%d goroutines with ten contexts, %d before", after, before)
+	if after := runtime.NumGoroutine(); after > before+contexts/2 { // The engine may start a few of its own.
+		t.Errorf("%d goroutines with %d contexts, %d before", after, contexts, before)
 	}
 }

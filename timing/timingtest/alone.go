@@ -28,7 +28,7 @@ func Alone(t testing.TB) bool {
 	if err != nil {
 		t.Fatalf("find this test's program: %v", err)
 	}
-	cmd := exec.CommandContext(t.Context(), program, "-test.run="+exactly(t.Name()), "-test.v", "-test.count=1", "-test.timeout=2m")
+	cmd := exec.CommandContext(t.Context(), program, "-test.run="+exactly(t.Name()), "-test.v", "-test.count=1", "-test.timeout=5m")
 	cmd.Env = append(os.Environ(), aloneVariable+"=1")
 	out, err := cmd.CombinedOutput()
 	t.Logf("in a process of its own:\n%s", out)

@@ -1,6 +1,7 @@
 // Package timingtest holds what tests of timed code need: the manual clock, which moves only when told to, the
 // conformance suite that every [timing.Clock] passes, the packet network in memory, and the means to hold protocols to
-// their standards' schedules, in virtual time ([InVirtualTime]) and under load ([UnderLoad]).
+// their standards' schedules, in virtual time ([InVirtualTime]) and under load ([UnderLoad]); and what tests need to wait
+// for other goroutines and processes without a thought of the machine's pace ([Eventually], [Patient], [OwnLoopback]).
 package timingtest
 
 import (

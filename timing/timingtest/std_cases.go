@@ -158,6 +158,9 @@ func tickerSlow(t *testing.T, s Std) {
 	s.passed(t, ticker.C, 10*s.Unit+s.Unit/2)
 	s.judge(t, s.receive(t, ticker.C), start.Add(s.Unit))
 	next := s.receive(t, ticker.C)
+	if !s.Exact && next.Before(start.Add(10*s.Unit)) {
+		next = s.receive(t, ticker.C) // That one was on its way when the first was read, by a goroutine that stood still.
+	}
 	if s.Exact && !next.Equal(start.Add(11*s.Unit)) {
 		t.Errorf("the tick after ten missed ones is of %v after the start, want 11 units", next.Sub(start))
 	}

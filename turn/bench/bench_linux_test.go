@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -14,27 +13,14 @@ import (
 	"go.uber.org/goleak"
 
 	"tourbillon/timing"
+	"tourbillon/timing/timingtest"
 	"tourbillon/turn"
 )
 
-// asChild makes this test binary the process that Run starts by executing itself.
-const asChild = "TOURBILLON_TEST_AS_CHILD"
-
+// TestMain makes this test binary the process that Run starts by executing itself.
 func TestMain(m *testing.M) {
-	if os.Getenv(asChild) == "" {
-		// A program built with the race detector waits a second before it ends, unless told.
-		for name, value := range map[string]string{asChild: "1", "GORACE": "atexit_sleep_ms=0 " + os.Getenv("GORACE")} {
-			if err := os.Setenv(name, value); err != nil {
-				panic(err)
-			}
-		}
-		goleak.VerifyTestMain(m)
-		return
-	}
-	if err := Child(os.Stdin, os.Stdout, hooks()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	timingtest.Children(func() error { return Child(os.Stdin, os.Stdout, hooks()) })
+	goleak.VerifyTestMain(m)
 }
 
 func hooks() Hooks {
@@ -73,7 +59,7 @@ func TestRowsOverEveryTransport(t *testing.T) {
 	for _, transport := range []string{"udp", "tcp", "tls"} {
 		for _, rate := range []string{"50", "0"} {
 			out, said := turnBench(t, "--arm", "tourbillon,pion", "--clients", "3", "--size", "100", "--rate", rate,
-				"--duration", "300ms", "--warm-up", "100ms", "--allocate", "50ms", "--transport", transport, "--json")
+				"--duration", "800ms", "--warm-up", "100ms", "--allocate", "50ms", "--transport", transport, "--json")
 			var r struct {
 				Rows []map[string]any
 			}
@@ -124,7 +110,7 @@ func TestServerThatRunsAlready(t *testing.T) {
 	}()
 	_, user, pass, _ := server.ICEServers("bench", time.Now(), "")
 	out, _ := turnBench(t, "--server", server.Addresses()[0].Addr.String(), "--user", user, "--pass", pass,
-		"--clients", "2", "--rate", "20", "--duration", "200ms", "--warm-up", "50ms", "--allocate", "50ms")
+		"--clients", "2", "--rate", "20", "--duration", "500ms", "--warm-up", "50ms", "--allocate", "50ms")
 	// The echo on loopback is no peer that a server admits which knows nothing of it.
 	if !strings.Contains(out, "server") || !strings.Contains(out, "100.000") {
 		t.Errorf("printed\n%s", out)

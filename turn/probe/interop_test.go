@@ -48,6 +48,23 @@ func TestCoturnDeniesPeers(t *testing.T) {
 	}
 }
 
+// TestCoturnWithTwoAddresses asks a coturn that listens on two addresses what stands between (RFC 5780): nothing, so its
+// second address, to which no packet went before, may answer too.
+func TestCoturnWithTwoAddresses(t *testing.T) {
+	plain, _, o := coturn(t, "--listening-ip=127.0.0.2", "--relay-ip=127.0.0.2", "--alt-listening-port="+strconv.Itoa(freePort(t)))
+	o.Count = 0
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	report := Run(ctx, []Target{target(STUN, plain, UDP)}, o)
+	if !report.OK || len(report.NAT) != 1 {
+		t.Fatalf("%+v", report)
+	}
+	n := report.NAT[0]
+	if len(n.Mapped) != 2 || n.Translated || n.Mapping != mappingNone || n.Filtering != filteringOpen {
+		t.Errorf("%+v", n)
+	}
+}
+
 // coturn starts a server of its own configuration on loopback.
 func coturn(t *testing.T, options ...string) (plain, secure netip.AddrPort, o Options) {
 	t.Helper()
@@ -89,7 +106,7 @@ func coturn(t *testing.T, options ...string) (plain, secure netip.AddrPort, o Op
 	// coturn opens its UDP sockets after those.
 	asked := Options{Timeout: time.Second}
 	eventually(t, "coturn answers over UDP", func() bool { return Run(t.Context(), []Target{target(STUN, local(port), UDP)}, asked).OK })
-	o = Options{User: "u", Password: "p", Count: 5, Interval: MinInterval, Timeout: 5 * time.Second, Roots: pool(root), Wall: func() time.Time { return epoch }}
+	o = Options{User: "u", Password: "p", Count: 5, Interval: MinInterval, Timeout: 20 * time.Second, Roots: pool(root), Wall: func() time.Time { return epoch }}
 	return local(port), local(tlsPort), o
 }
 

@@ -8,13 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"tourbillon/timing/timingtest"
 	"tourbillon/turn"
 )
 
 const testSecret = "tourbillon-test-secret"
 
 // patience bounds every wait of a test; none comes near it unless something is broken.
-const patience = 20 * time.Second
+const patience = timingtest.Patience
 
 // quick are options for servers on loopback that answer at once.
 func quick() Options {
@@ -163,8 +164,10 @@ func TestOwnServerCertificates(t *testing.T) {
 // TestOwnServerDeniesPeers has the policy deny what the echo needs: the relay is good all the same.
 func TestOwnServerDeniesPeers(t *testing.T) {
 	at, o := serve(t, func(c *turn.Config) { c.Limits = turn.Limits{AllocationsPerUser: 1} })
-	o.Timeout = time.Second // What is dropped has to be waited for.
-	s := only(t, []Target{target(TURN, at[turn.UDP], UDP)}, o)
+	s := patiently(t, func(timeout time.Duration) Server {
+		o.Timeout = timeout // What is dropped has to be waited for.
+		return only(t, []Target{target(TURN, at[turn.UDP], UDP)}, o)
+	}, func(s Server) bool { return s.OK })
 	if !s.OK || s.Steps[3].Status != StatusDenied || s.Steps[3].Name != stepEcho || len(s.Problems) != 1 || s.Problems[0].Code != CodePeerDenied {
 		t.Errorf("%+v\n%+v", s.Steps, problems(s))
 	}

@@ -24,10 +24,32 @@ func (l *Loop) command(c command) {
 	atomic.StoreUint32(&s.commandTail, tail+1)
 }
 
-// kick ends the loop's wait.
+// kick ends the loop's wait, if it waits: it looks for commands before it does.
 func (l *Loop) kick() {
+	if l.m.loop.uring && atomic.LoadUint32(&l.m.loop.sleeping) == 0 {
+		return
+	}
 	one := uint64(1)
 	_, _, _ = unix.RawSyscall(unix.SYS_WRITE, uintptr(l.m.loop.kickFD), uintptr(unsafe.Pointer(&one)), 8)
+}
+
+// kickSoon is kick, but leaves it to a listener that serves: one for many commands.
+func (l *Loop) kickSoon() {
+	l.unkicked.Store(true)
+	if atomic.LoadUint32(&l.m.loop.awake) == 0 && l.unkicked.Swap(false) {
+		l.kick()
+	}
+}
+
+// wake says that a listener serves, until rest.
+func (l *Loop) wake() { atomic.AddUint32(&l.m.loop.awake, 1) }
+
+func (l *Loop) rest() {
+	atomic.AddUint32(&l.m.loop.awake, ^uint32(0))
+	if l.unkicked.Swap(false) {
+		l.kick()
+	}
+	l.reap()
 }
 
 // openDescriptors makes the eventfds and the epoll.
@@ -145,7 +167,7 @@ func (l *Loop) add(h *handle, kind uint32, sink int) error {
 	h.loop, h.index, h.ended = l, index, make(chan struct{})
 	l.sockets[index] = h
 	l.command(command{op: commandAddSocket, socket: index})
-	l.kick()
+	l.kickSoon()
 	return nil
 }
 
@@ -154,25 +176,36 @@ func (l *Loop) remove(index uint32) {
 	l.mu.Lock()
 	l.command(command{op: commandRemoveSocket, socket: index})
 	l.mu.Unlock()
-	l.kick()
+	l.kickSoon()
 }
 
 // reap closes the sockets that the loop has let go of.
 func (l *Loop) reap() {
+	for _, receiver := range l.reapLocked() {
+		receiver.Ended()
+	}
+}
+
+// reapLocked returns the receivers that are to be told.
+func (l *Loop) reapLocked() (ended []Receiver) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for index, h := range l.sockets {
-		if atomic.LoadUint32(&l.m.sockets[index].state) == stateFreed {
-			if h.relay != nil {
-				h.relay.readTraffic()
-			}
-			h.closeFD()
-			atomic.StoreUint32(&l.m.sockets[index].state, stateFree)
-			delete(l.sockets, index)
-			l.free = append(l.free, index)
-			close(h.ended)
+	for ; l.reaped != atomic.LoadUint32(&l.m.loop.freed); l.reaped++ {
+		index := l.m.letGo[l.reaped%maxSockets]
+		h := l.sockets[index]
+		if h.relay != nil {
+			h.relay.readTraffic()
+		}
+		h.closeFD()
+		atomic.StoreUint32(&l.m.sockets[index].state, stateFree)
+		delete(l.sockets, index)
+		l.free = append(l.free, index)
+		close(h.ended)
+		if to := h.relay.ending(); to != nil {
+			ended = append(ended, to)
 		}
 	}
+	return ended
 }
 
 func (h *handle) closeFD() {

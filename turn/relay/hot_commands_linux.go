@@ -71,7 +71,7 @@ func (m *memory) removeSocket(index uint32) {
 		return
 	}
 	_, _, _ = unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(m.loop.epollFD), unix.EPOLL_CTL_DEL, uintptr(s.fd), 0, 0, 0)
-	m.freed(s)
+	m.freed(index)
 }
 
 // freed gives the entry back to Go.
@@ -79,10 +79,13 @@ func (m *memory) removeSocket(index uint32) {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (m *memory) freed(s *socket) {
-	atomic.StoreUint32(&s.state, stateFreed)
+func (m *memory) freed(index uint32) {
+	atomic.StoreUint32(&m.sockets[index%maxSockets].state, stateFreed)
+	m.letGo[m.loop.freed%maxSockets] = index
 	atomic.StoreUint32(&m.loop.freed, m.loop.freed+1)
-	m.loop.signal |= 1 << sinkRelays
+	if atomic.LoadUint32(&m.loop.awake) == 0 { // Otherwise somebody looks before it rests.
+		m.loop.signal |= 1 << sinkRelays
+	}
 }
 
 //go:nosplit

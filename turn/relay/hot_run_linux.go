@@ -105,8 +105,14 @@ func (m *memory) ringRound() {
 	wait := uintptr(1)
 	if atomic.LoadUint32(l.cqTail) != head {
 		wait = 0
+	} else {
+		atomic.StoreUint32(&l.sleeping, 1) // Before the look at the commands: whoever gives one later kicks.
+		if atomic.LoadUint32(&l.commandTail) != l.commandHead {
+			wait = 0
+		}
 	}
 	m.enter(wait)
+	atomic.StoreUint32(&l.sleeping, 0)
 	m.recycle()
 	tail := atomic.LoadUint32(l.cqTail)
 	if tail-head > roundBatch {
@@ -199,7 +205,7 @@ func (m *memory) complete(c *cqe) {
 		return
 	}
 	if atomic.LoadUint32(&s.state) == stateClosing {
-		m.freed(s)
+		m.freed(index)
 		return
 	}
 	m.armReceive(index)

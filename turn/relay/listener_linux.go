@@ -93,8 +93,10 @@ func bindUDP(at netip.AddrPort, buffer int, share, only6 bool) (fd, family int, 
 	if err != nil {
 		return -1, family, fmt.Errorf("open a UDP socket: %w", err)
 	}
-	for _, option := range []int{unix.SO_RCVBUF, unix.SO_SNDBUF, unix.SO_RCVBUFFORCE, unix.SO_SNDBUFFORCE} {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, option, buffer) // What is refused leaves the buffer smaller.
+	for _, option := range [][2]int{{unix.SO_RCVBUFFORCE, unix.SO_RCVBUF}, {unix.SO_SNDBUFFORCE, unix.SO_SNDBUF}} {
+		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, option[0], buffer) != nil { // Without CAP_NET_ADMIN.
+			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, option[1], buffer) // What is refused leaves the buffer smaller.
+		}
 	}
 	if family == unix.AF_INET6 {
 		only := 1
@@ -161,6 +163,33 @@ func (l *Listener) ReadFrom(p []byte) (int, net.Addr, error) {
 		}
 	}
 }
+
+// Serve hands every packet to take, in place of ReadFrom, and returns after Close, once the port is free. take must not
+// block; the packet is good until it returns. What take has the loop do may be done only when take has nothing more to
+// do, but before any packet that comes later.
+func (l *Listener) Serve(take func(p []byte, from netip.AddrPort)) {
+	l.loop.wake()
+	for {
+		e, err := l.up.peek(false)
+		if e == nil {
+			l.loop.rest()
+			e, err = l.up.peek(true)
+			l.loop.wake()
+		}
+		if l.closed.Load() || err != nil {
+			break
+		}
+		if e.generation == l.loop.m.sockets[l.index].generation {
+			take(e.payload[:e.length], e.from.addrPort())
+		}
+		l.up.done()
+	}
+	l.loop.rest()
+	<-l.ended
+}
+
+// Send sends a packet without blocking; a full socket loses it.
+func (l *Listener) Send(p []byte, to netip.AddrPort) error { return l.sendTo(p, to) }
 
 // WriteTo sends a packet without blocking; a full socket loses it.
 func (l *Listener) WriteTo(p []byte, to net.Addr) (int, error) {

@@ -67,4 +67,5 @@ type memory struct {
 	out      [outSlots]outgoing
 	pieces   [outSlots + maxSegments]vector // Those of one datagram lie in a row.
 	segments [outSlots]segmented
+	letGo    [maxSockets]uint32 // what the loop has freed, in that order; each is reaped before it is used anew
 }

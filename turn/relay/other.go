@@ -64,8 +64,23 @@ func (*Plane) Counters() Counters { return Counters{} }
 // Listen is described on Linux.
 func (*Plane) Listen(netip.AddrPort, bool) ([]*Listener, error) { return nil, errNotLinux }
 
+// Serve is described on Linux.
+func (*Listener) Serve(func([]byte, netip.AddrPort)) {}
+
+// Send is described on Linux.
+func (*Listener) Send([]byte, netip.AddrPort) error { return errNotLinux }
+
 // OpenRelay is described on Linux.
 func (*Listener) OpenRelay(netip.AddrPort) (*Relay, error) { return nil, errNotLinux }
+
+// Receiver is described on Linux.
+type Receiver interface {
+	Packet(from netip.AddrPort, data []byte)
+	Ended()
+}
+
+// Deliver is described on Linux.
+func (*Relay) Deliver(Receiver) {}
 
 // Attach is described on Linux.
 func (*Relay) Attach(Client) {}

@@ -109,6 +109,9 @@ type Loop struct {
 	free    []uint32
 	top     uint32
 	closed  bool
+	reaped  uint32 // of the sockets that the loop has freed
+
+	unkicked atomic.Bool // a command waits for a kick, which whoever rests next gives
 }
 
 // handle is Go's side of a socket of the loop.

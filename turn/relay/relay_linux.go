@@ -19,10 +19,31 @@ type Relay struct {
 	toPeers, fromPeers Traffic
 	dropped            Drops
 
-	mu      sync.Mutex // guards what follows
-	arrived sync.Cond
-	queue   []datagram
-	closed  bool
+	mu       sync.Mutex // guards what follows
+	arrived  sync.Cond
+	queue    []datagram
+	receiver Receiver // nil for ReadFrom
+	closed   bool
+}
+
+// Receiver is given what a relay's loop does not handle itself, in place of [Relay.ReadFrom]: no goroutine waits for it.
+// Its methods are called by one goroutine for all relays of a loop and must not block.
+type Receiver interface {
+	// Packet is a packet of a peer that has no flow. data is good until it returns. One may still come after Close.
+	Packet(from netip.AddrPort, data []byte)
+	// Ended tells that the loop has let go of the socket and its port is free.
+	Ended()
+}
+
+// Deliver gives the packets that come from now on to a receiver, and those that wait. It is called once, before Close.
+func (r *Relay) Deliver(to Receiver) {
+	r.mu.Lock()
+	waiting := r.queue
+	r.receiver, r.queue = to, nil
+	r.mu.Unlock()
+	for _, d := range waiting {
+		to.Packet(d.from, d.data)
+	}
 }
 
 type datagram struct {
@@ -44,7 +65,10 @@ func (l *Listener) OpenRelay(at netip.AddrPort) (*Relay, error) {
 	r := &Relay{handle: handle{fd: fd, family: family, relay: nil}}
 	r.relay = r
 	r.arrived.L = &r.mu
-	if r.local, err = localAddr(fd); err == nil {
+	if r.local = at; at.Port() == 0 {
+		r.local, err = localAddr(fd)
+	}
+	if err == nil {
 		err = l.loop.add(&r.handle, kindRelay, sinkRelays)
 	}
 	if err != nil {
@@ -179,17 +203,31 @@ func (l *Loop) deliver(e *upEntry) {
 	current := h != nil && l.m.sockets[e.socket].generation == e.generation
 	l.mu.Unlock()
 	if current && h.relay != nil {
-		h.relay.push(datagram{from: e.from.addrPort(), data: append([]byte(nil), e.payload[:e.length]...)})
+		h.relay.push(e.from.addrPort(), e.payload[:e.length])
 	}
 }
 
-func (r *Relay) push(d datagram) {
+func (r *Relay) push(from netip.AddrPort, data []byte) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.queue) < relayQueue && !r.closed {
-		r.queue = append(r.queue, d)
+	to := r.receiver
+	if to == nil && len(r.queue) < relayQueue && !r.closed {
+		r.queue = append(r.queue, datagram{from: from, data: append([]byte(nil), data...)})
 		r.arrived.Signal()
 	}
+	r.mu.Unlock()
+	if to != nil {
+		to.Packet(from, data)
+	}
+}
+
+// ending is the receiver that is to be told of the end, if there is one.
+func (r *Relay) ending() Receiver {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.receiver
 }
 
 // ReadFrom waits for a packet that has no flow. After Close its error is net.ErrClosed, once the port is free.

@@ -147,6 +147,8 @@ type loop struct {
 	commandTail       uint32 // Go's
 	stopped, kicked   bool
 	freed             uint32 // sockets that the loop has let go of so far
+	sleeping          uint32 // the loop waits, or is about to: a command needs a kick
+	awake             uint32 // Go's: listeners whose goroutine serves; each looks at freed before it rests
 	signal            uint32 // bit set of the sinks that got something in this round
 	now               uint64 // ns, read once in a round, 0 until then
 	bindings          bindingLimit

@@ -16,7 +16,7 @@ beforeAll(() => {
 });
 
 function live(page: Page): Promise<void> {
-  return page.locator('[data-testid=phase][data-phase=live]').waitFor({ timeout: 20_000 });
+  return page.locator('[data-testid=phase][data-phase=live]').waitFor();
 }
 
 function points(page: Page): Promise<{ t: number[]; injected: (number | null)[]; control: (number | null)[] }> {
@@ -55,7 +55,28 @@ describe('the admin page', () => {
   it('lists the timers by purpose, with those of pion', async () => {
     const page = await bench.page();
     await login(page);
-    await page.locator('[data-testid=labels] tr[data-label^="pion."]').first().waitFor({ timeout: 20_000 });
+    await page.locator('[data-testid=labels] tr[data-label^="pion."]').first().waitFor();
+  });
+
+  it('folds the timers that have not fired, and opens them by keyboard', async () => {
+    const page = await bench.page();
+    await login(page);
+    const silent = page.getByTestId('silent');
+    await silent.waitFor();
+    expect(await silent.textContent()).toMatch(/^\d+ labels? ha(s|ve) not fired$/);
+    const list = page.locator('#silent-labels');
+    expect(await list.isVisible()).toBe(false);
+    await silent.focus();
+    await page.keyboard.press('Enter');
+    await list.waitFor();
+    expect(await silent.getAttribute('aria-expanded')).toBe('true');
+    expect(await page.locator('[data-testid=labels] tr[data-label]').count()).toBeGreaterThan(0);
+  });
+
+  it('says that the relay is ready', async () => {
+    const page = await bench.page();
+    await login(page);
+    await page.getByTestId('ready').getByText('ready', { exact: true }).waitFor();
   });
 
   it('says in words that nobody is there', async () => {
@@ -74,6 +95,11 @@ describe('the admin page', () => {
     await until('something is relayed', async () => (await relayedBytes(page)) > 0);
     const before = await relayedBytes(page);
     await until('the relayed bytes grow', async () => (await relayedBytes(page)) > before);
+    await page.getByTestId('allocations').getByRole('button').first().focus();
+    await page.keyboard.press('Enter');
+    const detail = page.getByTestId('allocation-detail');
+    await until('the allocation has a peer', async () => (await detail.textContent())?.includes('127.0.0.1'));
+    expect(await detail.textContent()).toMatch(/Listener127\.0\.0\.1:\d+Ends.*Peers permitted.*Channels.*Packets dropped/);
     await screenshots(page);
   });
 
@@ -83,8 +109,10 @@ describe('the admin page', () => {
     const before = await page.getByTestId('server').textContent();
     await bench.server.kill();
     await page.locator('[data-testid=phase][data-phase=reconnecting]').waitFor();
+    await page.getByTestId('gone').getByText('The server does not answer.').waitFor();
     await bench.server.run();
     await live(page);
+    await page.getByTestId('gone').waitFor({ state: 'detached' });
     await until('another server answers', async () => (await page.getByTestId('server').textContent()) !== before);
   });
 

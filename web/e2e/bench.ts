@@ -5,16 +5,23 @@ import { Complaints, launchBrowser, newPage } from './browser.js';
 import { Caller } from './caller.js';
 import { Server } from './server.js';
 
+export interface TLSOptions {
+  /** Whether the server has a certificate, and with it HTTPS and a relay over TLS. */
+  tls?: boolean;
+  /** Whether the browser trusts it. */
+  trusted?: boolean;
+}
+
 export class Bench {
   server!: Server;
   private browser: Browser | undefined;
   private complaints = new Complaints();
 
   /** Registers the hooks that start and end everything. The settings are the server's. */
-  constructor(settings: string[] = []) {
+  constructor(settings: string[] = [], { tls = false, trusted = true }: TLSOptions = {}) {
     beforeAll(async () => {
-      this.server = await Server.start(settings);
-      this.browser = await launchBrowser();
+      this.server = await Server.start(settings, tls);
+      this.browser = await launchBrowser(trusted ? this.server.certificate?.pin : undefined);
     });
     afterEach(async () => {
       await this.closePages();

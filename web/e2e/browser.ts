@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type Browser, type BrowserContextOptions, type Page, chromium } from 'playwright-core';
+import { PATIENCE_MS } from './until.js';
 
 const FLAGS = [
   '--headless=new',
@@ -20,9 +21,14 @@ const FLAGS = [
 
 const CANDIDATES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 
-export async function launchBrowser(): Promise<Browser> {
+/**
+ * Starts it. The pin is of a certificate authority that it trusts, in pages and in the TLS connections of WebRTC alike;
+ * another certificate that is not signed by an authority of the host's is refused.
+ */
+export async function launchBrowser(pin?: string): Promise<Browser> {
   const executablePath = process.env['CHROMIUM'] ?? CANDIDATES.find(existsSync) ?? 'chromium';
-  return chromium.launch({ executablePath, args: FLAGS });
+  const trust = pin ? [`--ignore-certificate-errors-spki-list=${pin}`] : [];
+  return chromium.launch({ executablePath, args: [...FLAGS, ...trust], timeout: PATIENCE_MS });
 }
 
 /** What the pages of a test did wrong: scripts that broke, and anything that a security policy stopped. */
@@ -45,6 +51,7 @@ export async function newPage(
   options: BrowserContextOptions = {},
 ): Promise<Page> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
   complaints.watch(page);
   return page;

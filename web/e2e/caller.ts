@@ -21,8 +21,8 @@ export class Caller {
     return this.page.getByTestId('status');
   }
 
-  async waitForState(state: 'joined' | 'reconnecting', timeoutMs = 20_000): Promise<void> {
-    await this.page.locator(`[data-testid=status][data-state=${state}]`).waitFor({ timeout: timeoutMs });
+  async waitForState(state: 'joined' | 'reconnecting'): Promise<void> {
+    await this.page.locator(`[data-testid=status][data-state=${state}]`).waitFor();
   }
 
   /** Video frames that this side has decoded so far, of all others together. */
@@ -33,7 +33,7 @@ export class Caller {
   /** Waits until the picture moves from now on. */
   async seesMotion(): Promise<void> {
     const before = await this.frames();
-    await until('frames are decoded', async () => (await this.frames()) > before + 10, 30_000);
+    await until('frames are decoded', async () => (await this.frames()) > before + 10);
   }
 
   /** How this side's packets travel. */
@@ -58,6 +58,27 @@ export class Caller {
       return reports.flatMap((report) => (report ? [...(report as unknown as Map<string, Stat>).values()] : []));
     });
   }
+}
+
+declare global {
+  interface Window {
+    guests: string[];
+  }
+}
+
+/** Notes who comes and goes, and why, from now on; the returned function reads it. */
+export async function noteGuests(page: Page): Promise<() => Promise<string[]>> {
+  await page.evaluate(() => {
+    const guests: string[] = (window.guests = []);
+    const { room } = window.tourbillon;
+    const there = new Set(room?.peers.keys());
+    room?.on('peer', (peer) => {
+      if (!there.has(peer.id)) guests.push(`came ${peer.name}`);
+      peer.on('away', (away) => guests.push(`${away ? 'lost' : 'back'} ${peer.name}`));
+    });
+    room?.on('peer-left', ({ peer, reason }) => guests.push(`went ${peer.name} ${reason}`));
+  });
+  return () => page.evaluate(() => window.guests);
 }
 
 interface Stat {

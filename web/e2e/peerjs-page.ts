@@ -51,8 +51,13 @@ export class PeerUser {
   private constructor(readonly page: Page) {}
 
   /** Opens the page and a Peer on it, which echoes what it hears, answers calls, and reports its errors. */
-  static async open(page: Page, url: string, server: string, id?: string, options: PeerOptions = {}): Promise<PeerUser> {
+  static async open(page: Page, url: string, server: string, id?: string, options?: PeerOptions): Promise<PeerUser> {
     await page.goto(url);
+    return PeerUser.on(page, server, id, options);
+  }
+
+  /** Makes a Peer on a page that is open. */
+  static async on(page: Page, server: string, id?: string, options: PeerOptions = {}): Promise<PeerUser> {
     const { hostname, port } = new URL(server);
     await page.evaluate(
       ([wanted, given]) => {
@@ -137,7 +142,7 @@ export class PeerUser {
 
   /** Waits for the package to report an error of a type. */
   async fails(type: string): Promise<void> {
-    await this.page.waitForFunction((wanted) => window.errors.includes(wanted), type, { timeout: 20_000 });
+    await this.page.waitForFunction((wanted) => window.errors.includes(wanted), type);
   }
 
   async disconnected(): Promise<void> {

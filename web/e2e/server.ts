@@ -1,16 +1,29 @@
 /** Runs the server under test as a child process. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
+import { type IncomingMessage, get as httpGet } from 'node:http';
+import { get as httpsGet } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type Certificate, makeCertificate } from './certificate.js';
+import { freePorts } from './ports.js';
 import { until } from './until.js';
 
 const BINARY = process.env['TOURBILLON_BIN'] ?? fileURLToPath(new URL('../../bin/tourbillon', import.meta.url));
 
+/** How long a server may take to stop; it waits up to 5 s for allocations to end. */
+const FORCE_MS = 30_000;
+
 /** How many lines of the server's own words a failure shows. */
 const SHOWN_LINES = 30;
+
+interface Ports {
+  http: number;
+  admin: number;
+  turn: number;
+  turns: number;
+}
 
 export class Server {
   private child: ChildProcess | null = null;
@@ -18,21 +31,24 @@ export class Server {
 
   private constructor(
     private readonly stateDir: string,
-    private readonly ports: { http: number; admin: number; turn: number },
+    private readonly ports: Ports,
     private readonly settings: string[],
+    /** Null where it serves without TLS. */
+    readonly certificate: Certificate | null,
   ) {}
 
   /** Further settings are as on the command line, "key=value"; they win over the tests' own. */
-  static async start(settings: string[] = []): Promise<Server> {
-    const [http, admin, turn] = await freePorts(3);
+  static async start(settings: string[] = [], tls = false): Promise<Server> {
+    const [http = 0, admin = 0, turn = 0, turns = 0] = await freePorts(4);
     const stateDir = await mkdtemp(join(tmpdir(), 'tourbillon-e2e-'));
-    const server = new Server(stateDir, { http: http as number, admin: admin as number, turn: turn as number }, settings);
+    const certificate = tls ? await makeCertificate(stateDir) : null;
+    const server = new Server(stateDir, { http, admin, turn, turns }, settings, certificate);
     await server.run();
     return server;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.ports.http}`;
+    return `${this.certificate ? 'https' : 'http'}://127.0.0.1:${this.ports.http}`;
   }
 
   get adminURL(): string {
@@ -40,7 +56,7 @@ export class Server {
   }
 
   get wsURL(): string {
-    return `ws://127.0.0.1:${this.ports.http}/ws`;
+    return `${this.url.replace('http', 'ws')}/ws`;
   }
 
   get turnPort(): number {
@@ -61,7 +77,7 @@ export class Server {
     child.stderr.on('data', listen);
     child.on('error', (error) => (this.output += String(error)));
     this.child = child;
-    await until('the server serves', () => this.isHealthy(), 15_000).catch((error: Error) => {
+    await until('the server serves', () => this.isHealthy()).catch((error: Error) => {
       throw new Error(`${error.message}\n${this.output.split('\n').slice(-SHOWN_LINES).join('\n')}`);
     });
   }
@@ -78,7 +94,7 @@ export class Server {
 
   /** The link that the server printed at its start. */
   async printedLink(): Promise<string> {
-    return until('the admin link is printed', () => findLink(this.output, this.adminURL), 5000);
+    return until('the admin link is printed', () => findLink(this.output, this.adminURL));
   }
 
   /** A fresh link, as the operator gets one from a running server. */
@@ -91,19 +107,29 @@ export class Server {
   }
 
   private arguments(): string[] {
-    const { http, admin, turn } = this.ports;
+    const { http, admin, turn, turns } = this.ports;
+    const { chain, key } = this.certificate ?? {};
     return [
       `http.listen=127.0.0.1:${http}`,
       `admin.listen=127.0.0.1:${admin}`,
       `turn.udp=[127.0.0.1:${turn}]`,
       `turn.tcp=[127.0.0.1:${turn}]`,
+      ...(chain ? [`tls.cert=${chain}`, `tls.key=${key}`, `turn.tls=[127.0.0.1:${turns}]`] : []),
       `state_dir=${this.stateDir}`,
       ...this.settings,
     ].flatMap((setting) => ['--set', setting]);
   }
 
-  private async isHealthy(): Promise<boolean> {
-    return (await fetch(`${this.url}/healthz`).catch(() => null))?.status === 200;
+  private isHealthy(): Promise<boolean> {
+    const url = `${this.url}/healthz`;
+    return new Promise((resolve) => {
+      const judge = (answer: IncomingMessage): void => {
+        answer.resume();
+        resolve(answer.statusCode === 200);
+      };
+      const request = this.certificate ? httpsGet(url, { ca: this.certificate.authority }, judge) : httpGet(url, judge);
+      request.on('error', () => resolve(false));
+    });
   }
 
   private async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
@@ -112,7 +138,7 @@ export class Server {
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
     const ended = new Promise((resolve) => child.on('exit', resolve));
     child.kill(signal);
-    const force = setTimeout(() => child.kill('SIGKILL'), 10_000);
+    const force = setTimeout(() => child.kill('SIGKILL'), FORCE_MS);
     await ended;
     clearTimeout(force);
   }
@@ -121,13 +147,4 @@ export class Server {
 function findLink(text: string, adminURL: string): string | null {
   const start = text.indexOf(`${adminURL}/login?`);
   return start < 0 ? null : (/^\S+/.exec(text.slice(start))?.[0] ?? null);
-}
-
-/** Asks the kernel for ports, all at once so that they differ. */
-async function freePorts(n: number): Promise<number[]> {
-  const listeners = Array.from({ length: n }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(listeners.map((listener) => new Promise((resolve) => listener.once('listening', resolve))));
-  const ports = listeners.map((listener) => (listener.address() as AddressInfo).port);
-  await Promise.all(listeners.map((listener) => new Promise((resolve) => listener.close(resolve))));
-  return ports;
 }

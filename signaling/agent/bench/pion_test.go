@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestSelf(t *testing.T) {
 	var out bytes.Buffer
 	build := Build{Retimed: true, Clock: "runtime", Revision: "r"}
-	o := Options{Connects: 2, Duration: 300 * time.Millisecond}
+	o := Options{Connects: 2, Duration: time.Second}
 	if err := Self(t.Context(), timing.Runtime{}, build, o, &out); err != nil {
 		t.Fatal(err)
 	}

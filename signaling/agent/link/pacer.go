@@ -111,6 +111,12 @@ func (p *pacer) end(id uint64) {
 	p.scheduler.End(id)
 }
 
+func (p *pacer) countsOf(id uint64) pacing.Counts {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.scheduler.CountsOf(id)
+}
+
 func (p *pacer) counts() pacing.Counts {
 	p.mu.Lock()
 	defer p.mu.Unlock()

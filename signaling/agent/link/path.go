@@ -9,6 +9,7 @@ import (
 	"github.com/pion/ice/v4"
 
 	"tourbillon/signaling/agent/consent"
+	"tourbillon/signaling/agent/pacing"
 	"tourbillon/timing"
 )
 
@@ -68,16 +69,23 @@ type Status struct {
 	// Renewed is the last sign of consent.
 	Renewed timing.Instant
 	Quality consent.Quality
+	// Pacing is of this path's connectivity checks.
+	Pacing pacing.Counts
 }
 
 // Status returns how the path stands now.
 func (p *Path) Status() Status {
+	counts := p.socket.pacer.countsOf(p.id)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Status{Consent: p.machine.State(), Remote: p.machine.Remote(), Renewed: p.machine.Renewed(), Quality: p.machine.Quality()}
+	return Status{
+		Consent: p.machine.State(), Remote: p.machine.Remote(), Renewed: p.machine.Renewed(), Quality: p.machine.Quality(),
+		Pacing: counts,
+	}
 }
 
-// Select begins consent on the pair to a remote address that ICE has chosen.
+// Select begins consent on the pair to a remote address that ICE has chosen. On one that the admission rule forbids it
+// does not begin: no check may go there.
 func (p *Path) Select(remote netip.AddrPort, credentials consent.Credentials) {
 	p.choose(remote, false, credentials)
 }
@@ -89,6 +97,10 @@ func (p *Path) SelectStream(remote netip.AddrPort, credentials consent.Credentia
 
 func (p *Path) choose(remote netip.AddrPort, stream bool, credentials consent.Credentials) {
 	remote = canonical(remote)
+	if !p.socket.config.Admit(remote) {
+		p.socket.counts.forbidden.Add(1)
+		return
+	}
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()

@@ -162,6 +162,9 @@ func (s *Socket) Close() error {
 	return errors.Join(err, s.mux.Close())
 }
 
+// Admits reports whether agents may send to an address of a peer's.
+func (s *Socket) Admits(to netip.AddrPort) bool { return s.config.Admit(canonical(to)) }
+
 // muxConn is the socket as pion's mux has it: what the mux closes is the connection alone.
 type muxConn struct{ *Socket }
 

@@ -15,6 +15,7 @@ import (
 
 	"tourbillon/signaling/agent/consent"
 	"tourbillon/signaling/agent/link"
+	"tourbillon/signaling/agent/pacing"
 	"tourbillon/timing"
 )
 
@@ -130,10 +131,11 @@ func TestPacedOnTheWire(t *testing.T) {
 	plain := openSilent(t, peers).gaps(t, a, checks)
 	check(t, "close pion's mux", mux.Close())
 
-	middle := (checks - 1) / 2
-	t.Logf("between two checks, median: %v paced, %v in plain pion's bursts; %+v", paced[middle], plain[middle], counts.Pacing)
-	if paced[middle] < 10*plain[middle] || counts.Pacing.Sent < checks {
-		t.Errorf("median %v of ours, %v of plain pion's", paced[middle], plain[middle])
+	middle, quarter := (checks-1)/2, (checks-1)/4
+	t.Logf("between two checks: half of ours are %v apart or more, a quarter of plain pion's %v or less; %+v", paced[middle], plain[quarter], counts.Pacing)
+	// A busy machine draws both apart, pion's bursts too: their shorter distances still tell.
+	if paced[middle] < pacing.DefaultTa/2 || plain[quarter] > pacing.DefaultTa/10 || counts.Pacing.Sent < checks {
+		t.Errorf("median %v of ours, quarter %v of plain pion's, %+v", paced[middle], plain[quarter], counts.Pacing)
 	}
 }
 
@@ -170,7 +172,8 @@ func TestConsentByTheKernel(t *testing.T) {
 	}
 	s := path.Status()
 	t.Logf("%s (%s): round trip %v", wire.Report().Mode, wire.Report().Reason, s.Quality.RTT.Smoothed)
-	if s.Renewed.Sub(began) < consent.MinInterval || s.Quality.Checks != 1 {
+	most := uint64(timing.Runtime{}.Now().Sub(began) / consent.MinInterval) // One, unless the machine stood still.
+	if s.Renewed.Sub(began) < consent.MinInterval || uint64(s.Quality.Checks) < 1 || uint64(s.Quality.Checks) > most {
 		t.Errorf("renewed after %v: %+v", s.Renewed.Sub(began), s)
 	}
 	path.Close()

@@ -89,6 +89,7 @@ const always = timing.Instant(math.MinInt64)
 // agent is one agent's checks.
 type agent[T any] struct {
 	requests []Request[T]
+	counts   Counts
 	// visited are when each address was last sent to; heard are those that the peer was heard from since.
 	visited map[netip.AddrPort]timing.Instant
 	heard   map[netip.AddrPort]bool
@@ -110,6 +111,20 @@ func New[T any](config Config) *Scheduler[T] {
 // Counts tells what became of checks so far.
 func (s *Scheduler[T]) Counts() Counts { return s.counts }
 
+// CountsOf tells what became of one agent's checks so far; nothing once it has ended.
+func (s *Scheduler[T]) CountsOf(id uint64) Counts {
+	if a := s.agents[id]; a != nil {
+		return a.counts
+	}
+	return Counts{}
+}
+
+// count notes what became of a check, for its agent and for all.
+func (s *Scheduler[T]) count(a *agent[T], note func(*Counts)) {
+	note(&s.counts)
+	note(&a.counts)
+}
+
 // Waiting is how many checks wait.
 func (s *Scheduler[T]) Waiting() int {
 	n := 0
@@ -129,11 +144,11 @@ func (s *Scheduler[T]) Offer(id uint64, to netip.AddrPort, payload T, now timing
 	s.expire(a, now)
 	if i := a.find(to); i >= 0 {
 		a.requests[i].Payload, a.requests[i].Offered = payload, now
-		s.counts.Replaced++
+		s.count(a, func(c *Counts) { c.Replaced++ })
 		return
 	}
 	if len(a.requests) >= maxQueue {
-		s.counts.Dropped++
+		s.count(a, func(c *Counts) { c.Dropped++ })
 		return
 	}
 	a.requests = append(a.requests, Request[T]{To: to, Payload: payload, Offered: now})
@@ -234,9 +249,11 @@ func (s *Scheduler[T]) take(a *agent[T], i int, now timing.Instant) Request[T] {
 	s.visit(r.To, now)
 	s.last, s.sent = now, true
 	waited := now.Sub(r.Offered)
-	s.counts.Sent++
-	s.counts.Waited += waited
-	s.counts.Longest = max(s.counts.Longest, waited)
+	s.count(a, func(c *Counts) {
+		c.Sent++
+		c.Waited += waited
+		c.Longest = max(c.Longest, waited)
+	})
 	s.place(a)
 	return r
 }
@@ -267,7 +284,7 @@ func (s *Scheduler[T]) expire(a *agent[T], now timing.Instant) {
 	kept := a.requests[:0]
 	for _, r := range a.requests {
 		if now.Sub(r.Offered) > s.config.MaxWait {
-			s.counts.Dropped++
+			s.count(a, func(c *Counts) { c.Dropped++ })
 			continue
 		}
 		kept = append(kept, r)

@@ -1,5 +1,5 @@
 import type uPlot from 'uplot';
-import { micros } from './format.js';
+import { clockTime, micros } from './format.js';
 
 export interface Palette {
   injected: string;
@@ -37,7 +37,7 @@ export function chartOptions(
     cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
     scales: { x: { time: true }, y: { distr: 3, log: 10, range: (_, min, max) => decades(min, max) } },
     axes: [
-      { ...axis, grid: { show: false }, space: 90, size: 30, values: (_, splits) => splits.map(clockTime) },
+      { ...axis, grid: { show: false }, space: 90, size: 30, values: (_, splits) => splits.map((seconds) => clockTime(seconds * 1000)) },
       {
         ...axis,
         size: 58,
@@ -78,10 +78,6 @@ function powers(min: number, max: number): number[] {
 
 function axisValue(us: number): string {
   return micros(us).replace('.0 ', ' ');
-}
-
-function clockTime(seconds: number): string {
-  return new Date(seconds * 1000).toLocaleTimeString('en-GB');
 }
 
 function faded(colour: string): string {

@@ -36,6 +36,11 @@ export function duration(ms: number): string {
   return `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3600)} h`;
 }
 
+/** The time of day of so many milliseconds since 1970. */
+export function clockTime(ms: number): string {
+  return new Date(ms).toLocaleTimeString('en-GB');
+}
+
 function short(value: number): string {
   if (value === 0) return '0';
   return value < 9.95 ? value.toFixed(1) : String(Math.round(value));

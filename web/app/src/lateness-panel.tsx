@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import { Chart } from './chart.js';
 import { compare, ratioText } from './compare.js';
-import { micros } from './format.js';
+import { clockTime, micros } from './format.js';
 import type { Columns } from './history.js';
 
 interface Props {
@@ -28,7 +28,7 @@ export function LatenessPanel({ clock, columns, revision }: Props) {
         <LegendItem arm="injected" name={clock} p50={columns.injectedP50[index]} p99={columns.injectedP99[index]} />
         <LegendItem arm="control" name="package time" p50={columns.controlP50[index]} p99={columns.controlP99[index]} />
         <p class="note">
-          {hover === null ? 'Now' : new Date((columns.t[index] ?? 0) * 1000).toLocaleTimeString('en-GB')}
+          {hover === null ? 'Now' : clockTime((columns.t[index] ?? 0) * 1000)}
         </p>
       </div>
     </section>

@@ -1,10 +1,12 @@
 import type { ComponentChildren } from 'preact';
+import { Allocations } from './allocations.js';
 import type { Phase } from './feed.js';
-import { roundTrip } from './format.js';
+import { clockTime, roundTrip } from './format.js';
 import type { Columns } from './history.js';
 import { LatenessPanel } from './lateness-panel.js';
-import { Allocations, Host, Labels, Rooms } from './panels.js';
-import type { Hello, SelfCall, State } from './stream-types.js';
+import { Host, Labels, Rooms } from './panels.js';
+import { usePolled } from './polled.js';
+import type { Hello, Outside, Readiness, SelfCall, State } from './stream-types.js';
 
 export interface PageProps {
   phase: Phase;
@@ -26,9 +28,10 @@ export function Page(props: PageProps) {
   return (
     <>
       <header class="top">
-        <h1>
-          <img src="./icon.svg" alt="" width="28" height="28" /> Tourbillon
-        </h1>
+        <span class="brand">
+          <img src="./icon.svg" alt="" width="24" height="24" /> Tourbillon
+        </span>
+        <h1>Admin</h1>
         {hello && <span class="version">{hello.version}</span>}
         <span class="phase" data-phase={phase} data-testid="phase" role="status">
           {PHASES[phase]}
@@ -50,17 +53,28 @@ function Body({ phase, hello, state, columns, revision }: PageProps) {
       </p>
     );
   const now = state?.at_ms ?? 0;
+  const live = phase === 'live';
   return (
-    <div class={phase === 'live' ? 'grid' : 'grid stale'}>
-      <Strip hello={hello} selfCall={state?.self_call ?? null} />
+    <div class={live ? 'grid' : 'grid stale'}>
+      {!live && <Gone since={now} />}
+      <Strip hello={hello} selfCall={state?.self_call ?? null} outside={state?.outside ?? null} live={live} />
       <LatenessPanel clock={hello.clock} columns={columns} revision={revision} />
       <div class="pair">
         <Labels labels={state?.labels ?? []} />
         <Host facts={hello.host ?? []} />
       </div>
       <Rooms rooms={state?.rooms ?? []} now={now} />
-      <Allocations allocations={state?.allocations ?? []} now={now} />
+      <Allocations allocations={state?.allocations ?? []} now={now} live={live} />
     </div>
+  );
+}
+
+function Gone({ since }: { since: number }) {
+  return (
+    <p class="panel gone" data-testid="gone">
+      <strong>The server does not answer.</strong> Trying again each second.
+      {since > 0 && <span>What is below is as of {clockTime(since)}.</span>}
+    </p>
   );
 }
 
@@ -75,9 +89,26 @@ function Locked() {
   );
 }
 
-function Strip({ hello, selfCall }: { hello: Hello; selfCall: SelfCall | null }) {
+/** How often the server is asked whether it is ready, which has it ask itself. */
+const READY_MS = 5000;
+
+interface StripProps {
+  hello: Hello;
+  selfCall: SelfCall | null;
+  outside: Outside | null;
+  live: boolean;
+}
+
+function Strip({ hello, selfCall, outside, live }: StripProps) {
+  const { word, note, mark } = readyWords(usePolled<Readiness>('readyz', READY_MS, live), live);
   return (
     <dl class="strip">
+      <Item name="Relay" testId="ready" note={note} mark={mark}>
+        {word}
+      </Item>
+      <Item name="Self call" testId="self-call" note={selfCallNote(selfCall)} mark={selfCall?.status ?? 'starting'}>
+        {selfCall?.status ?? 'starting'}
+      </Item>
       <Item name="Clock" testId="clock" note={hello.clock_note}>
         {hello.clock}
       </Item>
@@ -88,9 +119,11 @@ function Strip({ hello, selfCall }: { hello: Hello; selfCall: SelfCall | null })
       >
         {hello.retimed ? 're-timed' : 'not re-timed'}
       </Item>
-      <Item name="Self call" testId="self-call" note={selfCallNote(selfCall)} mark={selfCall?.status ?? 'starting'}>
-        {selfCall?.status ?? 'starting'}
-      </Item>
+      {outside && (
+        <Item name="Outside address" testId="outside" note={outsideNote(outside)}>
+          <code>{outside.address || 'not known'}</code>
+        </Item>
+      )}
       <Item name="Server" testId="server" note="changes with a restart">
         <code>{hello.server}</code>
       </Item>
@@ -108,12 +141,25 @@ interface ItemProps {
 
 function Item({ name, note, testId, mark, children }: ItemProps) {
   return (
-    <div data-testid={testId}>
+    <div class="panel" data-testid={testId}>
       <dt>{name}</dt>
       <dd class={mark ? `mark ${mark}` : ''}>{children}</dd>
       <dd class="note">{note}</dd>
     </div>
   );
+}
+
+function outsideNote(outside: Outside): string {
+  if (outside.problem) return outside.problem;
+  if (!outside.address) return 'asking';
+  return outside.hairpin ? 'hairpin: packets for it from inside come back' : 'no hairpin: unreachable from inside';
+}
+
+function readyWords(readiness: Readiness | null, live: boolean): { word: string; note: string; mark: string } {
+  if (!live) return { word: 'no answer', note: 'the server is away', mark: 'failed' };
+  if (readiness === null) return { word: 'asking', note: 'whether the server is ready for calls', mark: 'starting' };
+  if (readiness.ready) return { word: 'ready', note: 'it answers, and relays', mark: 'connected' };
+  return { word: 'not ready', note: readiness.problems.join(' · '), mark: 'failed' };
 }
 
 function selfCallNote(selfCall: SelfCall | null): string {

@@ -1,6 +1,8 @@
 import type { ComponentChildren } from 'preact';
-import { bytes, count, duration, micros, roundTrip } from './format.js';
-import type { Allocation, Fact, Label, Peer, Room, Traffic } from './stream-types.js';
+import { useState } from 'preact/hooks';
+import { Disclosure } from './disclosure.js';
+import { count, duration, micros, roundTrip } from './format.js';
+import type { Fact, Label, Peer, Room } from './stream-types.js';
 import { type ColumnSpec, Table } from './table.js';
 
 interface PanelProps {
@@ -10,7 +12,7 @@ interface PanelProps {
   children: ComponentChildren;
 }
 
-function Panel({ title, note, testId, children }: PanelProps) {
+export function Panel({ title, note, testId, children }: PanelProps) {
   return (
     <section class="panel" data-testid={testId}>
       <header>
@@ -24,28 +26,58 @@ function Panel({ title, note, testId, children }: PanelProps) {
 
 const LABEL_COLUMNS: ColumnSpec<Label>[] = [
   { head: 'Timer', cell: ({ label }) => <code>{label}</code> },
-  { head: 'Fires', cell: ({ total }) => count(total), figure: true },
+  { head: 'Fires', cell: (row) => <Fires {...row} />, figure: true },
   { head: 'p50', cell: (row) => lateness(row, row.p50_us), figure: true },
   { head: 'p99', cell: (row) => lateness(row, row.p99_us), figure: true },
   { head: 'Max', cell: (row) => lateness(row, row.max_us), figure: true },
-  { head: 'Early', cell: ({ early }) => <span class={early > 0 ? 'bad' : ''}>{count(early)}</span>, figure: true },
 ];
 
+/** A clock that fires early is broken, so early fires show when there are any. */
+function Fires({ total, early }: Label) {
+  return (
+    <>
+      {early > 0 && <small class="bad">{count(early)} early</small>} {count(total)}
+    </>
+  );
+}
+
 export function Labels({ labels }: { labels: Label[] }) {
+  const fired = labels.filter(({ total }) => total > 0);
+  const silent = labels.filter(({ total }) => total === 0);
   return (
     <Panel title="Timers by purpose" note="Lateness over the last minute, fires since start." testId="labels">
-      {labels.length === 0 ? (
+      {fired.length === 0 ? (
         <p class="empty">No timer has fired yet.</p>
       ) : (
         <Table
           caption="Timers by purpose"
           columns={LABEL_COLUMNS}
-          rows={labels}
+          rows={fired}
           rowKey={({ label }) => label}
           rowData={({ label }) => ({ 'data-label': label })}
         />
       )}
+      {silent.length > 0 && <SilentLabels labels={silent} />}
     </Panel>
+  );
+}
+
+/** The labels without a fire, in one line until somebody wants to see them. */
+function SilentLabels({ labels }: { labels: Label[] }) {
+  const [open, setOpen] = useState(false);
+  return (
+    <div class="silent">
+      <Disclosure open={open} controls="silent-labels" onToggle={() => setOpen(!open)} testId="silent">
+        {labels.length === 1 ? '1 label has' : `${count(labels.length)} labels have`} not fired
+      </Disclosure>
+      <ul id="silent-labels" hidden={!open}>
+        {labels.map(({ label }) => (
+          <li key={label}>
+            <code>{label}</code>
+          </li>
+        ))}
+      </ul>
+    </div>
   );
 }
 
@@ -57,7 +89,14 @@ interface PeerRow {
 export function Rooms({ rooms, now }: { rooms: Room[]; now: number }) {
   const rows = rooms.flatMap(({ room, peers }) => (peers ?? []).map((peer): PeerRow => ({ room, peer })));
   const columns: ColumnSpec<PeerRow>[] = [
-    { head: 'Name', cell: ({ peer }) => peer.name || 'Guest' },
+    {
+      head: 'Name',
+      cell: ({ peer }) => (
+        <>
+          {peer.name || 'Guest'} {peer.away && <small>away</small>}
+        </>
+      ),
+    },
     { head: 'Room', cell: ({ room }) => room },
     { head: 'Peer', cell: ({ peer }) => <code>{peer.id}</code>, wide: true },
     { head: 'Address', cell: ({ peer }) => <code>{peer.address}</code>, wide: true },
@@ -86,43 +125,6 @@ export function Rooms({ rooms, now }: { rooms: Room[]; now: number }) {
   );
 }
 
-export function Allocations({ allocations, now }: { allocations: Allocation[]; now: number }) {
-  const columns: ColumnSpec<Allocation>[] = [
-    { head: 'Client', cell: ({ client }) => <code>{client}</code> },
-    { head: 'Over', cell: ({ transport }) => transport },
-    { head: 'Relay', cell: ({ relay }) => <code>{relay}</code>, wide: true },
-    { head: 'User', cell: ({ user }) => <code class="long">{user}</code>, wide: true },
-    { head: 'To peers', cell: ({ to_peers }) => <Flow traffic={to_peers} />, figure: true, wide: true },
-    { head: 'From peers', cell: ({ from_peers }) => <Flow traffic={from_peers} />, figure: true, wide: true },
-    { head: 'Channels', cell: ({ channels }) => count(channels), figure: true },
-    {
-      head: 'Denied',
-      cell: ({ denied }) => <span class={denied > 0 ? 'bad' : ''}>{count(denied)}</span>,
-      figure: true,
-    },
-    { head: 'Open for', cell: ({ since_ms }) => duration(now - since_ms), figure: true },
-  ];
-  return (
-    <Panel
-      title="Relay allocations"
-      note={allocations.length > 0 ? `${allocations.length} open` : ''}
-      testId="allocations"
-    >
-      {allocations.length === 0 ? (
-        <p class="empty">Nothing is relayed now. Calls take the direct path while there is one.</p>
-      ) : (
-        <Table
-          caption="Relay allocations"
-          columns={columns}
-          rows={allocations}
-          rowKey={({ client, relay }) => `${client} ${relay}`}
-          rowData={({ to_peers, from_peers }) => ({ 'data-bytes': to_peers.bytes + from_peers.bytes })}
-        />
-      )}
-    </Panel>
-  );
-}
-
 export function Host({ facts }: { facts: Fact[] }) {
   return (
     <Panel title="Host" note="What bears on jitter." testId="host">
@@ -142,18 +144,10 @@ export function Host({ facts }: { facts: Fact[] }) {
   );
 }
 
-function Flow({ traffic }: { traffic: Traffic }) {
-  return (
-    <>
-      {bytes(traffic.bytes)} <small>{count(traffic.packets)} pkt</small>
-    </>
-  );
-}
-
 function lateness({ fires }: Label, us: number): string {
   return fires > 0 ? micros(us) : '–';
 }
 
-function plural(n: number, noun: string): string {
+export function plural(n: number, noun: string): string {
   return `${count(n)} ${noun}${n === 1 ? '' : 's'}`;
 }

@@ -1,4 +1,4 @@
-/** The JSON of the admin stream, as web/state.go defines it. */
+/** The JSON of the admin stream, as web/state.go defines it, and of what the page asks for besides. */
 
 export interface Fact {
   name: string;
@@ -40,6 +40,7 @@ export interface Peer {
   name: string;
   address: string;
   since_ms: number;
+  away: boolean;
   rtt_us: number;
   jitter_us: number;
 }
@@ -77,4 +78,32 @@ export interface State extends Sample {
   rooms: Room[] | null;
   allocations: Allocation[] | null;
   self_call: SelfCall;
+  outside?: Outside;
+}
+
+/** Where relays are announced behind 1:1 NAT. */
+export interface Outside {
+  address: string;
+  server: string;
+  checked_ms: number;
+  hairpin: boolean;
+  problem: string;
+}
+
+/** One entry of GET api/allocations: all that the relay knows of it. */
+export interface AllocationDetail {
+  client: string;
+  /** The listener's address. */
+  server: string;
+  relay: string;
+  expires_ms: number;
+  peers: { address: string; expires_ms: number }[];
+  channels: { number: number; peer: string; expires_ms: number }[];
+  drop_reasons: Record<string, number> | null;
+}
+
+/** GET readyz. */
+export interface Readiness {
+  ready: boolean;
+  problems: string[];
 }

@@ -1,4 +1,4 @@
-import type { ComponentChildren } from 'preact';
+import { type ComponentChildren, Fragment } from 'preact';
 
 export interface ColumnSpec<Row> {
   head: string;
@@ -15,10 +15,12 @@ interface Props<Row> {
   rows: Row[];
   rowKey(row: Row): string;
   rowData?(row: Row): Record<string, string | number>;
+  /** What stands below a row over its whole width, if anything. */
+  detail?(row: Row): ComponentChildren;
 }
 
 /** A table that becomes a list of small cards where it has no room; the first column is each card's title. */
-export function Table<Row>({ caption, columns, rows, rowKey, rowData }: Props<Row>) {
+export function Table<Row>({ caption, columns, rows, rowKey, rowData, detail }: Props<Row>) {
   return (
     <table>
       <caption>{caption}</caption>
@@ -32,15 +34,25 @@ export function Table<Row>({ caption, columns, rows, rowKey, rowData }: Props<Ro
         </tr>
       </thead>
       <tbody>
-        {rows.map((row) => (
-          <tr key={rowKey(row)} {...rowData?.(row)}>
-            {columns.map(({ head, cell, figure, wide }) => (
-              <td key={head} data-head={head} class={`${figure ? 'figure' : ''} ${wide ? 'wide' : ''}`}>
-                {cell(row)}
-              </td>
-            ))}
-          </tr>
-        ))}
+        {rows.map((row) => {
+          const below = detail?.(row);
+          return (
+            <Fragment key={rowKey(row)}>
+              <tr {...rowData?.(row)}>
+                {columns.map(({ head, cell, figure, wide }) => (
+                  <td key={head} data-head={head} class={`${figure ? 'figure' : ''} ${wide ? 'wide' : ''}`}>
+                    {cell(row)}
+                  </td>
+                ))}
+              </tr>
+              {below && (
+                <tr class="detail">
+                  <td colSpan={columns.length}>{below}</td>
+                </tr>
+              )}
+            </Fragment>
+          );
+        })}
       </tbody>
     </table>
   );

@@ -1,13 +1,20 @@
-/** The pre-call test page. Address: ?room=…#token=… as of an invitation, ?seconds=… for a longer series. */
+/**
+ * The pre-call test page. Address: ?room=…#token=… as of an invitation, ?seconds=… for a longer series, ?open=… for the
+ * seconds that a way may take to open, where the network is slow.
+ */
 import { readParams } from '../../call/src/params.js';
 import { type CheckReport, check } from '../../sdk/src/index.js';
 import { fileName } from './texts.js';
 import { pageView } from './view.js';
 
 const SECONDS = 10;
+const OPEN_SECONDS = 12;
 const MAX_SECONDS = 60;
 /** What opening the ways takes beside the series, at most times. */
-const OPENING_MS = 1500;
+const OPENING_MS = 2000;
+/** Where a way is blocked it takes longer: the last part of the bar is passed ever more slowly. */
+const LAST_PART = 0.1;
+const SLOW_MS = 8000;
 const PROGRESS_MS = 100;
 
 let report: CheckReport | null = null;
@@ -37,15 +44,17 @@ function save(text: string): void {
 async function run(): Promise<void> {
   const page = new URL(location.href);
   const { room, token } = readParams(page);
-  const durationMs = seconds(page.searchParams.get('seconds')) * 1000;
+  const durationMs = seconds(page.searchParams.get('seconds'), SECONDS) * 1000;
+  const openTimeoutMs = seconds(page.searchParams.get('open'), OPEN_SECONDS) * 1000;
   const start = performance.now();
   const timer = setInterval(() => {
-    view.progress(Math.min(1, (performance.now() - start) / (durationMs + OPENING_MS)));
+    view.progress(progress(performance.now() - start, durationMs + OPENING_MS));
   }, PROGRESS_MS);
   view.progress(0);
   try {
     report = await check({
       durationMs,
+      openTimeoutMs,
       ...(room && { room }),
       ...(token && { token }),
       progress: (sofar) => view.show(sofar),
@@ -55,10 +64,16 @@ async function run(): Promise<void> {
   }
 }
 
+/** The share of the bar after so many milliseconds of a check that usually takes usual ones. */
+function progress(ms: number, usual: number): number {
+  if (ms < usual) return (1 - LAST_PART) * (ms / usual);
+  return 1 - LAST_PART * Math.exp((usual - ms) / SLOW_MS);
+}
+
 /** Anything but a number within bounds is the default. */
-function seconds(text: string | null): number {
+function seconds(text: string | null, normal: number): number {
   const value = Number(text);
-  return value >= 1 && value <= MAX_SECONDS ? value : SECONDS;
+  return value >= 1 && value <= MAX_SECONDS ? value : normal;
 }
 
 void run();

@@ -1,5 +1,6 @@
 /** What a report says in plain words. */
-import type { CheckReport, Finding, SeriesResult, Verdict, Way, WayResult } from '../../sdk/src/index.js';
+import type { CallResult, CheckReport, Finding, SeriesResult, Verdict, Way, WayResult } from '../../sdk/src/index.js';
+import { JITTERY_MS, LOSSY_SHARE, SLOW_RTT_MS } from '../../sdk/src/check/report.js';
 
 export interface Headline {
   title: string;
@@ -9,7 +10,7 @@ export interface Headline {
 const HEADLINES: Record<Verdict, Headline> = {
   running: {
     title: 'Checking your connection',
-    text: 'This takes about a quarter of a minute. Nothing is recorded, camera and microphone stay off.',
+    text: 'This takes a quarter of a minute, or twice that where a way is blocked. Camera and microphone stay off.',
   },
   good: { title: 'You are ready for calls', text: 'Calls from this browser will work well.' },
   partly: { title: 'Calls will work, with limits', text: 'What holds them back is below.' },
@@ -50,6 +51,12 @@ const ADVICE: Record<Finding, Advice> = {
       'Calls go through the relay over TCP, and sound may stutter when the network is busy. ' +
       'Ask for UDP to be let out of this network.',
   },
+  'tls-only': {
+    what: 'Only TLS, which looks like web traffic, gets through to this server.',
+    remedy:
+      'Calls go through the relay over TLS, and sound may stutter when the network is busy. ' +
+      'Ask for UDP to be let out of this network.',
+  },
   'relay-tcp-only': {
     what: 'The relay does not answer over UDP.',
     remedy: 'Where calls need the relay, sound may stutter. Tell whoever runs this server to open its UDP port.',
@@ -72,11 +79,14 @@ const ADVICE: Record<Finding, Advice> = {
   },
   'tcp-fails': {
     what: 'The relay does not answer over TCP.',
-    remedy: 'It is needed only where UDP is stopped. If calls fail elsewhere, tell whoever runs this server.',
+    remedy:
+      'Calls work here without it, but not in networks that stop UDP. Tell whoever runs this server to open its TCP port.',
   },
   'tls-fails': {
     what: 'The relay does not answer over TLS.',
-    remedy: 'It is needed only in strict networks. If calls fail elsewhere, tell whoever runs this server.',
+    remedy:
+      'Calls work here without it, but not in networks that let only web traffic out. Tell whoever runs this server: ' +
+      'its TLS port may be closed, or its certificate may not be valid.',
   },
 };
 
@@ -90,6 +100,33 @@ export const WAY_NAMES: Record<Way, Headline> = {
   tcp: { title: 'Relay over TCP', text: 'When UDP is stopped' },
   tls: { title: 'Relay over TLS', text: 'For strict networks' },
 };
+
+/** What it means that a server has no such way, and who can change it. */
+const NOT_OFFERED: Record<Way, string> = {
+  direct:
+    'This server has no STUN service, so people may not find the direct way to each other. ' +
+    'Whoever runs it turns it on with turn.udp.',
+  udp:
+    'This server has no relay over UDP: where the direct way is closed, sound may stutter. ' +
+    'Whoever runs it turns it on with turn.udp.',
+  tcp:
+    'This server has no relay over TCP: calls will not work in networks that stop UDP. ' +
+    'Whoever runs it turns it on with turn.tcp.',
+  tls:
+    'This server has no relay over TLS: calls will not work in networks that let only web traffic out, as some hotels ' +
+    'and companies do. Whoever runs it turns it on with a certificate, tls.cert and tls.key.',
+};
+
+/** What stands below a row: why a way fails, in the browser's words, or what its lack means. */
+export function rowNote(way: Way, { state, reason }: WayResult): string {
+  if (state === 'not-offered') return NOT_OFFERED[way];
+  return state === 'fails' ? (reason ?? '') : '';
+}
+
+/** What the direct way's proof is. */
+export function proofText({ proof }: WayResult): string {
+  return proof === 'stun' ? 'The server answered, but took no call' : WAY_NAMES.direct.text;
+}
 
 /** The states of a row, of a way as of the server. */
 export type RowState = WayResult['state'];
@@ -110,6 +147,61 @@ export function stateText(state: RowState): string {
 export function figures({ series, openedMs, state }: WayResult): [string, string][] {
   if (series) return seriesFigures(series);
   return state === 'works' && openedMs !== undefined ? [['Opened in', ms(openedMs)]] : [];
+}
+
+/** One figure of what a call would meet, with what it means. */
+export interface Feel {
+  name: string;
+  figure: string;
+  words: string;
+  bad: boolean;
+}
+
+/** From the first bound on that the value does not go over. */
+function grade(value: number | null, grades: [bound: number, words: string][]): string {
+  if (value === null) return 'Not known.';
+  return grades.find(([bound]) => value <= bound)?.[1] ?? '';
+}
+
+/** What a call would feel like. */
+export function feel({ rttMs, jitterMs, lossShare }: CallResult): Feel[] {
+  return [
+    {
+      name: 'Round trip',
+      figure: rttMs === null ? '–' : ms(rttMs),
+      bad: (rttMs ?? 0) > SLOW_RTT_MS,
+      words: grade(rttMs, [
+        [SLOW_RTT_MS / 3, 'Nobody notices a delay.'],
+        [SLOW_RTT_MS, 'A delay that few people notice.'],
+        [Infinity, 'People will talk over each other.'],
+      ]),
+    },
+    {
+      name: 'Jitter',
+      figure: jitterMs === null ? '–' : ms(jitterMs),
+      bad: (jitterMs ?? 0) > JITTERY_MS,
+      words: grade(jitterMs, [
+        [JITTERY_MS / 3, 'Packets arrive evenly.'],
+        [JITTERY_MS, 'A little uneven, which is not heard.'],
+        [Infinity, 'Uneven: sound may stutter.'],
+      ]),
+    },
+    {
+      name: 'Loss',
+      figure: percent(lossShare),
+      bad: lossShare > LOSSY_SHARE,
+      words: grade(lossShare, [
+        [0, 'Nothing gets lost.'],
+        [LOSSY_SHARE, 'Too little gets lost to be heard.'],
+        [1, 'Words may go missing.'],
+      ]),
+    },
+  ];
+}
+
+/** What was measured, and how. */
+export function feelNote({ way, sent }: CallResult): string {
+  return `${WAY_NAMES[way].title}: ${sent} packets between this browser and the server, as in a call.`;
 }
 
 function seriesFigures({ rttMs, jitterMs, lossShare }: SeriesResult): [string, string][] {

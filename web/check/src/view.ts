@@ -1,6 +1,6 @@
 import { brand, el } from '../../call/src/dom.js';
 import type { CheckReport, Way, WayResult } from '../../sdk/src/index.js';
-import { WAY_NAMES, advice, figures, headline, stateText } from './texts.js';
+import { type Feel, WAY_NAMES, advice, feel, feelNote, figures, headline, proofText, rowNote, stateText } from './texts.js';
 
 const WAYS: readonly Way[] = ['direct', 'udp', 'tcp', 'tls'];
 
@@ -20,6 +20,7 @@ export interface View {
 /** The whole page. It is built once and changed in place, so that a screen reader hears what changed only. */
 export function pageView(actions: Actions): View {
   const verdict = verdictCard();
+  const feeling = feelPanel();
   const rows = el('ul', { class: 'ways', 'data-testid': 'ways' });
   const measured = el('p', { class: 'note' });
   const buttons = buttonRow(actions);
@@ -30,6 +31,7 @@ export function pageView(actions: Actions): View {
     { class: 'page' },
     el('header', { class: 'top' }, brand(), el('h1', {}, 'Connection check')),
     verdict.element,
+    feeling.element,
     ways,
     buttons.element,
   );
@@ -37,6 +39,7 @@ export function pageView(actions: Actions): View {
     element,
     show(report) {
       verdict.show(report);
+      feeling.show(report);
       measured.textContent = report.measured;
       rows.replaceChildren(serverRow(report), ...WAYS.map((way) => wayRow(way, report.ways[way])));
       buttons.enable(report.verdict !== 'running');
@@ -51,7 +54,7 @@ function verdictCard(): Pick<View, 'element' | 'show' | 'progress'> {
   const bar = el('progress', { max: '1', 'aria-label': 'Progress of the check' });
   const list = el('ul', { class: 'findings', 'data-testid': 'findings' });
   const spoken = el('div', { role: 'status' }, title, text, list);
-  const element = el('section', { class: 'verdict', 'data-testid': 'verdict', 'aria-label': 'Result' }, spoken, bar);
+  const element = el('section', { class: 'panel verdict', 'data-testid': 'verdict', 'aria-label': 'Result' }, spoken, bar);
   let shown = '';
   return {
     element,
@@ -75,26 +78,49 @@ function findingItem(finding: Parameters<typeof advice>[0]): HTMLElement {
   return el('li', { 'data-finding': finding }, el('strong', {}, what), ` ${remedy}`);
 }
 
+/** What a call would feel like: three figures with what they mean. It keeps its place while the check runs. */
+function feelPanel(): Pick<View, 'element' | 'show'> {
+  const note = el('p', { class: 'faint' });
+  const list = el('dl', { class: 'feel' });
+  const title = el('h2', { id: 'feel-title' }, 'What a call would feel like');
+  const header = el('header', {}, title, note);
+  const element = el('section', { class: 'panel', 'aria-labelledby': 'feel-title', 'data-testid': 'feel' }, header, list);
+  return {
+    element,
+    show({ call, verdict }) {
+      element.hidden = !call && verdict !== 'running';
+      note.textContent = call ? feelNote(call) : 'Measured on the best way to the server.';
+      list.replaceChildren(...(call ? feel(call) : WAITING).map(feelItem));
+    },
+  };
+}
+
+const WAITING: Feel[] = ['Round trip', 'Jitter', 'Loss'].map((name) => ({ name, figure: '–', words: '', bad: false }));
+
+function feelItem({ name, figure, words, bad }: Feel): HTMLElement {
+  const value = el('dd', bad ? { class: 'bad' } : {}, figure);
+  return el('div', {}, el('dt', {}, name), value, el('dd', { class: 'faint' }, words));
+}
+
 function serverRow({ server, signaling }: CheckReport): HTMLElement {
   const { state, openedMs, reason } = signaling;
   const result: WayResult = { state: state === 'waiting' ? 'running' : state };
   if (openedMs !== undefined) result.openedMs = openedMs;
-  if (reason !== undefined) result.reason = reason;
-  return row('server', 'Server', server, result);
+  return row('server', 'Server', server, result, reason ?? '');
 }
 
 function wayRow(way: Way, result: WayResult): HTMLElement {
   const { title, text } = WAY_NAMES[way];
-  return row(way, title, text, result);
+  return row(way, title, way === 'direct' ? proofText(result) : text, result, rowNote(way, result));
 }
 
-function row(id: string, title: string, text: string, result: WayResult): HTMLElement {
+function row(id: string, title: string, text: string, result: WayResult, note: string): HTMLElement {
   const name = el('div', { class: 'name' }, el('h3', {}, title), el('p', { class: 'faint' }, text));
   const state = el('span', { class: 'state' }, stateText(result.state));
   const item = el('li', { class: 'way', 'data-testid': `way-${id}`, 'data-state': result.state }, name, state);
   const numbers = figures(result);
   if (numbers.length > 0) item.append(figureList(numbers));
-  if (result.state === 'fails' && result.reason) item.append(el('p', { class: 'reason' }, result.reason));
+  if (note) item.append(el('p', { class: 'reason' }, note));
   return item;
 }
 

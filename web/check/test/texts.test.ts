@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { CheckReport, WayResult } from '../../sdk/src/index.js';
-import { fileName, figures, ms } from '../src/texts.js';
+import type { CallResult, CheckReport, Way, WayResult } from '../../sdk/src/index.js';
+import { feel, feelNote, fileName, figures, ms, proofText, rowNote } from '../src/texts.js';
 
 describe('figures', () => {
   const series = { sent: 500, received: 499, lossShare: 0.002, reordered: 0, rttMs: { min: 1, median: 9.26, p95: 40 }, jitterMs: 1 };
@@ -18,6 +18,56 @@ describe('figures', () => {
   ])('of %j', (result, expected) => expect(figures(result)).toEqual(expected));
 
   it('have one digit where it matters', () => expect([ms(1.26), ms(126.4)]).toEqual(['1.3 ms', '126 ms']));
+});
+
+describe('what a call would feel like', () => {
+  const call = (met: Partial<CallResult>): CallResult => ({
+    way: 'direct', sent: 500, received: 500, lossShare: 0, reordered: 0, rttMs: 12.3, jitterMs: 1.2, ...met,
+  });
+
+  it.each<[Partial<CallResult>, [string, string, boolean][]]>([
+    [{}, [['12 ms', 'Nobody notices a delay.', false], ['1.2 ms', 'Packets arrive evenly.', false], ['0 %', 'Nothing gets lost.', false]]],
+    [
+      { rttMs: 150, jitterMs: 30, lossShare: 0.02 },
+      [
+        ['150 ms', 'A delay that few people notice.', false],
+        ['30 ms', 'A little uneven, which is not heard.', false],
+        ['2.0 %', 'Too little gets lost to be heard.', false],
+      ],
+    ],
+    [
+      { rttMs: 400, jitterMs: 31, lossShare: 0.5 },
+      [
+        ['400 ms', 'People will talk over each other.', true],
+        ['31 ms', 'Uneven: sound may stutter.', true],
+        ['50.0 %', 'Words may go missing.', true],
+      ],
+    ],
+    [
+      { rttMs: null, jitterMs: null, lossShare: 1 },
+      [['–', 'Not known.', false], ['–', 'Not known.', false], ['100.0 %', 'Words may go missing.', true]],
+    ],
+  ])('after %j', (met, expected) => {
+    expect(feel(call(met)).map(({ figure, words, bad }) => [figure, words, bad])).toEqual(expected);
+  });
+
+  it('says on which way', () => expect(feelNote(call({ way: 'tcp' }))).toMatch(/^Relay over TCP: 500 packets/));
+});
+
+describe('the note of a way', () => {
+  it.each<[Way, WayResult, RegExp]>([
+    ['tls', { state: 'not-offered' }, /only web traffic.*tls\.cert/],
+    ['tcp', { state: 'not-offered' }, /stop UDP.*turn\.tcp/],
+    ['udp', { state: 'not-offered' }, /stutter.*turn\.udp/],
+    ['direct', { state: 'not-offered' }, /STUN.*turn\.udp/],
+    ['udp', { state: 'fails', reason: 'no answer' }, /^no answer$/],
+    ['udp', { state: 'works' }, /^$/],
+  ])('%s, %j', (way, result, expected) => expect(rowNote(way, result)).toMatch(expected));
+
+  it('says when the direct way has the lesser proof', () => {
+    expect(proofText({ state: 'works', proof: 'call' })).toBe('Straight to other people');
+    expect(proofText({ state: 'works', proof: 'stun' })).toContain('no call');
+  });
 });
 
 it('a result is saved under its time', () => {

@@ -8,7 +8,8 @@ import type { JoinOptions, Room } from './room.js';
 import { RoomSession } from './session.js';
 
 export { type CheckOptions, check } from './check/check.js';
-export type { CheckReport, Finding, Verdict, Way, WayResult, WayState } from './check/report.js';
+export type { ProbeResult } from './check/probes.js';
+export type { CallResult, CheckReport, Finding, Verdict, Way, WayResult, WayState } from './check/report.js';
 export type { SeriesResult } from './check/series.js';
 export type { Clock } from './clock.js';
 export { type ClientErrorCode, type ErrorCode, type ServerErrorCode, TourbillonError } from './errors.js';

@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { check } from '../src/check/check.js';
-import { type CheckReport, type Way, type WayState, judge } from '../src/check/report.js';
+import { Probes, probeRequest, readTold } from '../src/check/probes.js';
+import { type CallResult, type CheckReport, type Way, type WayState, judge } from '../src/check/report.js';
 import { Series } from '../src/check/series.js';
-import { FakeSocket, installFakes } from './fakes.js';
+import { FakeChannel, FakeConnection, FakeSocket, installFakes, settle } from './fakes.js';
 
 describe('a series', () => {
   it('counts loss, order and round trips', () => {
@@ -64,6 +65,9 @@ describe('judge', () => {
     [{ tcp: 'not-offered', tls: 'not-offered' }, 'good', []],
     [{ direct: 'fails' }, 'partly', ['no-direct-udp']],
     [{ direct: 'fails', udp: 'fails' }, 'partly', ['no-udp']],
+    [{ direct: 'fails', udp: 'fails', tls: 'not-offered' }, 'partly', ['no-udp']],
+    [{ direct: 'fails', udp: 'fails', tcp: 'fails' }, 'partly', ['tls-only']],
+    [{ direct: 'fails', udp: 'fails', tcp: 'not-offered' }, 'partly', ['tls-only']],
     [{ udp: 'fails' }, 'partly', ['relay-tcp-only']],
     [{ tcp: 'fails' }, 'partly', ['tcp-fails']],
     [{ tls: 'fails' }, 'partly', ['tls-fails']],
@@ -80,6 +84,16 @@ describe('judge', () => {
     expect(judge(report({}, measured))).toEqual({ verdict: 'partly', findings: [finding] });
   });
 
+  it.each<[Partial<CallResult>, string[]]>([
+    [{}, []],
+    [{ rttMs: 151 }, ['slow']],
+    [{ jitterMs: 31 }, ['jittery']],
+    [{ lossShare: 0.021, rttMs: null }, ['lossy']],
+  ])('takes the figures of the call where there is one: %j', (met, findings) => {
+    const call: CallResult = { way: 'direct', sent: 9, received: 9, lossShare: 0, reordered: 0, rttMs: 1, jitterMs: 1, ...met };
+    expect(judge({ ...report({}, { jitterMs: 99, lossShare: 1 }), call }).findings).toEqual(findings);
+  });
+
   it.each([
     ['unreachable', 'no-server'],
     ['token-required', 'refused'],
@@ -89,33 +103,194 @@ describe('judge', () => {
   });
 });
 
+describe('a series of probes', () => {
+  const request = { count: 4, interval_ms: 20, size: 160 };
+  /** A probe with its number that left the appliance at so many of its milliseconds. */
+  function probe(number: number, leftMs: number, size = 160): ArrayBuffer {
+    const view = new DataView(new ArrayBuffer(size));
+    view.setUint32(0, number);
+    view.setBigInt64(4, BigInt(leftMs) * 1_000_000n);
+    return view.buffer;
+  }
+
+  it.each([
+    [10_000, { count: 500, interval_ms: 20 }],
+    [60_000, { count: 1000, interval_ms: 60 }],
+    [5, { count: 1, interval_ms: 20 }],
+  ])('of %d ms is within what the appliance sends', (ms, asked) => {
+    expect(probeRequest(ms)).toEqual({ ...asked, size: 160 });
+  });
+
+  it('counts what came here, across two clocks', () => {
+    const probes = new Probes(request);
+    expect(probes.begun).toBe(false);
+    expect(probes.take(probe(0, 5000), 7)).toBe(true);
+    expect(probes.take(probe(2, 5040), 63)).toBe(true); // 16 ms later than the first one.
+    expect(probes.take(probe(1, 5020), 63)).toBe(true); // 20 ms later than that.
+    expect(probes.take(probe(1, 5020), 64)).toBe(true); // Twice.
+    expect(probes.take(probe(9, 5020), 65)).toBe(true); // Never asked for.
+    expect(probes.take(probe(3, 5060, 12), 66)).toBe(false);
+    expect(probes.take('{}', 66)).toBe(false);
+    expect(probes.begun).toBe(true);
+    expect(probes.result(12.345)).toEqual({
+      sent: 4,
+      received: 3,
+      lossShare: 0.25,
+      reordered: 1,
+      rttMs: 12.3,
+      jitterMs: 2.2, // 16/16, then (20 - 1)/16 more.
+    });
+    expect(new Probes(request).result(null)).toMatchObject({ received: 0, lossShare: 1, rttMs: null, jitterMs: null });
+  });
+
+  it('is told of by the appliance', () => {
+    const told = { sent: 500, received: 495, lost: 5, reordered: 1, duplicates: 0, rtt_us: 12345, rttvar_us: 1, jitter_us: 1260 };
+    expect(readTold(JSON.stringify(told))).toEqual({
+      sent: 500,
+      received: 495,
+      lossShare: 0.01,
+      reordered: 1,
+      rttMs: 12.3,
+      jitterMs: 1.3,
+    });
+    expect(readTold('{"sent":5,"received":0}')).toMatchObject({ lossShare: 1, rttMs: null, jitterMs: null });
+    expect(readTold('{"error":"no"}')).toEqual({ error: 'no' });
+    expect(readTold(probe(0, 0))).toBeNull();
+  });
+});
+
+/** The channel of the call to the appliance. */
+class MeasureChannel extends FakeChannel {
+  onclose: (() => void) | null = null;
+}
+
+class CallConnection extends FakeConnection {
+  readonly measure = new MeasureChannel();
+
+  override createDataChannel(label: string): FakeChannel {
+    return label === 'measure' ? this.measure : super.createDataChannel(label);
+  }
+}
+
 describe('check', () => {
   beforeEach(() => {
     vi.useFakeTimers();
     installFakes();
+    vi.stubGlobal('RTCPeerConnection', CallConnection);
   });
   afterEach(() => void vi.useRealTimers());
+
+  const nobody = { type: 'error', code: 'unknown-peer', message: 'no such peer', remedy: '', fatal: false } as const;
+
+  /** Lets the visitor in; the server has neither STUN nor relay, so that the call is all there is. */
+  function enter(peers: { id: string; name: string; polite: boolean }[] = []): void {
+    FakeSocket.last.open();
+    const seat = { room: 'check', peer: 'p', session: 's', server: 'one', ice_ttl_ms: 1000, heartbeat_ms: 1000 };
+    FakeSocket.last.receive({ type: 'joined', ...seat, peers, ice_servers: [] });
+  }
+
+  /** The call of the check, answered and open. */
+  async function answered(): Promise<CallConnection> {
+    await settle();
+    expect(FakeSocket.last.sentOf('offer')).toMatchObject([{ to: '@appliance' }]);
+    FakeSocket.last.receive({ type: 'answer', from: '@appliance', sdp: 'v=0' });
+    await settle();
+    const call = FakeConnection.last as CallConnection;
+    expect(call.remoteDescription).toEqual({ type: 'answer', sdp: 'v=0' });
+    call.measure.open();
+    await settle();
+    return call;
+  }
 
   it('enters a room of its own, without a seat, and leaves it', async () => {
     const seen: string[] = [];
     const result = check({ url: 'ws://h/ws', progress: ({ ways, verdict }) => seen.push(`${ways.udp.state} ${verdict}`) });
-    FakeSocket.last.open();
+    enter();
     expect(FakeSocket.last.sent).toMatchObject([{ type: 'join', room: expect.stringMatching(/^check-[0-9a-f]{16}$/) }]);
-    FakeSocket.last.receive({
-      type: 'joined',
-      room: 'check',
-      peer: 'p',
-      session: 's',
-      server: 'one',
-      peers: [],
-      ice_servers: [],
-      ice_ttl_ms: 1000,
-      heartbeat_ms: 1000,
-    });
-    expect(FakeSocket.last.sentOf('leave')).toHaveLength(1);
+    await settle();
+    FakeSocket.last.receive(nobody);
     const report = await result;
+    expect(FakeSocket.last.sentOf('leave')).toHaveLength(1);
     expect(report).toMatchObject({ server: 'h', signaling: { state: 'works' }, ways: { udp: { state: 'not-offered' } } });
+    expect(report.ways.direct).toEqual({ state: 'not-offered' });
+    expect(report.call).toBeUndefined();
     expect(seen[0]).toBe('waiting running');
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('calls the appliance, sends its probes back and takes its word', async () => {
+    const result = check({ url: 'ws://h/ws', durationMs: 40 });
+    enter();
+    FakeSocket.last.receive({ type: 'ping', seq: 7, rtt_us: 0 });
+    expect(FakeSocket.last.sentOf('pong')).toEqual([{ type: 'pong', seq: 7 }]);
+    const { measure } = await answered();
+    expect(measure.sent).toEqual(['{"count":2,"interval_ms":20,"size":160}']);
+    const probe = new ArrayBuffer(160);
+    measure.onmessage?.({ data: probe });
+    expect(measure.sent[1]).toBe(probe);
+    measure.onmessage?.({ data: '{"sent":2,"received":1,"rtt_us":4000,"jitter_us":0}' });
+    const report = await result;
+    expect(report.ways.direct).toMatchObject({ state: 'works', proof: 'call' });
+    expect(report.call).toEqual({ way: 'direct', sent: 2, received: 1, lossShare: 0.5, reordered: 0, rttMs: 4, jitterMs: null });
+    expect(FakeSocket.last.sentOf('leave')).toHaveLength(1);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('asks again for a series that does not begin, and counts itself when the word gets lost', async () => {
+    const result = check({ url: 'ws://h/ws', durationMs: 40 });
+    enter();
+    const { measure } = await answered();
+    await vi.advanceTimersByTimeAsync(500);
+    expect(measure.sent).toHaveLength(2);
+    measure.onmessage?.({ data: new ArrayBuffer(160) });
+    measure.onmessage?.({ data: '{"error":"a measurement is under way"}' });
+    await vi.advanceTimersByTimeAsync(3000);
+    expect((await result).call).toMatchObject({ way: 'direct', sent: 2, received: 1, lossShare: 0.5, rttMs: null });
+    expect(measure.sent).toHaveLength(3); // Two requests, one probe.
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it.each([
+    ['refuses', '{"error":"ask for less"}'],
+    ['ends the call', null],
+  ])('does without figures when the appliance %s', async (_, words) => {
+    const result = check({ url: 'ws://h/ws' });
+    enter();
+    const { measure } = await answered();
+    if (words) measure.onmessage?.({ data: words });
+    else measure.onclose?.();
+    const report = await result;
+    expect(report.ways.direct).toMatchObject({ state: 'works', proof: 'call' });
+    expect(report.call).toBeUndefined();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('leaves at once when somebody is in the room, and without waiting for a call', async () => {
+    const result = check({ url: 'ws://h/ws' });
+    enter([{ id: 'q', name: 'Bob', polite: true }]);
+    expect(FakeSocket.last.sentOf('leave')).toHaveLength(1);
+    expect((await result).call).toBeUndefined();
+    expect(FakeSocket.last.sentOf('offer')).toEqual([]);
+    expect(FakeSocket.all).toHaveLength(1);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('leaves when somebody comes, and the measurement goes on', async () => {
+    const result = check({ url: 'ws://h/ws', durationMs: 40 });
+    enter();
+    const { measure } = await answered();
+    FakeSocket.last.receive({ type: 'peer-joined', peer: { id: 'q', name: 'Bob', polite: false } });
+    expect(FakeSocket.last.sentOf('leave')).toHaveLength(1);
+    measure.onmessage?.({ data: '{"sent":2,"received":2,"rtt_us":4000,"jitter_us":0}' });
+    expect((await result).call).toMatchObject({ received: 2 });
+  });
+
+  it('gives a call up that does not open in time', async () => {
+    const result = check({ url: 'ws://h/ws', openTimeoutMs: 1000 });
+    enter();
+    await vi.advanceTimersByTimeAsync(1000);
+    const report = await result;
+    expect(report).toMatchObject({ verdict: 'bad', findings: ['no-media-path'], ways: { direct: { state: 'not-offered' } } });
     expect(vi.getTimerCount()).toBe(0);
   });
 

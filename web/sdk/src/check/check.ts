@@ -1,16 +1,18 @@
 import { type Clock, pageClock } from '../clock.js';
-import { asTourbillonError } from '../errors.js';
+import { TourbillonError, asTourbillonError } from '../errors.js';
 import { type RelayMode, rtcConfiguration, stunURLs } from '../ice-servers.js';
 import type { IceServer } from '../protocol.js';
+import { ApplianceCall } from './appliance.js';
 import { measureDirect } from './direct.js';
 import { measureLoop } from './loop.js';
 import { type CheckReport, MEASURED, type Way, type WayResult, judge } from './report.js';
-import { visitForServers } from './servers.js';
+import { Visit } from './visit.js';
+import type { Patience } from './wait.js';
 
 export interface CheckOptions {
   /** The WebSocket's address; by default /ws of the page's own origin. */
   url?: string;
-  /** A room that the token opens; by default one that nobody is in. It is entered for a moment only. */
+  /** A room that the token opens; by default one that nobody is in. It is left at once where somebody is in it. */
   room?: string;
   token?: string;
   /** How long the packets are measured. Default 10000. */
@@ -38,6 +40,9 @@ export async function check(options: CheckOptions = {}): Promise<CheckReport> {
   return run.finish();
 }
 
+/** "refused": the server takes no call of this visitor, on any way. */
+type CallOutcome = 'opened' | 'no-way' | 'refused';
+
 class CheckRun {
   private readonly clock: Clock;
   private readonly url: string;
@@ -52,49 +57,105 @@ class CheckRun {
   }
 
   async finish(): Promise<CheckReport> {
-    const servers = await this.reachServer();
-    if (servers) await Promise.all([this.runDirect(servers), ...RELAYS.map((relay) => this.runRelay(relay, servers))]);
+    const visit = await this.reachServer();
+    if (visit) await this.runWays(visit);
     else for (const way of Object.values(this.report.ways)) way.state = 'fails';
     Object.assign(this.report, judge(this.report));
     this.tell();
     return this.report;
   }
 
-  private async reachServer(): Promise<IceServer[] | null> {
+  private async reachServer(): Promise<Visit | null> {
     this.tell();
-    const { room = randomRoom(), token } = this.options;
-    const { url, clock, signal, report } = this;
-    const start = clock.now();
+    const start = this.clock.now();
     try {
-      const servers = await visitForServers({ url, room, token, clock, signal, timeoutMs: SERVER_TIMEOUT_MS });
-      report.signaling = { state: 'works', openedMs: Math.round(clock.now() - start) };
-      return servers;
+      const visit = await this.enter();
+      this.report.signaling = { state: 'works', openedMs: Math.round(this.clock.now() - start) };
+      return visit;
     } catch (error) {
       const { code, message, remedy } = asTourbillonError(error);
-      report.signaling = { state: 'fails', code, reason: remedy ? `${message}: ${remedy}` : message };
+      this.report.signaling = { state: 'fails', code, reason: remedy ? `${message}: ${remedy}` : message };
       return null;
     } finally {
       this.tell();
     }
   }
 
-  private runDirect(servers: IceServer[]): Promise<void> {
-    const urls = stunURLs(servers);
-    return this.runWay('direct', urls.length > 0, async (way) => {
-      const ms = await measureDirect(urls, this.clock, this.openTimeoutMs, this.signal);
-      way.openedMs = Math.round(ms);
-    });
+  private enter(): Promise<Visit> {
+    const { room = randomRoom(), token } = this.options;
+    return Visit.enter({ ...this.patience, url: this.url, room, token, timeoutMs: SERVER_TIMEOUT_MS });
   }
 
-  private runRelay(relay: RelayMode, servers: IceServer[]): Promise<void> {
+  private async runWays(visit: Visit): Promise<void> {
+    const relays = RELAYS.map((relay) => this.runRelay(relay, visit.servers));
+    const outcome = await this.runDirect(visit).finally(() => visit.leave());
+    await Promise.all(relays);
+    if (outcome === 'no-way') await this.callThroughRelay();
+  }
+
+  /** A call to the server is the proof. Where there is none, the answer of its STUN service is a lesser one. */
+  private async runDirect(visit: Visit): Promise<CallOutcome> {
+    const urls = stunURLs(visit.servers);
+    const stun = urls.length > 0 ? measureDirect(urls, this.openTimeoutMs, this.patience) : null;
+    stun?.catch(() => undefined); // It is awaited only where there is no call.
+    const outcome = await this.callDirectly(visit, urls);
+    if (outcome === 'opened') return outcome;
+    await this.runWay('direct', stun !== null, async (way) => {
+      way.openedMs = Math.round((await stun) ?? 0);
+      way.proof = 'stun';
+    });
+    return outcome;
+  }
+
+  private async callDirectly(visit: Visit, urls: string[]): Promise<CallOutcome> {
+    const way = this.report.ways.direct;
+    const start = this.clock.now();
+    way.state = 'running';
+    this.tell();
+    const opened = (): void => {
+      Object.assign(way, { state: 'works', proof: 'call', openedMs: Math.round(this.clock.now() - start) });
+      this.tell();
+    };
+    try {
+      await this.measureCall('direct', visit, { iceServers: urls.length > 0 ? [{ urls }] : [] }, opened);
+      return 'opened';
+    } catch (error) {
+      if (way.proof === 'call') return 'opened'; // It ended later, in the series.
+      return error instanceof TourbillonError ? 'refused' : 'no-way';
+    }
+  }
+
+  /** The best relayed way that works, measured by a call as the direct way would have been. */
+  private async callThroughRelay(): Promise<void> {
+    const relay = RELAYS.find((way) => this.report.ways[way].state === 'works');
+    if (!relay || this.signal.aborted) return;
+    try {
+      // The server takes an offer from the same seat for the call that failed.
+      const visit = await this.enter();
+      await this.measureCall(relay, visit, rtcConfiguration(visit.servers, relay)).finally(() => visit.leave());
+    } catch {
+      // The figures of the relay itself stand.
+    }
+  }
+
+  private async measureCall(way: Way, visit: Visit, servers: RTCConfiguration, opened?: () => void): Promise<void> {
+    const call = await ApplianceCall.open(visit, servers, this.openTimeoutMs, this.patience);
+    try {
+      opened?.();
+      this.report.call = { way, ...(await call.measure(this.durationMs)) };
+    } finally {
+      call.close();
+    }
+  }
+
+  private runRelay(relay: RelayMode, servers: readonly IceServer[]): Promise<void> {
     const configuration = rtcConfiguration(servers, relay);
     return this.runWay(relay, (configuration.iceServers ?? []).length > 0, async (way) => {
       way.series = await measureLoop({
+        ...this.patience,
         configuration,
-        clock: this.clock,
-        durationMs: this.options.durationMs ?? DURATION_MS,
+        durationMs: this.durationMs,
         openTimeoutMs: this.openTimeoutMs,
-        signal: this.signal,
         opened: (ms) => {
           way.openedMs = Math.round(ms);
           this.tell();
@@ -117,6 +178,14 @@ class CheckRun {
       way.reason = asTourbillonError(error).message;
     }
     this.tell();
+  }
+
+  private get patience(): Patience {
+    return { clock: this.clock, signal: this.signal };
+  }
+
+  private get durationMs(): number {
+    return this.options.durationMs ?? DURATION_MS;
   }
 
   private get openTimeoutMs(): number {

@@ -1,31 +1,21 @@
-import type { Clock } from '../clock.js';
+import { type Patience, within } from './wait.js';
 
 /**
  * Asks the server's STUN service by UDP, and resolves with the milliseconds until its answer; rejects when there is none
  * in time. A browser that sits on the very address which STUN sees shows no candidate for the answer: there, gathering
  * that ends without an error is the sign.
  */
-export async function measureDirect(
-  urls: string[],
-  clock: Clock,
-  timeoutMs: number,
-  signal: AbortSignal,
-): Promise<number> {
+export async function measureDirect(urls: string[], timeoutMs: number, patience: Patience): Promise<number> {
   const pc = new RTCPeerConnection({ iceServers: [{ urls }] });
-  let cancel = (): void => undefined;
   try {
-    const start = clock.now();
-    const answered = watchAnswer(pc);
-    const over = new Promise<never>((_, reject) => {
-      cancel = clock.after(timeoutMs, () => reject(new Error('no answer in time')));
-      signal.addEventListener('abort', () => reject(new Error('the check was ended')), { once: true });
-    });
+    const start = patience.clock.now();
+    const answered = within(watchAnswer(pc), timeoutMs, patience, () => new Error('no answer in time'));
+    answered.catch(() => undefined); // It may fail before it is awaited.
     pc.createDataChannel('direct');
     await pc.setLocalDescription();
-    await Promise.race([answered, over]);
-    return clock.now() - start;
+    await answered;
+    return patience.clock.now() - start;
   } finally {
-    cancel();
     pc.close();
   }
 }

@@ -1,6 +1,6 @@
-import type { Clock } from '../clock.js';
 import { startTicker } from '../ticker.js';
 import { Series, type SeriesResult } from './series.js';
+import { type Patience, pause, within } from './wait.js';
 
 /** As often as audio packets leave, and about as large. */
 const INTERVAL_MS = 20;
@@ -8,14 +8,12 @@ const PACKET_BYTES = 160;
 /** How long packets that are still on their way are awaited in the end. */
 const TAIL_MS = 500;
 
-export interface LoopOptions {
+export interface LoopOptions extends Patience {
   configuration: RTCConfiguration;
-  clock: Clock;
   /** How long the series is. */
   durationMs: number;
   /** How long the path may take to open. */
   openTimeoutMs: number;
-  signal: AbortSignal;
   opened(ms: number): void;
 }
 
@@ -28,10 +26,16 @@ export async function measureLoop(options: LoopOptions): Promise<SeriesResult> {
   try {
     const reasons = collectReasons(near, far);
     const sender = near.createDataChannel('series', { ordered: false, maxRetransmits: 0 });
-    const open = bothOpen(sender, far);
+    const open = Promise.race([bothOpen(sender, far), relayed(near, reasons)]);
+    open.catch(() => undefined); // It may fail before it is awaited.
     await negotiate(near, far);
     const start = options.clock.now();
-    const receiver = await within(open, options, () => new Error(reasons() || 'no answer from the relay in time'));
+    const receiver = await within(
+      open,
+      options.openTimeoutMs,
+      options,
+      () => new Error(reasons() || 'no answer from the relay in time'),
+    );
     options.opened(options.clock.now() - start);
     return await runSeries(sender, receiver, options);
   } finally {
@@ -75,6 +79,17 @@ function collectReasons(...connections: RTCPeerConnection[]): () => string {
   return () => [...seen].slice(0, 3).join('; ');
 }
 
+/** Rejects when the browser has done all it can and was given no address on the relay. */
+function relayed(pc: RTCPeerConnection, reasons: () => string): Promise<never> {
+  return new Promise((_, reject) => {
+    let found = false;
+    pc.addEventListener('icecandidate', ({ candidate }) => (found ||= Boolean(candidate?.candidate)));
+    pc.addEventListener('icegatheringstatechange', () => {
+      if (pc.iceGatheringState === 'complete' && !found) reject(new Error(reasons() || 'the relay gave no address'));
+    });
+  });
+}
+
 function bothOpen(sender: RTCDataChannel, far: RTCPeerConnection): Promise<RTCDataChannel> {
   const received = new Promise<RTCDataChannel>((resolve) => {
     far.ondatachannel = ({ channel }) => resolve(channel);
@@ -85,29 +100,12 @@ function bothOpen(sender: RTCDataChannel, far: RTCPeerConnection): Promise<RTCDa
   return Promise.all([received, opened]).then(([channel]) => channel);
 }
 
-/** Resolves as the promise does, or rejects when the time is over or nobody waits any more. */
-function within<T>(promise: Promise<T>, options: LoopOptions, reason: () => Error): Promise<T> {
-  const { clock, openTimeoutMs, signal } = options;
-  return new Promise<T>((resolve, reject) => {
-    const cancel = clock.after(openTimeoutMs, () => reject(reason()));
-    const abort = (): void => {
-      cancel();
-      reject(new Error('the check was ended'));
-    };
-    signal.addEventListener('abort', abort, { once: true });
-    void promise.then((value) => {
-      cancel();
-      signal.removeEventListener('abort', abort);
-      resolve(value);
-    });
-  });
-}
-
 async function runSeries(
   sender: RTCDataChannel,
   receiver: RTCDataChannel,
-  { clock, durationMs, signal }: LoopOptions,
+  options: LoopOptions,
 ): Promise<SeriesResult> {
+  const { clock } = options;
   const series = new Series();
   const packet = new DataView(new ArrayBuffer(PACKET_BYTES));
   receiver.binaryType = 'arraybuffer';
@@ -116,9 +114,12 @@ async function runSeries(
     const view = new DataView(data);
     series.arrive(view.getUint32(0), view.getFloat64(4), clock.now());
   };
+  let begin = (): void => undefined;
+  const begun = new Promise<void>((resolve) => (begin = resolve));
   const stop = startTicker(
     INTERVAL_MS,
     () => {
+      begin();
       if (sender.readyState !== 'open') return;
       packet.setUint32(0, series.leave());
       packet.setFloat64(4, clock.now());
@@ -126,19 +127,13 @@ async function runSeries(
     },
     clock,
   );
-  await pause(clock, durationMs, signal);
-  stop();
-  if (!series.isComplete) await pause(clock, TAIL_MS, signal);
+  try {
+    // A worker takes a while to start on a busy machine.
+    await within(begun, options.openTimeoutMs, options, () => new Error('this page has no time to measure'));
+    await pause(options.durationMs, options);
+  } finally {
+    stop();
+  }
+  if (!series.isComplete) await pause(TAIL_MS, options);
   return series.result();
-}
-
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const cancel = clock.after(ms, resolve);
-    const abort = (): void => {
-      cancel();
-      resolve();
-    };
-    signal.addEventListener('abort', abort, { once: true });
-  });
 }

@@ -1,4 +1,5 @@
 import type { RelayMode } from '../ice-servers.js';
+import type { ProbeResult } from './probes.js';
 import type { SeriesResult } from './series.js';
 
 /** The ways that are looked at: straight out by UDP, and through the relay by each transport. */
@@ -13,6 +14,8 @@ export interface WayResult {
   state: WayState;
   /** Milliseconds from the start until the way worked. */
   openedMs?: number;
+  /** Of the direct way: "call", packets went both ways with the server; "stun", its STUN service answered, no more. */
+  proof?: 'call' | 'stun';
   /** The series that was sent through the relay and back. */
   series?: SeriesResult;
   /** Why it fails, in the browser's words. */
@@ -28,6 +31,7 @@ export type Finding =
   | 'refused'
   | 'no-media-path'
   | 'no-udp'
+  | 'tls-only'
   | 'no-direct-udp'
   | 'relay-tcp-only'
   | 'no-relay'
@@ -36,6 +40,11 @@ export type Finding =
   | 'lossy'
   | 'tcp-fails'
   | 'tls-fails';
+
+/** What a call would meet on the best way: a series of probes between this browser and the server as a peer. */
+export interface CallResult extends ProbeResult {
+  way: Way;
+}
 
 /** The JSON that a check results in. It holds no address of this host. */
 export interface CheckReport {
@@ -51,30 +60,32 @@ export interface CheckReport {
   /** The way to the signaling server. */
   signaling: { state: 'waiting' | 'works' | 'fails'; openedMs?: number; code?: string; reason?: string };
   ways: Record<Way, WayResult>;
+  /** Left out where the server takes no calls, or somebody else is in the room. */
+  call?: CallResult;
 }
 
 export const MEASURED =
-  'Round trip, jitter and loss are of small packets from this browser to the server’s relay and back to this browser, ' +
-  'for each transport by itself. They say nothing of the way between the relay and other people. “direct” says whether ' +
-  'UDP from this browser to the server’s STUN service is answered.';
+  'The ways through the relay are measured by small packets from this browser to the server’s relay and back to this ' +
+  'browser, for each transport by itself. What a call would meet is measured between this browser and the server as the ' +
+  'other end of a call, on the best way that works. Nothing here tells of the way between the server and other people.';
 
 /** Ways of media, the best first. */
 export const WAYS: readonly Way[] = ['direct', 'udp', 'tcp', 'tls'];
 
 /** ITU-T G.114 has 150 ms from mouth to ear; a round trip to the relay is about that way between two such people. */
-const SLOW_RTT_MS = 150;
+export const SLOW_RTT_MS = 150;
 /** A receiver's jitter buffer hides less than this without added delay that is heard. */
-const JITTERY_MS = 30;
+export const JITTERY_MS = 30;
 /** From one packet in fifty on, concealment of lost audio is heard. */
-const LOSSY_SHARE = 0.02;
+export const LOSSY_SHARE = 0.02;
 
 /** Judges a complete report: the findings, and the verdict that they lead to. */
-export function judge(report: Pick<CheckReport, 'signaling' | 'ways'>): { verdict: Verdict; findings: Finding[] } {
-  const { signaling, ways } = report;
+export function judge(report: Pick<CheckReport, 'signaling' | 'ways' | 'call'>): { verdict: Verdict; findings: Finding[] } {
+  const { signaling, ways, call } = report;
   if (signaling.state === 'fails') {
     return { verdict: 'bad', findings: [signaling.code === 'unreachable' ? 'no-server' : 'refused'] };
   }
-  const findings = [...pathFindings(ways), ...qualityFindings(ways)];
+  const findings = [...pathFindings(ways), ...qualityFindings(call ?? relayed(ways))];
   if (findings.includes('no-media-path')) return { verdict: 'bad', findings };
   return { verdict: findings.length === 0 ? 'good' : 'partly', findings };
 }
@@ -85,6 +96,7 @@ function pathFindings(ways: CheckReport['ways']): Finding[] {
   const relays = works('udp') || works('tcp') || works('tls');
   if (!relays && !works('direct')) return ['no-media-path'];
   const findings: Finding[] = [];
+  if (works('tls') && fails('direct') && fails('udp') && !works('tcp')) return ['tls-only'];
   if (!relays) findings.push('no-relay');
   if (relays && fails('udp') && fails('direct')) findings.push('no-udp');
   else if (relays && fails('udp')) findings.push('relay-tcp-only');
@@ -94,14 +106,24 @@ function pathFindings(ways: CheckReport['ways']): Finding[] {
   return findings;
 }
 
+interface Quality {
+  rttMs: number | null;
+  jitterMs: number | null;
+  lossShare: number;
+}
+
 /** The best relayed way that works is the one that a call would use. */
-function qualityFindings(ways: CheckReport['ways']): Finding[] {
+function relayed(ways: CheckReport['ways']): Quality | undefined {
   const best = (['udp', 'tcp', 'tls'] as const).find((way) => ways[way].state === 'works');
   const series = best && ways[best].series;
-  if (!series) return [];
+  return series && { ...series, rttMs: series.rttMs?.median ?? null };
+}
+
+function qualityFindings(quality: Quality | undefined): Finding[] {
+  if (!quality) return [];
   const findings: Finding[] = [];
-  if ((series.rttMs?.median ?? 0) > SLOW_RTT_MS) findings.push('slow');
-  if ((series.jitterMs ?? 0) > JITTERY_MS) findings.push('jittery');
-  if (series.lossShare > LOSSY_SHARE) findings.push('lossy');
+  if ((quality.rttMs ?? 0) > SLOW_RTT_MS) findings.push('slow');
+  if ((quality.jitterMs ?? 0) > JITTERY_MS) findings.push('jittery');
+  if (quality.lossShare > LOSSY_SHARE) findings.push('lossy');
   return findings;
 }
