@@ -35,6 +35,10 @@ func (a *appliance) openAgents() error {
 	if err != nil {
 		return err
 	}
+	streams, err := listenStreams(a.config.Agents.TCP)
+	if err != nil {
+		return errors.Join(err, conn.Close())
+	}
 	g := &agents{addresses: a.announced(conn.LocalAddr().(*net.UDPAddr).AddrPort())}
 	mode := timing.WireAuto
 	if a.clock.Name != "hrtimer" {
@@ -42,10 +46,13 @@ func (a *appliance) openAgents() error {
 	}
 	g.wire = timing.NewWire(a.clock.Clock, timing.WireConfig{Mode: mode})
 	g.socket, err = link.Open(link.Config{
-		Conn: link.UDP(conn), Clock: a.meter.Clock("agent.pacing", a.clock), Consent: a.meter.Clock("agent.consent", a.clock),
+		Conn: link.UDP(conn), Listener: streams, Clock: a.meter.Clock("agent.pacing", a.clock), Consent: a.meter.Clock("agent.consent", a.clock),
 		Wire: g.wire, Admit: link.Admit(loopbackPrefixes(g.addresses)...), Announce: g.addresses, Pacing: agentPacing(a.config.Agents),
 	})
 	if err != nil {
+		if streams != nil {
+			err = errors.Join(err, streams.Close())
+		}
 		return errors.Join(fmt.Errorf("open the agents' socket: %w", err), conn.Close(), g.wire.Close())
 	}
 	g.answerer = agent.NewAnswerer(agent.AnswererConfig{
@@ -57,6 +64,20 @@ func (a *appliance) openAgents() error {
 		return errors.Join(g.socket.Close(), g.wire.Close())
 	})
 	return nil
+}
+
+// listenStreams binds the TCP listener; nil, and not a nil pointer in an interface, where there is to be none.
+func listenStreams(address string) (net.Listener, error) {
+	if address == "" {
+		return nil, nil
+	}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, &config.Error{Problems: []config.Problem{{
+			Where: "agents.tcp", Wrong: err.Error(), Remedy: "choose a TCP address of this machine whose port is free, or leave it empty",
+		}}}
+	}
+	return listener, nil
 }
 
 func agentPacing(c config.Agents) pacing.Config {

@@ -104,8 +104,8 @@ func (p *printed) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// TestCallTheAppliance runs the whole on free ports and calls it as a client does: directly, and over the relay alone,
-// whose policy lets it reach the agents' port.
+// TestCallTheAppliance runs the whole on free ports and calls it as a client does: directly, over the relay alone, whose
+// policy lets it reach the agents' port, and from where only TCP gets out.
 func TestCallTheAppliance(t *testing.T) {
 	if !timingtest.Alone(t) {
 		return
@@ -113,6 +113,7 @@ func TestCallTheAppliance(t *testing.T) {
 	c := config.Default()
 	c.HTTP.Listen, c.Admin.Listen, c.StateDir = "127.0.0.1:0", "127.0.0.1:0", t.TempDir()
 	c.TURN.UDP, c.TURN.TCP = []string{"127.0.0.1:0"}, nil
+	c.Agents.TCP = "127.0.0.1:0"
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	out := &printed{base: make(chan string, 1)}
 	ended := make(chan error, 1)
@@ -133,6 +134,9 @@ func TestCallTheAppliance(t *testing.T) {
 	if text := page.metrics(t); !strings.Contains(text, "tourbillon_ice_calls_total 2\n") || !strings.Contains(text, `tourbillon_ice_calls_ended_total{reason="left"} 2`) {
 		t.Errorf("the metrics are\n%s", text)
 	}
+	t.Run("TCP alone", func(t *testing.T) {
+		callOnce(ctx, t, "ws://"+base+"/ws", webrtc.ICETransportPolicyAll, page, webrtc.NetworkTypeTCP4)
+	})
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)
@@ -140,13 +144,16 @@ func TestCallTheAppliance(t *testing.T) {
 	cancel()
 }
 
-func callOnce(ctx context.Context, t *testing.T, url string, policy webrtc.ICETransportPolicy, page *admin) {
+func callOnce(ctx context.Context, t *testing.T, url string, policy webrtc.ICETransportPolicy, page *admin, networks ...webrtc.NetworkType) {
 	room, err := client.Join(ctx, url, client.Options{Room: "demo", Name: "test"})
 	must(t, err)
 	defer room.Close()
 	var settings webrtc.SettingEngine
 	settings.SetIncludeLoopbackCandidate(true)
 	settings.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	if len(networks) > 0 {
+		settings.SetNetworkTypes(networks)
+	}
 	var servers []webrtc.ICEServer
 	for _, s := range room.ICEServers().Servers {
 		servers = append(servers, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})

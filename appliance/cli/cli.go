@@ -15,8 +15,9 @@ import (
 	"tourbillon/appliance"
 	"tourbillon/appliance/bench"
 	"tourbillon/appliance/config"
-	pionbench "tourbillon/signaling/agent/bench"
+	"tourbillon/signaling/agent/bench/negotiate"
 	signalingbench "tourbillon/signaling/bench"
+	"tourbillon/timing/rounds"
 	turnbench "tourbillon/turn/bench"
 	stunbench "tourbillon/turn/probe/bench"
 )
@@ -46,7 +47,7 @@ func commands() []command {
 		{"admin-link", "print a link that opens the admin page of the running server", adminLink},
 		{"credentials", "print a join token or TURN credentials", credentials},
 		{"probe", "ask STUN and TURN servers, of any make, whether they work: probe URL...", probeServers},
-		{"bench", "measure: bench timers|pion|turn|stun|signaling [OPTIONS]", measure},
+		{"bench", "measure: bench timers|pion|turn|stun|ice|signaling [OPTIONS]", measure},
 		{"version", "tell what this binary is and what its timers run on", version},
 	}
 }
@@ -66,6 +67,8 @@ func Run(ctx context.Context, args []string, out IO) int {
 		return exitCode(serveMeasured(ctx, args, os.Stdin, out), out.Err)
 	case turnbench.ChildCommand:
 		return exitCode(turnbench.Child(os.Stdin, out.Out, turnHooks()), out.Err)
+	case negotiate.ChildCommand:
+		return exitCode(negotiate.Child(ctx, os.Stdin, out.Out, iceHooks()), out.Err)
 	case stunbench.ChildCommand:
 		return exitCode(stunbench.Child(ctx, os.Stdin, out.Out, plainServe(out)), out.Err)
 	}
@@ -93,14 +96,13 @@ func exitCode(err error, stderr io.Writer) int {
 	fmt.Fprintln(stderr, "tourbillon:", err)
 	var usage *usageError
 	var benchUsage *bench.UsageError
-	var pionUsage *pionbench.UsageError
 	var turnUsage *turnbench.UsageError
 	var signalingUsage *signalingbench.UsageError
-	var stunUsage *stunbench.UsageError
+	var roundsUsage *rounds.UsageError
 	var configuration *config.Error
 	switch {
-	case errors.As(err, &usage), errors.As(err, &benchUsage), errors.As(err, &pionUsage), errors.As(err, &turnUsage),
-		errors.As(err, &signalingUsage), errors.As(err, &stunUsage):
+	case errors.As(err, &usage), errors.As(err, &benchUsage), errors.As(err, &turnUsage),
+		errors.As(err, &signalingUsage), errors.As(err, &roundsUsage):
 		return exitUsage
 	case errors.As(err, &configuration):
 		return exitConfig
@@ -153,6 +155,11 @@ bench stun: STUN round trips while signaling connections keep the same server bu
   --clients N --rate N --duration D --runs N --json
   --arm A,B          tourbillon, runtime (the same on package time), pion, coturn
   --plain FILE       as for bench pion; --coturn FILE: coturn's program
+bench ice: how long negotiations take over a link that loses and delays, beside plain pion
+  --sessions N --each N --loss PERCENT --rtt D --runs N --json
+                     negotiations at a time, how many follow one another, the link, the rounds
+  --arm A,B          tourbillon, runtime (the same on package time), pion, answerer (ours called by plain pion)
+  --seed N           what is lost; --plain FILE: as for bench pion
 probe URL... of the schemes stun:, stuns:, turn: (with ?transport=udp or tcp) and turns:
   --user NAME --password-file FILE
                      or $TOURBILLON_TURN_PASSWORD, or turn-password in $CREDENTIALS_DIRECTORY, or --pass PASSWORD

@@ -19,6 +19,7 @@ import (
 	"tourbillon/appliance/observe"
 	"tourbillon/signaling"
 	pionbench "tourbillon/signaling/agent/bench"
+	"tourbillon/signaling/agent/bench/negotiate"
 	signalingbench "tourbillon/signaling/bench"
 	"tourbillon/timing"
 	"tourbillon/timing/stdtime"
@@ -108,7 +109,7 @@ func listTimers(out IO, asJSON bool) error {
 
 func measure(ctx context.Context, args []string, out IO) error {
 	if len(args) == 0 {
-		return &usageError{"bench wants timers, pion, turn, stun or signaling"}
+		return &usageError{"bench wants timers, pion, turn, stun, ice or signaling"}
 	}
 	switch args[0] {
 	case "timers":
@@ -119,11 +120,13 @@ func measure(ctx context.Context, args []string, out IO) error {
 		return turnbench.Run(ctx, args[1:], out.Out, out.Err, turnHooks())
 	case "stun":
 		return measureSTUN(ctx, args[1:], out)
+	case "ice":
+		return negotiate.Run(ctx, args[1:], iceHooks(), out.Out, out.Err)
 	case "signaling":
 		timing.AddProcessor() // As serve does, so that the host facts are its.
 		return signalingbench.Command(ctx, args[1:], signalingbench.Environment{Out: out.Out, Errs: out.Err, Host: bench.ReadHost()})
 	}
-	return &usageError{fmt.Sprintf("bench wants timers, pion, turn, stun or signaling, not %q", args[0])}
+	return &usageError{fmt.Sprintf("bench wants timers, pion, turn, stun, ice or signaling, not %q", args[0])}
 }
 
 // measurePion compares re-timed pion with pion as published, or measures this process for such a comparison. Lateness

@@ -188,7 +188,9 @@ type Agents struct {
 	// Listen is the HOST:PORT of the one UDP socket, with an IP address as host; port 0 takes any. Empty means no agents,
 	// too.
 	Listen string `yaml:"listen"`
-	// Announce are the IP addresses by which peers reach the socket, where they differ from the one in listen (1:1 NAT).
+	// TCP is the HOST:PORT of a TCP listener for peers that UDP does not reach. Empty, the default, means UDP alone.
+	TCP string `yaml:"tcp"`
+	// Announce are the IP addresses by which peers reach the sockets, where they differ from the one in listen (1:1 NAT).
 	// Left out, it is the address in listen, or turn.relay_address where that is 0.0.0.0 or [::].
 	Announce []string `yaml:"announce"`
 	// Calls is how many calls there may be at once, CallsPerAddress how many of them from one address, of IPv6 from one

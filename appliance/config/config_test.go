@@ -122,6 +122,9 @@ func TestProblemsComeAllAtOnceWithARemedy(t *testing.T) {
 		{"bad listeners", "", []string{"http.listen=8080", "turn.udp=[example.org:3478]"}, []string{
 			`http.listen: "8080" is no listen address: write IP:PORT`,
 			`turn.udp: "example.org:3478" is no listen address`}},
+		{"agents without UDP", "", []string{"agents.listen=", "agents.tcp=127.0.0.1:0"}, []string{"agents.tcp: there are no agents without agents.listen"}},
+		{"agents' TCP elsewhere", "", []string{"limits=off", "agents.tcp=0.0.0.0:9"}, []string{"limits: off while a listener is not on loopback"}},
+		{"agents' TCP by name", "", []string{"agents.tcp=localhost:9"}, []string{`agents.tcp: "localhost:9" is no listen address`}},
 		{"limits off in public", "", []string{"limits=off", "http.listen=0.0.0.0:80"}, []string{"limits: off while a listener is not on loopback"}},
 		{"relay of one machine", "", []string{"turn.udp=[0.0.0.0:3478]"}, []string{"turn.relay_address: 127.0.0.1 reaches nobody while TURN listens on 0.0.0.0:3478"}},
 		{"half a certificate", "", []string{"tls.cert=a.pem"}, []string{"tls: only one of tls.cert and tls.key is set"}},

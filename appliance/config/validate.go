@@ -90,6 +90,9 @@ func (c *Config) listeners() []setting {
 	if c.Agents.On() {
 		all = append(all, setting{"agents.listen", c.Agents.Listen})
 	}
+	if c.Agents.TCP != "" {
+		all = append(all, setting{"agents.tcp", c.Agents.TCP})
+	}
 	all = append(all, keyed("turn.udp", c.TURN.UDP)...)
 	all = append(all, keyed("turn.tcp", c.TURN.TCP)...)
 	all = append(all, keyed("turn.tls", c.TURN.TLS)...)
@@ -151,12 +154,13 @@ func (v *validation) listenAddress(key, address string) {
 	host, port, err := net.SplitHostPort(address)
 	_, portErr := strconv.ParseUint(port, 10, 16)
 	_, ipErr := netip.ParseAddr(host)
-	hostFits := ipErr == nil || host == "localhost" && !strings.HasPrefix(key, "turn.") && key != "agents.listen"
+	hostFits := ipErr == nil || host == "localhost" && !strings.HasPrefix(key, "turn.") && !strings.HasPrefix(key, "agents.")
 	v.check(err == nil && portErr == nil && hostFits, key, fmt.Sprintf("%q is no listen address", shortened(address)),
 		"write IP:PORT, for example 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080")
 }
 
 func (v *validation) agents(c *Agents) {
+	v.check(c.TCP == "" || c.On(), "agents.tcp", "there are no agents without agents.listen", "set agents.listen, too, or leave agents.tcp empty")
 	v.count("agents.calls", float64(c.Calls), 10_000)
 	v.count("agents.calls_per_address", float64(c.CallsPerAddress), 10_000)
 	v.within("agents.lifetime", c.Lifetime, time.Minute, 24*time.Hour)

@@ -93,6 +93,8 @@ type AnswererConfig struct {
 	Orchestration orchestrate.Config
 	// Log gets the ends of calls, and pion's lines at debug level. Default none.
 	Log *slog.Logger
+	// Opened, where set, is told of each data channel that has opened. It must not block.
+	Opened func(Caller)
 }
 
 // Answerer is the appliance as a peer: whoever calls it gets an agent that answers on data channels "echo" and

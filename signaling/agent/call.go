@@ -74,12 +74,15 @@ func (c *call) make(relay Relay, log *slog.Logger) (err error) {
 	return nil
 }
 
-// relayedAPI makes connections that may use loopback, where our relay is by default, and no multicast DNS.
+// relayedAPI makes connections that may use loopback, where our relay is by default, and no multicast DNS. Relay
+// candidates are nominated at once: pion would wait 2 s for better ones, and there are no others.
 func relayedAPI(log *slog.Logger) *webrtc.API {
 	var settings webrtc.SettingEngine
 	settings.SetIncludeLoopbackCandidate(true)
 	settings.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	settings.LoggerFactory = loggerFactory{log}
+	settings.SetRelayAcceptanceMinWait(0)
+	Hasten(&settings)
 	return webrtc.NewAPI(webrtc.WithSettingEngine(settings), webrtc.WithMediaEngine(&webrtc.MediaEngine{}))
 }
 

@@ -36,6 +36,9 @@ func (c *incoming) serve(channel *webrtc.DataChannel) {
 		c.stop(EndFlood, fmt.Sprintf("more than %d data channels", maxChannels))
 		return
 	}
+	if c.config.Opened != nil {
+		channel.OnOpen(func() { c.config.Opened(c.from) })
+	}
 	switch channel.Label() {
 	case EchoChannel:
 		channel.OnMessage(func(m webrtc.DataChannelMessage) { c.echo(channel, m) })

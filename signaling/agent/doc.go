@@ -11,6 +11,8 @@
 // may not send, never reach pion; pion is told the same rule for those that it finds itself, and the link keeps it once
 // more for every datagram.
 //
+// [Hasten] is what all of them have in common that pion does not do by default, so that they connect sooner.
+//
 // [SelfCall] is the appliance calling itself through its own relay all the time, which proves that relaying works and
 // keeps the lateness of every pion protocol measured while nobody else is calling.
 package agent

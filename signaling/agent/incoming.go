@@ -222,12 +222,17 @@ const maxCheckRequests = 1000
 // anyPort stands for a port that every rule admits where it admits the address.
 const anyPort = 65535
 
-// settings make pion send by our path alone: no TCP, no multicast DNS, and no liveness of pion's own, which counts media
-// as consent.
+// settings make pion send by our path alone: TCP where the socket takes it, but not on our initiative, no multicast DNS,
+// and no liveness of pion's own, which counts media as consent.
 func (c *incoming) settings(path *link.Path) webrtc.SettingEngine {
 	var s webrtc.SettingEngine
 	s.SetICEUDPMux(path.Mux())
 	s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
+	if mux, network := path.TCPMux(); mux != nil {
+		s.SetICETCPMux(mux)
+		s.SetNet(network)
+		s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6, webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6})
+	}
 	s.DisableActiveTCP(true)
 	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	s.SetIncludeLoopbackCandidate(true) // What is announced is the socket's to say.
@@ -238,6 +243,7 @@ func (c *incoming) settings(path *link.Path) webrtc.SettingEngine {
 		return ok && c.config.Socket.Admits(netip.AddrPortFrom(address, anyPort))
 	})
 	s.LoggerFactory = c.log
+	Hasten(&s)
 	return s
 }
 

@@ -81,7 +81,11 @@ func (c *incoming) chosen(transport *webrtc.ICETransport, pair *webrtc.ICECandid
 	c.mu.Unlock()
 	var tieBreaker [8]byte
 	_, _ = rand.Read(tieBreaker[:]) // Never fails (crypto/rand).
-	c.path.Select(netip.AddrPortFrom(address, pair.Remote.Port), consent.Credentials{
+	selectPair := c.path.Select
+	if pair.Remote.Protocol == webrtc.ICEProtocolTCP {
+		selectPair = c.path.SelectStream
+	}
+	selectPair(netip.AddrPortFrom(address, pair.Remote.Port), consent.Credentials{
 		LocalUfrag: local.UsernameFragment, RemoteUfrag: remote.UsernameFragment, RemotePassword: remote.Password,
 		Controlling: transport.Role() == webrtc.ICERoleControlling, TieBreaker: binary.BigEndian.Uint64(tieBreaker[:]),
 	})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tourbillon/timing"
+	"tourbillon/timing/rounds"
 	"tourbillon/timing/stdtime"
 )
 
@@ -19,13 +20,13 @@ var clockFlag = flag.String("clock", "hrtimer", "process clock of the benchmarks
 //	go test ./signaling/agent/bench -run - -bench Connect -cpuprofile FILE -args -clock runtime
 func BenchmarkConnect(b *testing.B) {
 	clock := openProcessClock(b)
-	before := cpuTime()
+	before := rounds.CPUTime()
 	for b.Loop() {
 		if _, err := connectOnce(b.Context(), clock); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(cpuTime()-before)/float64(b.N), "cpu-ns/op")
+	b.ReportMetric(float64(rounds.CPUTime()-before)/float64(b.N), "cpu-ns/op")
 }
 
 // BenchmarkThroughput is a million bytes over an open data channel.
@@ -43,13 +44,13 @@ func BenchmarkThroughput(b *testing.B) {
 	sent := make(chan error, 1)
 	go func() { sent <- p.send(ctx) }()
 	b.SetBytes(1e6)
-	before := cpuTime()
+	before := rounds.CPUTime()
 	for wanted := int64(0); b.Loop(); wanted += 1e6 {
 		for p.received.Load() < wanted {
 			_ = p.wait(ctx, clock, 20*time.Millisecond) // Seldom enough to leave no mark.
 		}
 	}
-	b.ReportMetric(float64(cpuTime()-before)/float64(b.N), "cpu-ns/op")
+	b.ReportMetric(float64(rounds.CPUTime()-before)/float64(b.N), "cpu-ns/op")
 	stop()
 	if err := <-sent; err != nil {
 		b.Fatal(err)

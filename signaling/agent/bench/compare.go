@@ -4,20 +4,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
-)
 
-// plainName is the program beside this one that has pion as published.
-const plainName = "tourbillon-stdtime"
+	"tourbillon/timing/rounds"
+)
 
 // killGrace is how long a killed process's pipes are waited for.
 const killGrace = 2 * time.Second
@@ -30,43 +26,19 @@ func Compare(ctx context.Context, self Build, o Options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	rounds, err := runRounds(ctx, o, func(ctx context.Context, arm string) (Answer, error) {
+	all, err := rounds.Measure(ctx, o.Pairs, o.Arms, func(ctx context.Context, arm string) (Answer, error) {
 		return programs.measure(ctx, arm, o)
 	})
 	if err != nil {
 		return err
 	}
-	report := newReport(o.Arms, rounds)
+	report := newReport(o.Arms, all)
 	if o.JSON {
 		encoder := json.NewEncoder(out)
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(report)
 	}
 	return report.writeText(out)
-}
-
-// round is each arm's answer.
-type round map[string]Answer
-
-// runRounds measures every arm in every round, every other round in the other order.
-func runRounds(ctx context.Context, o Options, measure func(context.Context, string) (Answer, error)) ([]round, error) {
-	var rounds []round
-	for i := range o.Pairs {
-		r := round{}
-		for j := range o.Arms {
-			arm := o.Arms[j]
-			if i%2 == 1 {
-				arm = o.Arms[len(o.Arms)-1-j]
-			}
-			answer, err := measure(ctx, arm)
-			if err != nil {
-				return nil, fmt.Errorf("round %d, arm %s: %w", i+1, arm, err)
-			}
-			r[arm] = answer
-		}
-		rounds = append(rounds, r)
-	}
-	return rounds, nil
 }
 
 // programs are the two builds of the same sources.
@@ -81,19 +53,8 @@ func findPrograms(self Build, o Options) (programs, error) {
 	if err != nil {
 		return programs{}, fmt.Errorf("find this program: %w", err)
 	}
-	if !self.Retimed {
-		return programs{}, errors.New("bench pion compares re-timed pion with pion as published, and this program has the latter: run the one that `make build` leaves in bin/tourbillon")
-	}
-	p := programs{retimed: program, plain: o.Plain, revision: self.Revision}
-	if p.plain == "" {
-		p.plain = filepath.Join(filepath.Dir(program), plainName)
-	}
-	if _, err := os.Stat(p.plain); errors.Is(err, fs.ErrNotExist) {
-		return programs{}, fmt.Errorf("%s, the same program with pion as published, is not there: run `make build`, or name it with --plain FILE", p.plain)
-	} else if err != nil {
-		return programs{}, fmt.Errorf("look for the program with pion as published: %w", err)
-	}
-	return p, nil
+	plain, err := rounds.Plain("bench pion", o.Plain, self.Retimed)
+	return programs{retimed: program, plain: plain, revision: self.Revision}, err
 }
 
 // measure has a process of an arm measure itself.

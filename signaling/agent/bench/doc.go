@@ -8,5 +8,5 @@
 // figure that holds still.
 //
 // pair.go has the two peer connections, self.go what one process measures, compare.go the rounds, report.go what is made
-// of them.
+// of them. What is common to the benchmarks of two programs is package timing/rounds; package negotiate is `bench ice`.
 package bench

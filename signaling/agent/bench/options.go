@@ -1,12 +1,11 @@
 package bench
 
 import (
-	"flag"
 	"fmt"
-	"io"
 	"slices"
-	"strings"
 	"time"
+
+	"tourbillon/timing/rounds"
 )
 
 // Arms. ArmTourbillon is re-timed pion on the hrtimer engine, ArmRuntime the same on package time through the same
@@ -42,20 +41,11 @@ type Options struct {
 	JSON  bool
 }
 
-// UsageError is a command line of `bench pion` that cannot be carried out.
-type UsageError struct {
-	// Wrong is what is wrong with it, Remedy what would be right.
-	Wrong, Remedy string
-}
-
-func (e *UsageError) Error() string { return e.Wrong + ": " + e.Remedy }
-
-// ParseOptions reads the arguments of `bench pion`. What it cannot read is a [UsageError].
+// ParseOptions reads the arguments of `bench pion`. What it cannot read is a [*rounds.UsageError].
 func ParseOptions(args []string) (Options, error) {
 	var o Options
 	arms := ArmTourbillon + "," + ArmPion
-	flags := flag.NewFlagSet("bench pion", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // The error that Parse returns says it.
+	flags := rounds.Flags("bench pion")
 	flags.StringVar(&arms, "arm", arms, "")
 	flags.StringVar(&o.Clock, "clock", "hrtimer", "")
 	flags.IntVar(&o.Pairs, "pairs", 5, "")
@@ -63,34 +53,26 @@ func ParseOptions(args []string) (Options, error) {
 	flags.DurationVar(&o.Duration, "duration", 2*time.Second, "")
 	flags.StringVar(&o.Plain, "plain", "", "")
 	flags.BoolVar(&o.JSON, "json", false, "")
-	if err := flags.Parse(args); err != nil {
-		return o, &UsageError{err.Error(), "see `tourbillon help`"}
+	err := rounds.Parse(flags, args)
+	if o.Self = arms == armSelf; err == nil && !o.Self {
+		o.Arms, err = rounds.Arms(arms, ArmTourbillon, ArmRuntime, ArmPion)
 	}
-	if rest := flags.Args(); len(rest) > 0 {
-		return o, &UsageError{fmt.Sprintf("bench pion takes no argument %q", rest[0]), "options begin with --"}
+	if err == nil {
+		err = o.validate()
 	}
-	o.Self = arms == armSelf
-	if !o.Self {
-		o.Arms = strings.Split(arms, ",")
-	}
-	return o, o.validate()
+	return o, err
 }
 
 func (o Options) validate() error {
-	for i, arm := range o.Arms {
-		if !slices.Contains([]string{ArmTourbillon, ArmRuntime, ArmPion}, arm) || slices.Contains(o.Arms[:i], arm) {
-			return &UsageError{fmt.Sprintf("no arm %q, or twice", arm), "--arm tourbillon,runtime,pion or some of them"}
-		}
-	}
 	switch {
 	case !o.Self && !slices.Contains(o.Arms, ArmPion):
-		return &UsageError{"--arm without " + ArmPion, "add it: every ratio is to it"}
+		return &rounds.UsageError{Wrong: "--arm without " + ArmPion, Remedy: "add it: every ratio is to it"}
 	case o.Pairs < 1 || o.Pairs > maxPairs:
-		return &UsageError{fmt.Sprintf("--pairs %d", o.Pairs), fmt.Sprintf("from 1 to %d", maxPairs)}
+		return &rounds.UsageError{Wrong: fmt.Sprintf("--pairs %d", o.Pairs), Remedy: fmt.Sprintf("from 1 to %d", maxPairs)}
 	case o.Connects < 1 || o.Connects > maxConnects:
-		return &UsageError{fmt.Sprintf("--connects %d", o.Connects), fmt.Sprintf("from 1 to %d", maxConnects)}
+		return &rounds.UsageError{Wrong: fmt.Sprintf("--connects %d", o.Connects), Remedy: fmt.Sprintf("from 1 to %d", maxConnects)}
 	case o.Duration <= 0 || o.Duration > maxDuration:
-		return &UsageError{fmt.Sprintf("--duration %v", o.Duration), fmt.Sprintf("more than 0 and at most %v", maxDuration)}
+		return &rounds.UsageError{Wrong: fmt.Sprintf("--duration %v", o.Duration), Remedy: fmt.Sprintf("more than 0 and at most %v", maxDuration)}
 	}
 	return nil
 }

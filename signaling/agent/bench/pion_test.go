@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"tourbillon/timing"
+	"tourbillon/timing/rounds"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -66,27 +67,10 @@ func TestParseOptions(t *testing.T) {
 		"--duration 2h --json x": `no argument "x"`,
 	} {
 		_, err := ParseOptions(strings.Fields(args))
-		var usage *UsageError
+		var usage *rounds.UsageError
 		if !errors.As(err, &usage) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want a usage error with %q", args, err, want)
 		}
-	}
-}
-
-// TestRoundsAlternate holds that every other round runs in the other order and that a failure names its process.
-func TestRoundsAlternate(t *testing.T) {
-	var order []string
-	o := Options{Pairs: 3, Arms: []string{"a", "b"}}
-	rounds, err := runRounds(t.Context(), o, func(_ context.Context, arm string) (Answer, error) {
-		order = append(order, arm)
-		return Answer{ConnectP50NS: int64(len(order))}, nil
-	})
-	if err != nil || strings.Join(order, "") != "abbaab" || rounds[1]["b"].ConnectP50NS != 3 {
-		t.Errorf("order %v, rounds %v, %v", order, rounds, err)
-	}
-	failed := errors.New("no pair")
-	if _, err := runRounds(t.Context(), o, func(context.Context, string) (Answer, error) { return Answer{}, failed }); !errors.Is(err, failed) || !strings.Contains(err.Error(), "round 1, arm a") {
-		t.Errorf("a failure: %v", err)
 	}
 }
 
@@ -94,12 +78,12 @@ func TestReport(t *testing.T) {
 	arm := func(connect int64, rate float64) Answer {
 		return Answer{ConnectP50NS: connect, BytesPerSec: rate, CPUPerConnect: 2 * connect, CPUPerMB: 7}
 	}
-	rounds := []round{
+	all := []rounds.Round[Answer]{
 		{ArmTourbillon: arm(1050, 100), ArmPion: arm(1000, 100)},
 		{ArmTourbillon: arm(2400, 80), ArmPion: arm(2000, 100)},
 		{ArmTourbillon: arm(3300, 85), ArmPion: arm(3000, 100)},
 	}
-	r := newReport([]string{ArmTourbillon, ArmPion}, rounds)
+	r := newReport([]string{ArmTourbillon, ArmPion}, all)
 	if want := (Row{ArmTourbillon, 3, 2400, 85, 4800, 7}); r.Rows[0] != want {
 		t.Errorf("row %+v, want %+v", r.Rows[0], want)
 	}
@@ -116,9 +100,6 @@ func TestReport(t *testing.T) {
 	var text strings.Builder
 	if err := r.writeText(&text); err != nil || !strings.Contains(text.String(), "0.90, NOT reached") || !strings.Contains(text.String(), "1.10, reached") {
 		t.Errorf("%v\n%s", err, text.String())
-	}
-	if got := median([]float64{4, 1, 3, 2}); got != 2.5 {
-		t.Errorf("median of four: %v, want 2.5", got)
 	}
 }
 

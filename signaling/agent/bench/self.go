@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tourbillon/timing"
+	"tourbillon/timing/rounds"
 )
 
 // Build is what the program says of itself.
@@ -56,13 +57,13 @@ func Self(ctx context.Context, clock timing.Clock, build Build, o Options, out i
 // connects connects n pairs one after another. The CPU is that of the whole process from making to closing them.
 func connects(ctx context.Context, clock timing.Clock, n int) (p50, cpu int64, err error) {
 	took := make([]time.Duration, n)
-	before := cpuTime()
+	before := rounds.CPUTime()
 	for i := range took {
 		if took[i], err = connectOnce(ctx, clock); err != nil {
 			return 0, 0, fmt.Errorf("connection %d: %w", i+1, err)
 		}
 	}
-	cpu = int64(cpuTime()-before) / int64(n)
+	cpu = int64(rounds.CPUTime()-before) / int64(n)
 	slices.Sort(took)
 	return int64(took[(n-1)/2]), cpu, nil
 }

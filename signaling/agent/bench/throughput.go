@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tourbillon/timing"
+	"tourbillon/timing/rounds"
 )
 
 // How the sender sends: messages of a size that every browser takes, and no more of them on their way than a UDP socket
@@ -40,7 +41,7 @@ func (p *pair) throughput(ctx context.Context, clock timing.Clock, duration time
 	if err := p.wait(ctx, clock, sendWarmUp); err != nil {
 		return flow{}, err
 	}
-	start, before, cpu := clock.Now(), p.received.Load(), cpuTime()
+	start, before, cpu := clock.Now(), p.received.Load(), rounds.CPUTime()
 	if err := p.wait(ctx, clock, duration); err != nil {
 		return flow{}, err
 	}
@@ -50,7 +51,7 @@ func (p *pair) throughput(ctx context.Context, clock timing.Clock, duration time
 	}
 	return flow{
 		bytesPerSecond: bytes / clock.Now().Sub(start).Seconds(),
-		cpuPerMB:       time.Duration(float64(cpuTime()-cpu) / bytes * 1e6),
+		cpuPerMB:       time.Duration(float64(rounds.CPUTime()-cpu) / bytes * 1e6),
 	}, nil
 }
 

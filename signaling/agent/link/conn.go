@@ -34,9 +34,11 @@ func canonical(a netip.AddrPort) netip.AddrPort {
 
 // addrPort is the address of pion's net.Addr; the zero AddrPort of another kind.
 func addrPort(a net.Addr) netip.AddrPort {
-	udp, ok := a.(*net.UDPAddr)
-	if !ok {
-		return netip.AddrPort{}
+	switch a := a.(type) {
+	case *net.UDPAddr:
+		return canonical(a.AddrPort())
+	case *net.TCPAddr:
+		return canonical(a.AddrPort())
 	}
-	return canonical(udp.AddrPort())
+	return netip.AddrPort{}
 }

@@ -16,4 +16,8 @@
 //
 // Consent checks are the socket's own: one per agent in 4 to 6 s, prepared ahead and sent by the kernel where a
 // [timing.Wire] is given.
+//
+// With a listener there is TCP beside it (stream.go): pion's TCP mux over connections that are bounded in number, which
+// peers open and we never do (RFC 6544 passive candidates). Checks are paced and consent is asked for there, too, over the
+// connection and by a timer.
 package link

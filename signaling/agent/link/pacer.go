@@ -4,8 +4,6 @@ import (
 	"net/netip"
 	"sync"
 
-	"github.com/pion/ice/v4"
-
 	"tourbillon/signaling/agent/pacing"
 	"tourbillon/timing"
 )
@@ -13,9 +11,14 @@ import (
 // check is one Binding request of pion's that waits for its turn.
 type check struct {
 	path     *Path
-	through  ice.AddrPortReaderWriter
+	through  packetWriter
 	datagram []byte
 	to       netip.AddrPort
+}
+
+// packetWriter sends a packet to an address.
+type packetWriter interface {
+	WriteToAddrPort(b []byte, to netip.AddrPort) (int, error)
 }
 
 // pacer sends checks when the scheduler says. It owns the scheduler and one timer.

@@ -25,9 +25,12 @@ type Path struct {
 	mu          sync.Mutex
 	machine     *consent.Machine
 	credentials consent.Credentials
-	prepared    map[consent.TransactionID]prepared
-	timer       timing.Timer
-	closed      bool
+	// streams are the agent's TCP sides by family (true is IPv6); stream is that of the selected pair, nil for UDP.
+	streams  map[bool]*streamGate
+	stream   *streamGate
+	prepared map[consent.TransactionID]prepared
+	timer    timing.Timer
+	closed   bool
 	// writing counts the writes that have begun; idle is signalled when there are none.
 	writing int
 	idle    sync.Cond
@@ -48,6 +51,7 @@ func (s *Socket) NewPath(lost func(since timing.Instant)) (*Path, error) {
 	p := &Path{
 		socket: s, id: s.lastID, lost: lost,
 		machine: consent.NewMachine(s.config.Random), prepared: map[consent.TransactionID]prepared{},
+		streams: map[bool]*streamGate{},
 	}
 	p.idle.L = &p.mu
 	s.paths[p] = struct{}{}
@@ -83,6 +87,15 @@ func (p *Path) Status() Status {
 // Select begins consent on the pair to a remote address that ICE has chosen. On one that the admission rule forbids it
 // does not begin: no check may go there.
 func (p *Path) Select(remote netip.AddrPort, credentials consent.Credentials) {
+	p.choose(remote, false, credentials)
+}
+
+// SelectStream is Select for a pair of TCP.
+func (p *Path) SelectStream(remote netip.AddrPort, credentials consent.Credentials) {
+	p.choose(remote, true, credentials)
+}
+
+func (p *Path) choose(remote netip.AddrPort, stream bool, credentials consent.Credentials) {
 	remote = canonical(remote)
 	if !p.socket.config.Admit(remote) {
 		p.socket.counts.forbidden.Add(1)
@@ -94,7 +107,12 @@ func (p *Path) Select(remote netip.AddrPort, credentials consent.Credentials) {
 		return
 	}
 	p.credentials = credentials
-	p.socket.own(p, remote)
+	if p.stream = nil; stream {
+		p.stream = p.streams[remote.Addr().Is6()]
+		p.socket.release(p)
+	} else {
+		p.socket.own(p, remote)
+	}
 	p.stopped.Store(false)
 	since := p.applyLocked(consent.Selected{Remote: remote})
 	p.mu.Unlock()
@@ -213,13 +231,21 @@ func (p *Path) prepare(c consent.Check) {
 	if err == nil {
 		p.socket.await(c.ID, p)
 		var x prepared
-		x, err = p.socket.sender.sendAt(c.Due, datagram, c.Remote, p, func(left timing.Instant, err error) { p.left(c.ID, left, err) })
+		x, err = p.sender().sendAt(c.Due, datagram, c.Remote, p, func(left timing.Instant, err error) { p.left(c.ID, left, err) })
 		if err == nil {
 			p.prepared[c.ID] = x
 			return
 		}
 	}
 	p.prepared[c.ID] = timerCancel{p.socket.config.Consent.At(c.Due, func() { p.apply(consent.Unsent{ID: c.ID}) })}
+}
+
+// sender is the kernel's, or a timer for a connection.
+func (p *Path) sender() sender {
+	if p.stream != nil {
+		return clockSender{clock: p.socket.config.Consent, conn: p.stream}
+	}
+	return p.socket.sender
 }
 
 type timerCancel struct{ timing.Timer }
@@ -279,7 +305,8 @@ func (p *Path) end() {
 
 // sendCheck sends a check whose turn has come.
 func (p *Path) sendCheck(c check) {
-	if p.socket.foreign(c.to, p) || !p.begin() {
+	_, stream := c.through.(*streamGate)
+	if !stream && p.socket.foreign(c.to, p) || !p.begin() {
 		return
 	}
 	defer p.end()

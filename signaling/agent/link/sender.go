@@ -45,7 +45,7 @@ func (w wireSender) close() error { return w.socket.Close() }
 // clockSender writes from a timer's callback.
 type clockSender struct {
 	clock timing.Clock
-	conn  Conn
+	conn  packetWriter
 }
 
 // timedSend is one datagram of a clockSender.

@@ -25,6 +25,8 @@ type Config struct {
 	Conn Conn
 	// Clock paces checks. Consent times its freshness. Default of Consent: Clock.
 	Clock, Consent timing.Clock
+	// Listener, where set, takes TCP connections of peers that UDP does not reach; it is the socket's from Open on.
+	Listener net.Listener
 	// Wire sends consent checks by the kernel. It is not closed with the socket. Default: timers of Consent send.
 	Wire *timing.Wire
 	// Pacing is the pace of connectivity checks. Default that of package pacing.
@@ -64,7 +66,9 @@ type Socket struct {
 	mux    *ice.UDPMuxDefault
 	pacer  *pacer
 	sender sender
-	counts socketCounts
+	// streams is nil without a listener.
+	streams *streams
+	counts  socketCounts
 	// readEnded is closed when reading is over.
 	readEnded chan struct{}
 	endOnce   sync.Once
@@ -104,6 +108,12 @@ func Open(config Config) (*Socket, error) {
 	}
 	if err := s.openSender(); err != nil {
 		return nil, err
+	}
+	if config.Listener != nil {
+		var err error
+		if s.streams, err = openStreams(config.Listener, config.Announce, config); err != nil {
+			return nil, errors.Join(err, s.sender.close())
+		}
 	}
 	s.mux = ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: muxConn{s}, Logger: config.PionLog.NewLogger("ice")})
 	return s, nil
@@ -145,6 +155,9 @@ func (s *Socket) Close() error {
 	}
 	s.pacer.close()
 	err := errors.Join(s.sender.close(), s.config.Conn.Close())
+	if s.streams != nil {
+		err = errors.Join(err, s.streams.mux.Close())
+	}
 	<-s.readEnded // The mux reads on until its connection ends, however busy that is; closed first, it might not.
 	return errors.Join(err, s.mux.Close())
 }

@@ -18,6 +18,8 @@ import (
 
 	"github.com/pion/stun/v4"
 	"go.uber.org/goleak"
+
+	"tourbillon/timing/rounds"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -32,7 +34,7 @@ func TestOptions(t *testing.T) {
 		"--arm tea": "some of", "--arm pion,pion": "twice", "x": "options begin", "--tea": "see `tourbillon help`",
 	} {
 		_, err := parseOptions(strings.Fields(args))
-		var usage *UsageError
+		var usage *rounds.UsageError
 		if !errors.As(err, &usage) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want a usage error with %q", args, err, want)
 		}
@@ -43,12 +45,12 @@ func TestReport(t *testing.T) {
 	of := func(mean int64, sent int) outcome {
 		return outcome{Sent: sent, Answered: 100, MeanNS: mean, P50NS: mean, P95NS: 2 * mean, P99NS: 3 * mean, CPUPer: 7}
 	}
-	rounds := []round{
+	all := []rounds.Round[outcome]{
 		{ArmTourbillon: of(60, 100), ArmPion: of(100, 101)},
 		{ArmTourbillon: of(70, 100), ArmPion: of(200, 102)},
 		{ArmTourbillon: of(90, 100), ArmPion: of(100, 100)},
 	}
-	r := newReport(options{arms: []string{ArmTourbillon, ArmPion, ArmCoturn}, clients: 10}, Self{}, rounds)
+	r := newReport(options{arms: []string{ArmTourbillon, ArmPion, ArmCoturn}, clients: 10}, Self{}, all)
 	if want := (Row{ArmTourbillon, 10, 70, 70, 140, 210, 0, 7}); len(r.Rows) != 2 || r.Rows[0] != want {
 		t.Errorf("rows %+v, want %+v first", r.Rows, want)
 	}
@@ -123,14 +125,6 @@ func TestProber(t *testing.T) {
 	}
 	if got.P50NS <= 0 || got.P50NS > got.P95NS || got.P95NS > got.P99NS || got.MeanNS <= 0 {
 		t.Errorf("%+v", got)
-	}
-}
-
-func TestNearest(t *testing.T) {
-	for hundredths, want := range map[int]int64{1: 1, 50: 2, 51: 3, 75: 3, 95: 4, 100: 4} {
-		if got := nearest([]int64{1, 2, 3, 4}, hundredths); got != want {
-			t.Errorf("%d %%: %d, want %d", hundredths, got, want)
-		}
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 
 	"github.com/pion/stun/v4"
 	"golang.org/x/sys/unix"
+
+	"tourbillon/timing/rounds"
 )
 
 // How long the server is asked before anything counts, and how long the last answers are waited for.
@@ -82,13 +84,8 @@ func (p *prober) outcome(cpu time.Duration) (outcome, error) {
 	for _, rtt := range p.rtts {
 		sum += rtt
 	}
-	o.MeanNS, o.P50NS, o.P95NS, o.P99NS = sum/int64(len(p.rtts)), nearest(p.rtts, 50), nearest(p.rtts, 95), nearest(p.rtts, 99)
+	o.MeanNS, o.P50NS, o.P95NS, o.P99NS = sum/int64(len(p.rtts)), rounds.Nearest(p.rtts, 50), rounds.Nearest(p.rtts, 95), rounds.Nearest(p.rtts, 99)
 	return o, nil
-}
-
-// nearest is the sample at or below which the given hundredths of a sorted set lie (nearest rank).
-func nearest(sorted []int64, hundredths int) int64 {
-	return sorted[max(1, (len(sorted)*hundredths+99)/100)-1]
 }
 
 // slice takes answers for a time, and sends requests, too, if asking.

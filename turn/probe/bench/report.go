@@ -1,12 +1,12 @@
 package bench
 
 import (
-	"cmp"
 	"fmt"
 	"io"
-	"slices"
 	"text/tabwriter"
 	"time"
+
+	"tourbillon/timing/rounds"
 )
 
 // meanBound is what the mean round trip is to be of the pion arm's, at most.
@@ -17,7 +17,7 @@ type Report struct {
 	Host any   `json:"host"`
 	Rows []Row `json:"rows"`
 	// Ratios are each arm's mean round trip over that of the arm pion.
-	Ratios []Ratio `json:"ratios"`
+	Ratios []rounds.Ratio `json:"ratios"`
 }
 
 // Row is one arm's figures: medians over the rounds, and all that was lost.
@@ -32,66 +32,38 @@ type Row struct {
 	CPUNSPerReq int64  `json:"cpu_ns_per_req"`
 }
 
-// Ratio is the mean round trip of an arm divided by that of the arm pion in the same round: the median, the ends, and all.
-type Ratio struct {
-	Arm    string    `json:"arm"`
-	Ratio  float64   `json:"ratio"`
-	Low    float64   `json:"low"`
-	High   float64   `json:"high"`
-	Rounds []float64 `json:"rounds"`
-	// Bound is what the arm tourbillon is to reach; nil for the others.
-	Bound   *float64 `json:"bound,omitempty"`
-	Reached *bool    `json:"reached,omitempty"`
-}
-
-func newReport(o options, self Self, rounds []round) *Report {
-	r := &Report{Host: self.Host, Rows: []Row{}, Ratios: []Ratio{}}
+func newReport(o options, self Self, all []rounds.Round[outcome]) *Report {
+	r := &Report{Host: self.Host, Rows: []Row{}, Ratios: []rounds.Ratio{}}
 	for _, arm := range o.arms {
-		if _, measured := rounds[0][arm]; !measured {
+		if _, measured := all[0][arm]; !measured {
 			continue
 		}
 		over := func(of func(outcome) int64) int64 {
-			return int64(median(each(rounds, func(r round) float64 { return float64(of(r[arm])) })))
+			return int64(rounds.Over(all, arm, func(o outcome) float64 { return float64(of(o)) }))
 		}
 		row := Row{Arm: arm, Clients: o.clients,
 			MeanNS: over(func(o outcome) int64 { return o.MeanNS }), P50NS: over(func(o outcome) int64 { return o.P50NS }),
 			P95NS: over(func(o outcome) int64 { return o.P95NS }), P99NS: over(func(o outcome) int64 { return o.P99NS }),
 			CPUNSPerReq: over(func(o outcome) int64 { return o.CPUPer }),
 		}
-		for _, each := range rounds {
+		for _, each := range all {
 			row.Lost += each[arm].Sent - each[arm].Answered
 		}
 		r.Rows = append(r.Rows, row)
-		if _, compared := rounds[0][ArmPion]; compared && arm != ArmPion {
-			r.Ratios = append(r.Ratios, ratio(arm, rounds))
+		if _, compared := all[0][ArmPion]; compared && arm != ArmPion {
+			r.Ratios = append(r.Ratios, meanOf(arm).Ratio(all, arm, ArmPion))
 		}
 	}
 	return r
 }
 
-func ratio(arm string, rounds []round) Ratio {
-	all := each(rounds, func(r round) float64 { return float64(r[arm].MeanNS) / float64(max(1, r[ArmPion].MeanNS)) })
-	q := Ratio{Arm: arm, Ratio: median(all), Low: slices.Min(all), High: slices.Max(all), Rounds: all}
+// meanOf is the mean round trip, which the arm tourbillon is to keep bounded.
+func meanOf(arm string) rounds.Figure[outcome] {
+	f := rounds.Figure[outcome]{Name: "rtt_mean_ns", Of: func(o outcome) float64 { return float64(o.MeanNS) }}
 	if arm == ArmTourbillon {
-		bound, reached := meanBound, q.Ratio <= meanBound
-		q.Bound, q.Reached = &bound, &reached
+		f.Bound = meanBound
 	}
-	return q
-}
-
-func each(rounds []round, of func(round) float64) []float64 {
-	values := make([]float64, 0, len(rounds))
-	for _, r := range rounds {
-		values = append(values, of(r))
-	}
-	return values
-}
-
-// median is the mean of the middle two of an even count.
-func median(values []float64) float64 {
-	sorted := slices.SortedFunc(slices.Values(values), cmp.Compare)
-	n := len(sorted)
-	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+	return f
 }
 
 func (r *Report) writeText(out io.Writer) error {
@@ -101,21 +73,6 @@ func (r *Report) writeText(out io.Writer) error {
 	for _, row := range r.Rows {
 		fmt.Fprintf(w, "%s\t%d\t%v\t%v\t%v\t%v\t%d\t%v\n", row.Arm, row.Clients, us(row.MeanNS), us(row.P50NS), us(row.P95NS), us(row.P99NS), row.Lost, us(row.CPUNSPerReq))
 	}
-	if len(r.Ratios) > 0 {
-		fmt.Fprintf(w, "\nmean / %s\tmedian\tlow - high\tbound\n", ArmPion)
-	}
-	for _, q := range r.Ratios {
-		fmt.Fprintf(w, "%s\t%.3f\t%.3f - %.3f\t%s\n", q.Arm, q.Ratio, q.Low, q.High, q.verdict())
-	}
+	rounds.WriteRatios(w, ArmPion, r.Ratios)
 	return w.Flush()
-}
-
-func (q Ratio) verdict() string {
-	switch {
-	case q.Bound == nil:
-		return "none"
-	case *q.Reached:
-		return fmt.Sprintf("%.2f, reached", *q.Bound)
-	}
-	return fmt.Sprintf("%.2f, NOT reached", *q.Bound)
 }

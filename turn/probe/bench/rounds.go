@@ -6,13 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 
-	"tourbillon/timing"
+	"tourbillon/timing/rounds"
 )
 
 // Self is what this program says of itself.
@@ -25,7 +23,7 @@ type Self struct {
 
 // Run is `tourbillon bench stun`: it runs the arms in rounds and writes a table for people, or with --json one object.
 // What could not be measured is said on errs. It blocks until the last process has ended, or until ctx. A command line
-// that cannot be carried out is a [*UsageError].
+// that cannot be carried out is a [*rounds.UsageError].
 func Run(ctx context.Context, args []string, self Self, out, errs io.Writer) error {
 	o, err := parseOptions(args)
 	if err != nil {
@@ -36,11 +34,13 @@ func Run(ctx context.Context, args []string, self Self, out, errs io.Writer) err
 		return err
 	}
 	defer os.RemoveAll(p.dir)
-	rounds, err := p.rounds(ctx, o)
+	all, err := rounds.Measure(ctx, o.runs, p.present(o.arms), func(ctx context.Context, arm string) (outcome, error) {
+		return p.measure(ctx, arm, o)
+	})
 	if err != nil {
 		return err
 	}
-	report := newReport(o, self, rounds)
+	report := newReport(o, self, all)
 	if o.asJSON {
 		encoder := json.NewEncoder(out)
 		encoder.SetIndent("", "  ")
@@ -55,48 +55,23 @@ func findPrograms(o options, self Self, errs io.Writer) (*programs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	p := &programs{own: own, plain: o.plain, coturn: o.coturn, clock: timing.Runtime{}, errs: errs}
-	if p.plain == "" {
-		p.plain = filepath.Join(filepath.Dir(own), plainName)
-	}
+	p := &programs{own: own, coturn: o.coturn, errs: errs}
 	if slices.Contains(o.arms, ArmPion) {
-		switch _, err := os.Stat(p.plain); {
-		case !self.Retimed:
-			return nil, errors.New("bench stun compares with pion as published, and this program has nothing else: run the one that `make build` leaves in bin/tourbillon")
-		case errors.Is(err, fs.ErrNotExist):
-			return nil, fmt.Errorf("%s, the same program with pion as published, is not there: run `make build`, or name it with --plain FILE", p.plain)
-		case err != nil:
-			return nil, fmt.Errorf("look for the program with pion as published: %w", err)
+		if p.plain, err = rounds.Plain("bench stun", o.plain, self.Retimed); err != nil {
+			return nil, err
 		}
 	}
 	p.dir, err = os.MkdirTemp("", "tourbillon-bench-")
 	return p, err
 }
 
-// round is each arm's outcome.
-type round map[string]outcome
-
-// rounds measures every arm in every round, every other round in the other order.
-func (p *programs) rounds(ctx context.Context, o options) ([]round, error) {
-	arms := slices.Clone(o.arms)
+// present are the arms but coturn where that is not installed, which is said.
+func (p *programs) present(arms []string) []string {
 	if _, err := exec.LookPath(p.coturn); err != nil && slices.Contains(arms, ArmCoturn) {
 		fmt.Fprintln(p.errs, "arm coturn:", errNoCoturn)
-		arms = slices.DeleteFunc(arms, func(arm string) bool { return arm == ArmCoturn })
+		return slices.DeleteFunc(slices.Clone(arms), func(arm string) bool { return arm == ArmCoturn })
 	}
-	var rounds []round
-	for i := range o.runs {
-		r := round{}
-		for _, arm := range arms {
-			measured, err := p.measure(ctx, arm, o)
-			if err != nil {
-				return nil, fmt.Errorf("round %d, arm %s: %w", i+1, arm, err)
-			}
-			r[arm] = measured
-		}
-		rounds = append(rounds, r)
-		slices.Reverse(arms)
-	}
-	return rounds, nil
+	return arms
 }
 
 // measure takes one arm through one round.
@@ -110,18 +85,16 @@ func (p *programs) measure(ctx context.Context, arm string, o options) (measured
 	if err != nil {
 		return outcome{}, err
 	}
-	defer func() { err = errors.Join(err, busy.stop()) }()
-	if !busy.lines.Scan() || busy.lines.Text() != readyLine {
+	defer func() { err = errors.Join(err, busy.Stop()) }()
+	if !busy.Lines.Scan() || busy.Lines.Text() != readyLine {
 		return outcome{}, errors.New("the signaling load did not come up")
 	}
 	prober, err := p.child(ctx, p.own, order{Probe: &probeOrder{Server: s.stun, PID: s.pid, Rate: o.rate, Duration: o.duration}})
 	if err != nil {
 		return outcome{}, err
 	}
-	if prober.lines.Scan() {
-		err = json.Unmarshal(prober.lines.Bytes(), &measured)
-	}
-	if err := errors.Join(err, prober.stop()); err != nil {
+	err = prober.Answer(&measured)
+	if err := errors.Join(err, prober.Wait()); err != nil {
 		return outcome{}, fmt.Errorf("measure: %w", err)
 	}
 	return measured, ctx.Err()

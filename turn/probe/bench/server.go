@@ -1,9 +1,7 @@
 package bench
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,19 +18,15 @@ import (
 
 	"github.com/pion/stun/v4"
 
-	"tourbillon/timing"
+	"tourbillon/timing/rounds"
 )
 
-// plainName is the program beside this one that has pion as published.
-const plainName = "tourbillon-stdtime"
-
-// stopGrace is how long a process may take to end before it is killed.
+// stopGrace is how long a server may take to answer at first.
 const stopGrace = 10 * time.Second
 
 // programs are what arms run.
 type programs struct {
 	own, plain, coturn string
-	clock              timing.Clock
 	errs               io.Writer
 	dir                string
 }
@@ -42,71 +36,17 @@ type server struct {
 	stun      netip.AddrPort
 	pid       int    // Whose CPU time counts.
 	signaling string // host:port of the HTTP listener.
-	processes []*process
-}
-
-// process is one running child.
-type process struct {
-	cmd   *exec.Cmd
-	in    io.WriteCloser
-	lines *bufio.Scanner
-	clock timing.Clock
-}
-
-// launch starts a program that ends with ctx, at the latest.
-func (p *programs) launch(ctx context.Context, program string, args ...string) (*process, error) {
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.WaitDelay = stopGrace
-	cmd.Stderr = p.errs
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", filepath.Base(program), err)
-	}
-	return &process{cmd, in, bufio.NewScanner(out), p.clock}, nil
+	processes []*rounds.Process
 }
 
 // child starts a process of this package's and gives it its order.
-func (p *programs) child(ctx context.Context, program string, o order) (*process, error) {
-	c, err := p.launch(ctx, program, ChildCommand)
-	if err != nil {
-		return nil, err
-	}
-	line, err := json.Marshal(o)
-	if err == nil {
-		_, err = c.in.Write(append(line, '\n'))
-	}
-	if err != nil {
-		return nil, errors.Join(err, c.stop())
-	}
-	return c, nil
-}
-
-// stop tells a process to end and waits until it has.
-func (p *process) stop() error {
-	_ = p.in.Close()
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // One that has ended is found so by Wait.
-	kill := p.clock.AfterFunc(stopGrace, func() { _ = p.cmd.Process.Kill() })
-	defer kill.Stop()
-	for p.lines.Scan() { // What it still says.
-	}
-	err := p.cmd.Wait()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGTERM {
-		return nil
-	}
-	return err
+func (p *programs) child(ctx context.Context, program string, o order) (*rounds.Process, error) {
+	return rounds.Order(ctx, p.errs, o, program, ChildCommand)
 }
 
 func (s *server) stop() (err error) {
 	for _, p := range s.processes {
-		err = errors.Join(err, p.stop())
+		err = errors.Join(err, p.Stop())
 	}
 	return err
 }
@@ -143,7 +83,7 @@ func (p *programs) serveArguments(clock string) []string {
 }
 
 func (p *programs) serve(ctx context.Context, s *server, clock string) error {
-	c, err := p.launch(ctx, p.own, append([]string{"serve"}, p.serveArguments(clock)...)...)
+	c, err := rounds.Launch(ctx, p.errs, p.own, append([]string{"serve"}, p.serveArguments(clock)...)...)
 	if err != nil {
 		return err
 	}
@@ -164,14 +104,14 @@ var (
 )
 
 // await reads what a server says until it is known where it serves. The first word on STUN counts.
-func (s *server) await(c *process) error {
-	s.processes, s.pid = append(s.processes, c), c.cmd.Process.Pid
+func (s *server) await(c *rounds.Process) error {
+	s.processes, s.pid = append(s.processes, c), c.PID()
 	ice := ""
 	for s.signaling == "" || ice == "" {
-		if !c.lines.Scan() {
+		if !c.Lines.Scan() {
 			return errors.New("it ended before it said where it serves")
 		}
-		line := c.lines.Text()
+		line := c.Lines.Text()
 		if at, ok := strings.CutPrefix(line, stunLine); ok {
 			s.stun, _ = netip.ParseAddrPort(at)
 		}
@@ -212,15 +152,13 @@ func (p *programs) startCoturn(ctx context.Context, s *server) error {
 		return err
 	}
 	// What it prints while it looks for protocols that the kernel lacks is of no interest.
-	quiet := *p
-	quiet.errs = io.Discard
-	c, err := quiet.launch(ctx, program, "-n", "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", fmt.Sprintf("--listening-port=%d", at.Port()),
+	c, err := rounds.Launch(ctx, io.Discard, program, "-n", "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", fmt.Sprintf("--listening-port=%d", at.Port()),
 		"--no-tls", "--no-dtls", "--no-cli", "--lt-cred-mech", "--user=u:p", "--realm=bench", "--log-file="+os.DevNull,
 		"--pidfile="+filepath.Join(p.dir, "coturn.pid"), "--userdb="+filepath.Join(p.dir, "coturn.db"))
 	if err != nil {
 		return err
 	}
-	s.processes, s.pid, s.stun = append(s.processes, c), c.cmd.Process.Pid, at
+	s.processes, s.pid, s.stun = append(s.processes, c), c.PID(), at
 	return awaitSTUN(ctx, at)
 }
 

@@ -1,14 +1,14 @@
 //go:build unix
 
-package bench
+package rounds
 
 import (
 	"syscall"
 	"time"
 )
 
-// cpuTime is the user and system time of this process so far.
-func cpuTime() time.Duration {
+// CPUTime is the user and system time of this process so far.
+func CPUTime() time.Duration {
 	var usage syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {
 		return 0

@@ -1,0 +1,95 @@
+package agent_test
+
+import (
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/webrtc/v4"
+
+	"tourbillon/signaling/agent"
+	"tourbillon/signaling/agent/link"
+	"tourbillon/timing"
+	"tourbillon/timing/timingtest"
+)
+
+// DTLS handshake messages (RFC 6347 section 4.3.2).
+const (
+	clientHello        = 1
+	helloVerifyRequest = 3
+)
+
+// handshakes are the packets whose first record is a certain DTLS handshake message.
+func handshakes(network *timingtest.Network, message byte) (all []timingtest.Packet) {
+	const record, recordHead = 22, 13
+	for _, p := range network.Sent() {
+		if len(p.Data) > recordHead && p.Data[0] == record && p.Data[recordHead] == message {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// TestHasten calls over a path of 50 ms there and back that loses the first ClientHello: it is repeated after 400 ms, no
+// cookie is asked for, and with SCTP's handshake in the descriptions the channel is open three ways after DTLS's end.
+func TestHasten(t *testing.T) {
+	const oneWay = 25 * time.Millisecond
+	for _, ours := range []bool{true, false} {
+		timingtest.InVirtualTime(t, icePath, func(t *testing.T, v *timingtest.VirtualTime) {
+			var lost atomic.Bool
+			var number atomic.Int64
+			network := memory(t, v, func(p timingtest.Packet) timingtest.Fate {
+				first := len(p.Data) > 13 && p.Data[0] == 22 && !lost.Swap(true)
+				// What leaves at one instant arrives in order.
+				return timingtest.Fate{Lose: first, Delay: oneWay + time.Duration(number.Add(1))*time.Microsecond}
+			})
+			endpoint, err := network.Listen(netip.AddrPortFrom(serverHost, 4000))
+			check(t, "listen", err)
+			socket, err := link.Open(link.Config{Conn: endpoint, Clock: v.Clock})
+			check(t, "open the socket", err)
+			answerer := agent.NewAnswerer(agent.AnswererConfig{Socket: socket, Clock: v.Clock})
+			var s webrtc.SettingEngine
+			s.SetNet(hostNet{network: network, address: clientHost})
+			s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+			s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
+			s.LoggerFactory = silent()
+			if ours {
+				agent.Hasten(&s)
+			}
+			c := clientOf(t, s, 1, agent.EchoChannel)
+			var opened atomic.Int64
+			c.channel.OnOpen(func() { opened.Store(int64(v.Clock.Now())); close(c.open) })
+			check(t, "call", answerer.Offer(c.as, c.offer(t, nil), c))
+			answer := <-c.answers
+			if got := strings.Contains(answer, "a=sctp-init:"); got != ours {
+				t.Errorf("our caller %v: the answer has SCTP's part: %v", ours, got)
+			}
+			check(t, "take the answer", c.connection.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}))
+			v.Pass(10 * time.Second)
+			<-c.open
+			hellos := handshakes(network, clientHello)
+			if again := hellos[1].Sent.Sub(hellos[0].Sent); again != 400*time.Millisecond {
+				t.Errorf("the lost ClientHello left again after %v", again)
+			}
+			if asked := len(handshakes(network, helloVerifyRequest)) > 0; asked == ours {
+				t.Errorf("our caller %v: a cookie was asked for: %v", ours, asked)
+			}
+			// Hello, the server's flight, the client's, which ends DTLS for the server; then the channel's there and back.
+			took := timing.Instant(opened.Load()).Sub(hellos[1].Sent).Truncate(time.Millisecond)
+			if ours && took != 5*oneWay {
+				t.Errorf("the channel was open %v after the second ClientHello, want %v", took, 5*oneWay)
+			}
+			if !ours && took <= 5*oneWay {
+				t.Errorf("to a caller with pion's defaults the channel was open after %v, as to our own", took)
+			}
+			check(t, "close the client", c.connection.GracefulClose())
+			answerer.Close()
+			check(t, "close the socket", socket.Close())
+			check(t, "close the network", network.Close())
+			v.Pass(time.Minute)
+		})
+	}
+}
