@@ -17,7 +17,10 @@ import (
 func (a *appliance) openAdmin() error {
 	a.admin = web.NewAdmin(web.AdminConfig{
 		Key: a.secrets.Admin, Hello: a.hello(), Now: time.Now, LoopbackOnly: a.adminLoopback(),
-		Routes: map[string]http.Handler{"GET /api/allocations": http.HandlerFunc(a.serveAllocations)},
+		Routes: map[string]http.Handler{
+			"GET /api/allocations": http.HandlerFunc(a.serveAllocations),
+			"GET /api/paths":       http.HandlerFunc(a.servePaths),
+		},
 		SetHeartbeat: func(class string, interval time.Duration) (int, error) {
 			return a.signaling.SetHeartbeat(signaling.Class(class), interval)
 		},

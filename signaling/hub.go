@@ -23,6 +23,10 @@ type hub struct {
 	tasks sync.WaitGroup
 	crew  crew
 
+	// orchestrator decides over paths, credentials issues what restarts need; either may be nil.
+	orchestrator Orchestrator
+	credentials  Credentials
+
 	// mu guards what follows.
 	mu       sync.Mutex
 	stopping bool
@@ -33,6 +37,8 @@ type hub struct {
 	seats    map[seatID]*seat
 	// tokens counts the seats that each token has opened.
 	tokens map[tokenID]int
+	// followed counts the pairs whose paths are followed.
+	followed followed
 }
 
 // connID names one connection for as long as the process runs.
@@ -40,7 +46,7 @@ type connID uint64
 
 func newHub(config Config, counts *counts) *hub {
 	h := &hub{
-		limits: config.Limits, counts: counts,
+		limits: config.Limits, counts: counts, orchestrator: config.Orchestrator, credentials: config.Credentials,
 		clock: config.Clock, lifetimes: timing.Coarse(config.Clock), now: config.Now,
 		conns: map[connID]*conn{}, rooms: map[string]*room{}, seats: map[seatID]*seat{}, tokens: map[tokenID]int{},
 	}
@@ -79,6 +85,11 @@ func (h *hub) stop() []*conn {
 	h.stopping = true
 	for _, s := range h.seats {
 		h.stopHoldLocked(s)
+	}
+	for _, r := range h.rooms {
+		for _, p := range r.pairs {
+			h.stopWakeLocked(p)
+		}
 	}
 	return h.openLocked()
 }
