@@ -2,10 +2,7 @@
 
 package survive_test
 
-import (
-	"slices"
-	"testing"
-)
+import "testing"
 
 // TestAddressChange moves the polite side to another address, as a laptop that is carried elsewhere: it loses the server
 // and the call, comes back to the server from there, and has the other side restart.
@@ -18,22 +15,21 @@ func TestAddressChange(t *testing.T) {
 	w.neverBoth()
 }
 
-// TestNATRebinding has the impolite side's address translator forget its mappings: it notices nothing, while the other
-// hears nothing any more on the path that was selected.
+// TestNATRebinding has the impolite side's address translator forget its mappings: what the other sends goes to a port
+// that is nobody's any more, and what comes is from one that it does not know.
 func TestNATRebinding(t *testing.T) {
 	w := newWorld(t)
 	w.router.expect("hide ada")
 	w.call(callerConfig{})
 	w.router.expect("forget")
 	w.flows()
+	w.restarted()
 	w.neverBoth()
-	if p := w.path(); p.State != "connected" && p.State != "restarting" {
-		t.Errorf("the server sees %+v", p)
-	}
 }
 
 // TestRelayRestart kills the server in a call through its relay and starts it again: the clients come back by themselves
-// with the same ids, tell it that the path is dead, and one of them restarts with a credential of the new server's.
+// with the same ids, tell it that the path is dead, and the one that is the impolite side now restarts with a credential
+// of the new server's.
 func TestRelayRestart(t *testing.T) {
 	w := newWorld(t)
 	w.call(callerConfig{Relay: true})
@@ -52,10 +48,9 @@ func TestTenSecondsOfTotalLoss(t *testing.T) {
 	w.router.expect("loss")
 	w.flows()
 	w.neverBoth()
-	p := w.path()
-	for _, state := range []string{"failed"} {
-		if slices.ContainsFunc(p.Timeline, func(l struct{ State, Event, Route, By string }) bool { return l.State == state }) {
-			t.Errorf("the call was %s: %+v", state, p.Timeline)
+	for _, line := range w.path().Timeline {
+		if line.State == "failed" {
+			t.Errorf("the call was given up: %+v", line)
 		}
 	}
 }
