@@ -65,7 +65,7 @@ type Side struct {
 	Path   Path
 	At     timing.Instant
 	Away   bool
-	// lost is true while the side has no connection, as it said itself since the latest restart.
+	// lost is true while the side has no connection, or none yet, as it said itself since the latest restart began.
 	lost bool
 }
 
@@ -160,6 +160,7 @@ func (p *Pair) reported(side *Side, e Event, now timing.Instant) []orchestrate.E
 		p.begin()
 		return m.ApplyFrom(orchestrate.SelfRestarted, e.By, now)
 	case Checking:
+		side.lost = side.lost || m.State() == orchestrate.Restarting // It will say when it is through, or is lost again.
 		return m.ApplyFrom(orchestrate.Gathered, e.By, now)
 	case Connected:
 		side.lost = false

@@ -94,6 +94,18 @@ func TestOneWay(t *testing.T) {
 	)...)
 }
 
+// TestImpoliteSideSeesNoGap has the impolite side connected all the while, as browsers are that restart on a path that
+// works for them: the session is back when the other side is through, too.
+func TestImpoliteSideSeesNoGap(t *testing.T) {
+	run(t, up(
+		step{100, polite, pairs.Failed, orchestrate.ConsentLost, orchestrate.Direct, 110},
+		step{100.1, impolite, pairs.Restarting, orchestrate.Restarting, "", 110.1},
+		step{100.2, polite, pairs.Checking, orchestrate.Restarting, "", 110.1},
+		step{100.3, impolite, pairs.Connected, orchestrate.Restarting, "", 110.1},
+		step{101, polite, pairs.Connected, orchestrate.Connected, "", 0},
+	)...)
+}
+
 // TestOldClient has the impolite side report nothing: offers that go by say enough.
 func TestOldClient(t *testing.T) {
 	run(t,

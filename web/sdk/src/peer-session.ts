@@ -62,6 +62,8 @@ export class PeerSession implements Peer {
   /** What the server asked the last restart to use. */
   private route: PathRoute = 'direct';
   private gaveUp = false;
+  /** An ICE restart of this end's is under way, which the server was told. */
+  private restarting = false;
   private totals: Totals | undefined;
   private closed = false;
   private readonly emitter = new Emitter<PeerEvents>();
@@ -270,6 +272,11 @@ export class PeerSession implements Peer {
     if (this.context.cares() && this.present) this.context.report(pathReport(this.id, state, path));
   }
 
+  private reportRestarting(): void {
+    this.restarting = true;
+    this.reportState('restarting');
+  }
+
   private reportNow(): void {
     const state = this.current && reportedState(this.connectionState);
     if (state === 'connected') void this.reportConnected();
@@ -298,7 +305,11 @@ export class PeerSession implements Peer {
     if (this.closed || connection !== this.current) return;
     if (outcome === 'other') return this.meetNewConnection(signal);
     if (outcome === 'done' && signal.type === 'offer') this.repairTimer.clear();
-    if (outcome === 'done' && this.connectionState !== 'connected') this.scheduleRepair('stalled');
+    if (outcome !== 'done') return;
+    if (this.connectionState !== 'connected') this.scheduleRepair('stalled');
+    // A restart of a connection that works need not change its state.
+    else if (this.restarting) this.reportNow();
+    this.restarting = false;
   }
 
   private async handleCandidate(candidate: RTCIceCandidateInit | null): Promise<void> {
@@ -381,10 +392,10 @@ export class PeerSession implements Peer {
     const restarts = this.context.cares() ? RESTARTS_OVER_ROUTES : undefined;
     switch (repairAction(this.current.pc.signalingState, this.failedRepairs, restarts)) {
       case 'restart':
-        this.reportState('restarting');
+        this.reportRestarting();
         return this.current.pc.restartIce();
       case 'resend':
-        this.reportState('restarting');
+        this.reportRestarting();
         return this.current.resendOffer();
       case 'rebuild':
         this.failedRepairs = 0;

@@ -200,6 +200,15 @@ describe('a restart that the server asks for', () => {
     expect(FakeConnection.last.restartIce).toHaveBeenCalledOnce();
   });
 
+  it('of a connection that works is over with the answer', async () => {
+    await connected(false);
+    ask('relay/udp');
+    await settle();
+    FakeSocket.last.receive({ type: 'answer', from: 'bob', sdp: sdp('B') });
+    await settle();
+    expect(reports().slice(-2)).toEqual(['restarting', 'connected']);
+  });
+
   it('is not repeated when it comes twice', async () => {
     await connected(false);
     ask('direct');
