@@ -155,12 +155,14 @@ func (p *Pair) reported(side *Side, e Event, now timing.Instant) []orchestrate.E
 	switch e.Kind {
 	case Gathering, Restarting:
 		if e.Kind == Gathering && m.State() == orchestrate.Gathering {
+			side.lost = true
 			return nil
 		}
 		p.begin()
 		return m.ApplyFrom(orchestrate.SelfRestarted, e.By, now)
 	case Checking:
-		side.lost = side.lost || m.State() == orchestrate.Restarting // It will say when it is through, or is lost again.
+		// It will say when it is through, or is lost again. In a connection this is a word that comes late.
+		side.lost = side.lost || m.State() != orchestrate.Connected
 		return m.ApplyFrom(orchestrate.Gathered, e.By, now)
 	case Connected:
 		side.lost = false

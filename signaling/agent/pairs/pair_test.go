@@ -52,7 +52,7 @@ func up(more ...step) []step {
 		{0, polite, pairs.Gathering, orchestrate.Gathering, "", 30},
 		{0.1, polite, pairs.Checking, orchestrate.Checking, "", 30},
 		{0.1, impolite, pairs.Checking, orchestrate.Checking, "", 30},
-		{0.5, impolite, pairs.Connected, orchestrate.Connected, "", 0},
+		{0.5, impolite, pairs.Connected, orchestrate.Checking, "", 30}, // The other is not yet.
 		{0.6, polite, pairs.Connected, orchestrate.Connected, "", 0},
 	}, more...)
 }
