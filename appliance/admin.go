@@ -53,6 +53,7 @@ func (a *appliance) adminRoutes() map[string]http.Handler {
 	return map[string]http.Handler{
 		"GET /api/allocations":  http.HandlerFunc(a.serveAllocations),
 		"GET /api/agents":       http.HandlerFunc(a.serveAgents),
+		"GET /api/paths":        http.HandlerFunc(a.servePaths),
 		"GET /api/openapi.yaml": http.HandlerFunc(serveOpenAPIAdmin),
 	}
 }

@@ -176,5 +176,10 @@ type wallClock struct {
 	instant timing.Instant
 }
 
-// of is an instant as milliseconds since 1970.
-func (w wallClock) of(at timing.Instant) int64 { return w.time.Add(at.Sub(w.instant)).UnixMilli() }
+// of is an instant as milliseconds since 1970, 0 for none.
+func (w wallClock) of(at timing.Instant) int64 {
+	if at == 0 || at == timing.Never {
+		return 0
+	}
+	return w.time.Add(at.Sub(w.instant)).UnixMilli()
+}

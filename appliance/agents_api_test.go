@@ -61,6 +61,7 @@ func TestAdminSchemasAreTheStructs(t *testing.T) {
 	d := describeAdmin(t)
 	structs := map[string]any{
 		"Agents": shownAgents{}, "Pacing": shownPacing{}, "Kept": shownKept{}, "Call": shownCall{}, "Pair": shownPair{},
+		"Path": shownPath{}, "Side": shownSide{}, "PathEntry": shownPathEntry{},
 		"Consent": shownConsent{}, "Entry": shownEntry{},
 	}
 	if len(structs) != len(d.Components.Schemas) {
@@ -69,7 +70,8 @@ func TestAdminSchemasAreTheStructs(t *testing.T) {
 	for name, s := range structs {
 		var fields, described []string
 		for i := range reflect.TypeOf(s).NumField() {
-			fields = append(fields, reflect.TypeOf(s).Field(i).Tag.Get("json"))
+			field, _, _ := strings.Cut(reflect.TypeOf(s).Field(i).Tag.Get("json"), ",")
+			fields = append(fields, field)
 		}
 		for property := range d.Components.Schemas[name].Properties {
 			described = append(described, property)

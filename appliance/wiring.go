@@ -96,7 +96,7 @@ func (a *appliance) signalingConfig(verifier *signaling.Verifier) signaling.Conf
 		Clock:       a.meter.Clock("signaling", a.clock),
 		Heartbeats:  a.meter.Clock("signaling.heartbeat", a.clock),
 		BeatWritten: a.beatWritten(),
-		Credentials: iceServers{a}, Local: a.localPeer(), Tokens: verifier, OpenRooms: a.config.OpenRooms(),
+		Credentials: iceServers{a}, Orchestrator: a.orchestrator(), Local: a.localPeer(), Tokens: verifier, OpenRooms: a.config.OpenRooms(),
 		Origins: a.origins(), LoopbackOnly: a.config.HTTPPrivate(),
 		Heartbeat: c.Heartbeat, HeartbeatNative: c.HeartbeatNative, HeartbeatMin: c.HeartbeatMin,
 		DrainSpread: c.Drain, SessionTTL: c.SessionTTL,

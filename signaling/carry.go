@@ -15,6 +15,12 @@ func (h *hub) applyLocked(r *room, e event) *Error {
 			slow = append(slow, h.sendLocked(effect)...)
 		case holdEffect:
 			h.holdLocked(h.seats[effect.seat], effect)
+		case wakeEffect:
+			h.wakeLocked(r, effect)
+		case askEffect:
+			h.askLocked(effect)
+		case endPairEffect:
+			h.endPairLocked(effect.pair)
 		case closeEffect:
 			h.closeLocked(h.seats[effect.seat])
 		}

@@ -24,6 +24,8 @@ type Config struct {
 	Heartbeats timing.Clock
 	// Credentials issues ICE servers. Default none: clients get an empty list.
 	Credentials Credentials
+	// Orchestrator decides over the paths between clients. Default none: clients restart by themselves.
+	Orchestrator Orchestrator
 	// Local is the peer [LocalPeerID]. Default none.
 	Local LocalPeer
 	// Tokens judges join tokens. Without it and without OpenRooms nobody can join.

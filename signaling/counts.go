@@ -13,11 +13,14 @@ type Stats struct {
 	Errors, RateLimited uint64
 	// SlowConsumers and Timeouts count connections that were given up, Panics those that a fault of ours ended.
 	SlowConsumers, Timeouts, Panics uint64
+	// RestartsAsked counts the ICE restarts that clients were asked for.
+	RestartsAsked uint64
 }
 
 // counts is Stats while it grows.
 type counts struct {
-	opened, refusedRequests, joined, resumed, resumesRefused, relayed, errors, limited, slow, timeouts, panics atomic.Uint64
+	opened, refusedRequests, joined, resumed, resumesRefused, relayed, errors, limited, slow, timeouts, panics,
+	restartsAsked atomic.Uint64
 }
 
 func (n *counts) refused(code Code) {
@@ -34,5 +37,6 @@ func (n *counts) stats() Stats {
 		Relayed: n.relayed.Load(),
 		Errors:  n.errors.Load(), RateLimited: n.limited.Load(),
 		SlowConsumers: n.slow.Load(), Timeouts: n.timeouts.Load(), Panics: n.panics.Load(),
+		RestartsAsked: n.restartsAsked.Load(),
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // maxDepth bounds how deep a message nests; a candidate needs two levels, metadata and messages are the client's own.
@@ -76,7 +78,7 @@ func (m *inbound) check(limits Limits) *Error {
 	case typeMessage:
 		return checkBytes("data", len(m.Data), 1, limits.DataBytes)
 	case typeStats:
-		return checkObject("stats", m.Stats, maxStatsBytes)
+		return m.checkStats()
 	}
 	return nil
 }
@@ -129,6 +131,34 @@ func (m *inbound) checkRestart() *Error {
 		return errNoAddressee()
 	}
 	return checkBytes("reason", len(m.Reason), 0, maxReasonBytes)
+}
+
+// checkStats wants measurements, a word about one path, or both.
+func (m *inbound) checkStats() *Error {
+	if m.State == "" {
+		return checkObject("stats", m.Stats, maxStatsBytes)
+	}
+	if len(m.Stats) > 0 {
+		if refusal := checkObject("stats", m.Stats, maxStatsBytes); refusal != nil {
+			return refusal
+		}
+	}
+	if m.To == "" {
+		return errNoAddressee()
+	}
+	for _, field := range []struct {
+		name, value string
+		choices     []string
+	}{
+		{"state", m.State, reportable}, {"via", m.Via, []string{"", "direct", "relay"}},
+		{"transport", m.Transport, []string{"", "udp", "tcp", "tls"}},
+	} {
+		if !slices.Contains(field.choices, field.value) {
+			choices := strings.TrimPrefix(strings.Join(field.choices, ", "), ", ")
+			return errBadMessage(fmt.Sprintf("no %s %s", field.name, quote(field.value)), "say one of "+choices)
+		}
+	}
+	return nil
 }
 
 func checkBytes(field string, size, least, most int) *Error {

@@ -199,7 +199,15 @@ func (c *conn) report(m inbound) *Error {
 	if refusal := c.needs(CanJoin); refusal != nil {
 		return refusal
 	}
-	if c.srv.hub.pass(c, m.N) {
+	if m.State != "" && m.To != LocalPeerID {
+		if len(m.Stats) > 0 {
+			c.srv.hub.report(c, m.Stats)
+		}
+		return c.srv.hub.reportPath(c, m.N, reportEvent{
+			to: m.To, word: PathEvent{Kind: PathKind(m.State), Via: m.Via, Transport: m.Transport},
+		})
+	}
+	if c.srv.hub.pass(c, m.N) && len(m.Stats) > 0 {
 		c.srv.hub.report(c, m.Stats)
 	}
 	return nil

@@ -28,7 +28,7 @@
 //
 //	→ {"type":"join","id":"1","room":"demo","name":"Ada","metadata":{"hand":false},"token":"eyJ…","session":"c2Vz…"}
 //	← {"type":"joined","room":"demo","peer":"7kq2m0x4c1","session":"c2Vz…","server":"b1946ac92492",
-//	   "can":["join","publish","restart"],
+//	   "can":["join","publish","restart"],"paths":true,
 //	   "peers":[{"id":"p9w1x8e2zz","name":"Bob","metadata":{"hand":true},"polite":true,"away":true}],
 //	   "ice_servers":[{"urls":["turn:127.0.0.1:3478?transport=udp"],"username":"1735412345:7kq2m0x4c1","credential":"…"}],
 //	   "ice_ttl_ms":300000,"heartbeat_ms":1000,"seat_ms":30000}
@@ -37,7 +37,8 @@
 // paths are gone. In "peers" (and in "peer-joined") "polite" is the receiver's own role towards that peer in perfect
 // negotiation: of each pair exactly one is polite, the one that joined later. The newcomer makes the offer. "away" is
 // left out unless true. "can" lists what the client may do: "join" is to be there and to negotiate, "publish" to send
-// messages and to change what the others are shown, "restart" to ask peers for an ICE restart.
+// messages and to change what the others are shown, "restart" to ask peers for an ICE restart. "paths" is true where the
+// server looks after connections (see Paths), and left out where it does not.
 //
 // # Sessions
 //
@@ -108,6 +109,33 @@
 //	→ {"type":"ice-servers"}
 //	← {"type":"ice-servers","ice_servers":[{"urls":["stun:127.0.0.1:3478"]}],"ice_ttl_ms":300000}
 //
+// # Paths
+//
+// Where "paths" is true the server decides who of two peers restarts their connection, when, and over which route. A
+// client reports each change of its connection to a peer, and after it came back how it stands now. "state" is
+// "gathering", "checking", "connected", "disconnected" (nothing comes), "failed" (it will not come back) or "restarting"
+// (an ICE restart has begun here, asked for or not). With "connected" goes "via", "direct" or "relay", and the
+// "transport" to this end's relay, "udp", "tcp" or "tls"; either may be left out, and so may "stats".
+//
+//	→ {"type":"stats","to":"p9w1x8e2zz","state":"connected","via":"relay","transport":"udp"}
+//	→ {"type":"stats","to":"p9w1x8e2zz","state":"failed"}
+//
+// What the server makes of it is told to the sides that report: "state" is "gathering", "checking", "connected",
+// "faltering", "consent-lost" (a side was asked to restart, or will be), "restarting" or "failed". "next_ms" is when the
+// server goes on by itself; until then, and for some seconds more, a client need not act by itself. Once it has "failed",
+// with a "reason", nobody is asked any more, unless the connection comes back.
+//
+//	← {"type":"path","n":13,"peer":"p9w1x8e2zz","state":"consent-lost","route":"relay/udp","attempt":2,"next_ms":10000}
+//	← {"type":"path","n":14,"peer":"p9w1x8e2zz","state":"failed","route":"relay/tls","attempt":8,"reason":"no restart worked"}
+//
+// A "restart" with a "route" is the server's: of each pair it asks the impolite side alone. The client is to make an
+// offer with an ICE restart, gathering with these fresh ICE servers: all of them for "direct", else through a relay by
+// that transport only. A client that knows no routes restarts as if the peer had asked.
+//
+//	← {"type":"restart","n":15,"from":"p9w1x8e2zz","reason":"failed","route":"relay/tcp",
+//	   "ice_servers":[{"urls":["turn:127.0.0.1:3478?transport=tcp"],"username":"1735412345:7kq2m0x4c1","credential":"…"}],
+//	   "ice_ttl_ms":300000}
+//
 // # Messages
 //
 // "data" is any JSON value of at most 16 KiB. With "to" it goes to one peer, and carries "direct"; without, to all
@@ -171,11 +199,12 @@
 // (queue.go) and timers (pulse.go) over a socket (socket.go), which package signaling/socket reads and writes. What the
 // client sends is decoded by decode.go into what message.go declares, judged by dispatch.go, and turned into events for
 // a room; hello, join and resume are enter.go, and who may do so authorise.go. Whoever queues a message sends it, once
-// the locks are free, as far as the network takes it without waiting. A
-// room (room.go) is a pure state machine whose events and answers are the values of effect.go; the hub (hub.go) owns
+// the locks are free, as far as the network takes it without waiting. A room (room.go, its paths pair.go) is a pure
+// state machine whose events and answers are the values of effect.go; the hub (hub.go) owns
 // all rooms and seats (seat.go, replay.go), gives seats to connections (seating.go) and carries those answers out
-// (carry.go). Beats and round trips are heartbeat.go, their intervals class.go, tokens token.go, keyring.go and
-// spent.go, the proof by which a peer gets its seat back session.go, the refusals errors.go.
+// (carry.go, for paths follow.go; what decides over them is declared in path.go). Beats and round trips are
+// heartbeat.go, their intervals class.go, tokens token.go, keyring.go and spent.go, the proof by which a peer gets its
+// seat back session.go, the refusals errors.go.
 //
 // Locks are taken in the order hub, seat, connection; none is held over I/O or over a call that may block.
 package signaling

@@ -92,7 +92,7 @@ func (c *conn) seatMessage(held session, servers []ICEServer, ttl time.Duration)
 	held.expires = config.Now().Add(config.SessionTTL)
 	return seatMessage{
 		Room: held.room, Peer: held.peer, Session: held.sign(config.SessionKey), Server: config.ServerID, Can: held.can,
-		iceMessage: newICEMessage(servers, ttl), paceMessage: c.paceMessage(),
+		Paths: config.Orchestrator != nil, iceMessage: newICEMessage(servers, ttl), paceMessage: c.paceMessage(),
 	}
 }
 

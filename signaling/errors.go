@@ -146,6 +146,14 @@ func errTooFast(perSecond, burst float64) *Error {
 	}
 }
 
+func errReportsTooFast() *Error {
+	return &Error{
+		Code:    CodeRateLimited,
+		Message: "more reports about one path than a connection has states",
+		Remedy:  fmt.Sprintf("report at most %d a second, %d at once", reportsPerSecond, reportsBurst),
+	}
+}
+
 func errRoomTooFast(perSecond float64) *Error {
 	return &Error{
 		Code:    CodeRateLimited,

@@ -24,6 +24,10 @@ type hub struct {
 	// is never raised from 0 while Shutdown waits.
 	tasks sync.WaitGroup
 
+	// orchestrator decides over paths, credentials issues what restarts need; either may be nil.
+	orchestrator Orchestrator
+	credentials  Credentials
+
 	// mu guards what follows.
 	mu       sync.Mutex
 	stopping bool
@@ -36,6 +40,8 @@ type hub struct {
 	tokens map[tokenID]int
 	// touched are the connections on which something was queued, for unlock to send.
 	touched []*conn
+	// followed counts the pairs whose paths are followed.
+	followed followed
 }
 
 // connID names one connection for as long as the process runs.
@@ -44,6 +50,7 @@ type connID uint64
 func newHub(config Config, counts *counts) *hub {
 	return &hub{
 		limits: config.Limits, counts: counts, local: config.Local,
+		orchestrator: config.Orchestrator, credentials: config.Credentials,
 		clock: config.Clock, lifetimes: timing.Coarse(config.Clock), now: config.Now,
 		conns: map[connID]*conn{}, rooms: map[string]*room{}, seats: map[seatID]*seat{}, tokens: map[tokenID]int{},
 	}
@@ -87,6 +94,11 @@ func (h *hub) stop() []*conn {
 	h.stopping = true
 	for _, s := range h.seats {
 		h.stopHoldLocked(s)
+	}
+	for _, r := range h.rooms {
+		for _, p := range r.pairs {
+			h.stopWakeLocked(p)
+		}
 	}
 	return h.openLocked()
 }

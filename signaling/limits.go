@@ -34,6 +34,9 @@ type Limits struct {
 	RoomDeliveriesPerSecond float64
 	// SeatHold is how long a seat outlives its socket, for a client that said hello. Default 30 s; below 0 it does not.
 	SeatHold time.Duration
+	// Paths bounds the pairs of peers whose paths are followed at a time, PathsPerAddress those of them that peers of one
+	// address or /64 network began. Beyond them clients restart by themselves. Default 16384 and 4096: two full rooms.
+	Paths, PathsPerAddress int
 	// TokenPeers bounds the seats that one token opens at a time. Default 64.
 	TokenPeers int
 	// Connections bounds the connections of one address or /64 network. Default 1024.
@@ -59,6 +62,8 @@ func (l Limits) withDefaults() Limits {
 	setDefault(&l.SeatHold, 30*time.Second)
 	l.SeatHold = max(l.SeatHold, 0)
 	setDefault(&l.RoomDeliveriesPerSecond, 4000)
+	setDefault(&l.Paths, 16384)
+	setDefault(&l.PathsPerAddress, 4096)
 	setDefault(&l.TokenPeers, 64)
 	setDefault(&l.Connections, 1024)
 	setDefault(&l.MessagesPerSecond, 20)

@@ -32,6 +32,7 @@ const (
 	typeMessage     = "message"
 	typeICEServers  = "ice-servers"
 	typeStats       = "stats"
+	typePath        = "path"
 	typeHeartbeat   = "heartbeat"
 	typePing        = "ping"
 	typePong        = "pong"
@@ -73,6 +74,9 @@ type inbound struct {
 	Reason      string          `json:"reason"`
 	Data        json.RawMessage `json:"data"`
 	Stats       json.RawMessage `json:"stats"`
+	State       string          `json:"state"`
+	Via         string          `json:"via"`
+	Transport   string          `json:"transport"`
 	Seq         uint64          `json:"seq"`
 }
 
@@ -110,6 +114,7 @@ type (
 		Session string       `json:"session"`
 		Server  string       `json:"server"`
 		Can     Capabilities `json:"can"`
+		Paths   bool         `json:"paths,omitempty"`
 		iceMessage
 		paceMessage
 	}
@@ -203,6 +208,23 @@ type (
 		Reason    string          `json:"reason,omitempty"`
 		Direct    bool            `json:"direct,omitempty"`
 		Data      json.RawMessage `json:"data,omitempty"`
+		// Route, ICEServers and ICETTLMS are of a restart that the server asks for.
+		Route      string      `json:"route,omitempty"`
+		ICEServers []ICEServer `json:"ice_servers,omitempty"`
+		ICETTLMS   int64       `json:"ice_ttl_ms,omitempty"`
+	}
+	pathMessage struct {
+		Type  string `json:"type"`
+		N     uint64 `json:"n,omitempty"`
+		Peer  string `json:"peer"`
+		State string `json:"state"`
+		Route string `json:"route"`
+		// Attempt counts the restarts since the connection was last stable.
+		Attempt int `json:"attempt,omitempty"`
+		// NextMS is when the server goes on by itself.
+		NextMS int64 `json:"next_ms,omitempty"`
+		// Reason is why it does not any more.
+		Reason string `json:"reason,omitempty"`
 	}
 )
 

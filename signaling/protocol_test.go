@@ -89,7 +89,7 @@ func checkOutbound(t *testing.T, text string) {
 		typePeerBack: &peerBackMessage{}, typePeerUpdated: &peerUpdatedMessage{},
 		typeOffer: &relayMessage{}, typeAnswer: &relayMessage{}, typeCandidate: &relayMessage{},
 		typeRestart: &relayMessage{}, typeMessage: &relayMessage{}, typeICEServers: &iceServersMessage{},
-		typeHeartbeat: &heartbeatMessage{}, typePing: &pingMessage{}, typeBye: &byeMessage{}, typeError: &errorMessage{},
+		typePath: &pathMessage{}, typeHeartbeat: &heartbeatMessage{}, typePing: &pingMessage{}, typeBye: &byeMessage{}, typeError: &errorMessage{},
 	}[object(text)["type"].(string)]
 	d := json.NewDecoder(bytes.NewReader([]byte(text)))
 	d.DisallowUnknownFields()
@@ -131,7 +131,7 @@ func everyError() []*Error {
 	return []*Error{
 		errBadMessage("no JSON object", "send one"), errTooLarge(2, 1), errFieldTooLarge("sdp", 2, 1),
 		errUnknownType(hostile), errNotJoined(), errAlreadyJoined(), errBadRoom(hostile), errBadToken("expired"),
-		errTokenRequired(), errRoomFull(64), errUnknownPeer(hostile), errTooFast(20, 60), errCallRefused(os.ErrClosed), errJoinsTooFast(5),
+		errTokenRequired(), errRoomFull(64), errUnknownPeer(hostile), errTooFast(20, 60), errReportsTooFast(), errCallRefused(os.ErrClosed), errJoinsTooFast(5),
 		errCandidates(100), errSlowConsumer(), errJoinTimeout(), errTokenFull(1), errNotAllowed(CanPublish),
 		errBadSession(), errSessionUsed(), errSessionGone(), errReplayLost(), errDraining(),
 	}

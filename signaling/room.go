@@ -30,6 +30,8 @@ type room struct {
 	// lastSlot is the slot of the latest newcomer; deliveries is what messages to the whole room have used up.
 	lastSlot   uint64
 	deliveries bucket
+	// pairs are the paths that are followed.
+	pairs map[pairKey]*pair
 }
 
 func newRoom(name string, limits *Limits) *room {
@@ -40,15 +42,19 @@ func newRoom(name string, limits *Limits) *room {
 func (r *room) apply(e event, now timing.Instant) ([]effect, *Error) {
 	switch e := e.(type) {
 	case joinEvent:
-		return r.join(e)
+		return r.join(e, now)
 	case updateEvent:
 		return r.update(e, now)
 	case relayEvent:
 		return r.relay(e, now)
+	case reportEvent:
+		return r.report(e, now)
+	case wokenEvent:
+		return r.woken(e, now), nil
 	case awayEvent:
-		return r.away(e), nil
+		return r.away(e, now), nil
 	case backEvent:
-		return r.back(e), nil
+		return r.back(e, now), nil
 	case goneEvent:
 		return r.gone(e), nil
 	}
@@ -57,12 +63,12 @@ func (r *room) apply(e event, now timing.Instant) ([]effect, *Error) {
 
 func (r *room) empty() bool { return len(r.members) == 0 }
 
-func (r *room) join(e joinEvent) ([]effect, *Error) {
+func (r *room) join(e joinEvent, now timing.Instant) ([]effect, *Error) {
 	if r.bySeat(e.seat) != nil {
 		return nil, errAlreadyJoined()
 	}
 	if m := r.byPeer(e.peer); m != nil {
-		return r.takeOver(m, e), nil
+		return r.takeOver(m, e, now), nil
 	}
 	if !r.limits.Off && len(r.members) >= r.limits.RoomPeers {
 		return nil, errRoomFull(r.limits.RoomPeers)
@@ -77,11 +83,11 @@ func (r *room) join(e joinEvent) ([]effect, *Error) {
 
 // takeOver gives a present peer to a new seat. Name, metadata and slot stay, and with the slot the roles, so the
 // others learn only that a peer that was away is back.
-func (r *room) takeOver(m *member, e joinEvent) []effect {
+func (r *room) takeOver(m *member, e joinEvent, now timing.Instant) []effect {
 	effects := []effect{closeEffect{seat: m.seat, reason: ReasonReplaced}}
 	m.seat, m.candidates = e.seat, nil
 	effects = append(effects, r.welcome(m, e.welcome))
-	return append(effects, r.back(backEvent{m.seat})...)
+	return append(effects, r.back(backEvent{m.seat}, now)...)
 }
 
 func (r *room) welcome(m *member, text joinedMessage) effect {
@@ -132,7 +138,11 @@ func (r *room) relay(e relayEvent, now timing.Instant) ([]effect, *Error) {
 		return nil, refusal
 	}
 	text.Direct = e.kind == typeMessage
-	return []effect{sendEffect{to: []seatID{to.seat}, message: text}}, nil
+	effects := []effect{sendEffect{to: []seatID{to.seat}, message: text}}
+	if e.kind == typeOffer {
+		effects = append(effects, r.passed(from, to, now)...)
+	}
+	return effects, nil
 }
 
 // countDeliveries counts a message to all others against the room, by its copies.
@@ -159,7 +169,7 @@ func (r *room) countCandidate(from *member, e relayEvent) *Error {
 	return nil
 }
 
-func (r *room) away(e awayEvent) []effect {
+func (r *room) away(e awayEvent, now timing.Instant) []effect {
 	m := r.bySeat(e.seat)
 	if m == nil || m.away {
 		return nil
@@ -167,16 +177,17 @@ func (r *room) away(e awayEvent) []effect {
 	m.away = true
 	hold := r.limits.SeatHold
 	news := peerAwayMessage{Type: typePeerAway, Peer: m.id, Reason: e.reason, SeatMS: hold.Milliseconds()}
-	return append([]effect{holdEffect{seat: m.seat, time: hold, reason: e.reason}}, r.tellOthers(m, news)...)
+	effects := append([]effect{holdEffect{seat: m.seat, time: hold, reason: e.reason}}, r.tellOthers(m, news)...)
+	return append(effects, r.followAll(m, PathAway, now)...)
 }
 
-func (r *room) back(e backEvent) []effect {
+func (r *room) back(e backEvent, now timing.Instant) []effect {
 	m := r.bySeat(e.seat)
 	if m == nil || !m.away {
 		return nil
 	}
 	m.away = false
-	return r.tellOthers(m, peerBackMessage{Type: typePeerBack, Peer: m.id})
+	return append(r.tellOthers(m, peerBackMessage{Type: typePeerBack, Peer: m.id}), r.followAll(m, PathBack, now)...)
 }
 
 func (r *room) gone(e goneEvent) []effect {
@@ -184,11 +195,12 @@ func (r *room) gone(e goneEvent) []effect {
 	if m == nil {
 		return nil
 	}
+	ended := r.forgetPairs(m)
 	r.members = r.others(m)
 	for _, other := range r.members {
 		delete(other.candidates, m.id)
 	}
-	return r.tellOthers(m, peerLeftMessage{Type: typePeerLeft, Peer: m.id, Reason: e.reason})
+	return append(ended, r.tellOthers(m, peerLeftMessage{Type: typePeerLeft, Peer: m.id, Reason: e.reason})...)
 }
 
 // tellOthers sends to all but one, in the order of their slots; no effect where there is nobody else.

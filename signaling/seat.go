@@ -19,6 +19,8 @@ type seat struct {
 	peer  string
 	token tokenID
 	can   Capabilities
+	// host is the name by which the client reached the server last; the hub owns it.
+	host string
 	// lasting is true for a client that said hello.
 	lasting bool
 

@@ -47,7 +47,7 @@ func (h *hub) holdsLocked(name string, s *seat) bool {
 func (h *hub) sitLocked(c *conn, s *seat, r *room) {
 	h.lastSeat++
 	s.id, s.room, s.conn = h.lastSeat, r, c
-	c.seat = s
+	c.seat, s.host = s, c.host
 	h.seats[s.id] = s
 	if s.token != 0 {
 		h.tokens[s.token]++
@@ -118,7 +118,7 @@ func (h *hub) moveLocked(s *seat, c *conn) {
 		old.finish(replacedFarewell())
 		h.touchLocked(old)
 	}
-	s.conn, c.seat = c, s
+	s.conn, c.seat, s.host = c, s, c.host
 }
 
 // leave takes a connection's peer out of its room.

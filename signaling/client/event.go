@@ -40,8 +40,20 @@ type (
 		From, Kind, SDP string
 		Candidate       json.RawMessage
 	}
-	// Restart asks for an offer with an ICE restart.
-	Restart struct{ From, Reason string }
+	// Restart asks for an offer with an ICE restart. With a Route it is the server that asks: "direct" is any way, and
+	// "relay/udp", "relay/tcp" and "relay/tls" are by a relay over that transport alone, with these fresh ICEServers.
+	Restart struct {
+		From, Reason, Route string
+		ICEServers          ICEServers
+	}
+	// PathState is what the server makes of the connection to a peer, for a client that reports its own: see
+	// Room.ReportPath. Attempt counts the restarts since it was last stable, Next is when the server goes on by itself; 0
+	// where it waits. Reason is why it has given up.
+	PathState struct {
+		ID, State, Route, Reason string
+		Attempt                  int
+		Next                     time.Duration
+	}
 	// Message is what a peer sent to the room, or to this end alone.
 	Message struct {
 		From   string
@@ -69,6 +81,7 @@ func (PeerBack) isEvent()    {}
 func (PeerUpdated) isEvent() {}
 func (Signal) isEvent()      {}
 func (Restart) isEvent()     {}
+func (PathState) isEvent()   {}
 func (Message) isEvent()     {}
 func (ICEServers) isEvent()  {}
 func (Stopping) isEvent()    {}
@@ -92,9 +105,15 @@ func (m *inbound) event() Event {
 	case "offer", "answer", "candidate":
 		return Signal{m.From, m.Type, m.SDP, m.Candidate}
 	case "restart":
-		return Restart{m.From, m.Reason}
+		return Restart{m.From, m.Reason, m.Route, m.servers()}
+	case "path":
+		return PathState{m.peerID(), m.State, m.Route, m.Reason, m.Attempt, time.Duration(m.NextMS) * time.Millisecond}
 	case "message":
 		return Message{m.From, m.Direct, m.Data}
 	}
 	return nil
+}
+
+func (m *inbound) servers() ICEServers {
+	return ICEServers{Servers: m.ICEServers, TTL: time.Duration(m.ICETTLMS) * time.Millisecond}
 }

@@ -42,6 +42,8 @@ type Room struct {
 type state struct {
 	id, session, server string
 	can                 []string
+	// paths is true where the server looks after connections.
+	paths bool
 	// last is the number of the latest message of the session.
 	last       uint64
 	peers      map[string]Peer
@@ -163,6 +165,16 @@ func (r *Room) Report(stats any) error {
 		return fmt.Errorf("report stats: %w", err)
 	}
 	return r.send(outbound{Type: "stats", Stats: text})
+}
+
+// LooksAfterPaths reports whether the server decides over restarts and wants [Room.ReportPath].
+func (r *Room) LooksAfterPaths() bool { return r.snapshot().paths }
+
+// ReportPath tells the server how the connection to a peer stands: "gathering", "checking", "connected", "disconnected",
+// "failed" or "restarting". Via is "direct" or "relay" and transport that to this end's relay, "udp", "tcp" or "tls";
+// either may be empty.
+func (r *Room) ReportPath(to, state, via, transport string) error {
+	return r.send(outbound{Type: "stats", To: to, State: state, Via: via, Transport: transport})
 }
 
 // RefreshICEServers asks for fresh ICE servers, which come as an event.

@@ -167,7 +167,7 @@ func (r *Room) resumed(l *link, m *inbound) {
 // seated notes what "joined" and "resumed" have in common, and writes what waited for it.
 func (r *Room) seated(l *link, m *inbound, e Event) {
 	r.mu.Lock()
-	r.state.session, r.state.server, r.state.retryAfter = m.Session, m.Server, 0
+	r.state.session, r.state.server, r.state.retryAfter, r.state.paths = m.Session, m.Server, 0, m.Paths
 	l.entered = true
 	r.mu.Unlock()
 	r.pace(l, m.HeartbeatMS)
@@ -185,7 +185,7 @@ func (r *Room) pace(l *link, ms int64) {
 }
 
 func (r *Room) iceServers(m *inbound) ICEServers {
-	ice := ICEServers{Servers: m.ICEServers, TTL: time.Duration(m.ICETTLMS) * time.Millisecond}
+	ice := m.servers()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.state.ice = ice
@@ -210,6 +210,11 @@ func (r *Room) told(m *inbound) {
 		r.state.noteLocked(e)
 	}
 	r.mu.Unlock()
+	if restart, ok := e.(Restart); ok && fresh && restart.Route != "" {
+		r.mu.Lock()
+		r.state.ice = restart.ICEServers
+		r.mu.Unlock()
+	}
 	if fresh && e != nil {
 		r.emit(e)
 	}

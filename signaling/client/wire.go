@@ -36,6 +36,11 @@ type inbound struct {
 	RTTUS        int64           `json:"rtt_us"`
 	ClosingInMS  int64           `json:"closing_in_ms"`
 	RetryAfterMS int64           `json:"retry_after_ms"`
+	Paths        bool            `json:"paths"`
+	State        string          `json:"state"`
+	Route        string          `json:"route"`
+	Attempt      int             `json:"attempt"`
+	NextMS       int64           `json:"next_ms"`
 	Refusal
 }
 
@@ -66,6 +71,9 @@ type outbound struct {
 	Reason      string          `json:"reason,omitempty"`
 	Data        json.RawMessage `json:"data,omitempty"`
 	Stats       json.RawMessage `json:"stats,omitempty"`
+	State       string          `json:"state,omitempty"`
+	Via         string          `json:"via,omitempty"`
+	Transport   string          `json:"transport,omitempty"`
 }
 
 // Peer is another participant of the room.

@@ -1,4 +1,4 @@
-import type { Peer } from '../../sdk/src/index.js';
+import type { PathProgress, Peer } from '../../sdk/src/index.js';
 import { el } from './dom.js';
 import { pathText } from './path-text.js';
 
@@ -21,7 +21,12 @@ export function remoteTile(peer: Peer, onBlocked: () => void): Tile {
   element.dataset['testid'] = 'remote-tile';
   video.srcObject = peer.stream;
   const offTrack = peer.on('track', () => void video.play().catch((error: Error) => reportBlocked(error, onBlocked)));
-  const refresh = (): void => void showPath(peer, element, badge);
+  let progress: PathProgress | undefined;
+  const refresh = (): void => void showPath(peer, element, badge, progress);
+  const offPath = peer.on('path', (news) => {
+    progress = news;
+    refresh();
+  });
   const offState = peer.on('state', refresh);
   const timer = setInterval(refresh, BADGE_MS);
   return {
@@ -31,6 +36,7 @@ export function remoteTile(peer: Peer, onBlocked: () => void): Tile {
       clearInterval(timer);
       offTrack();
       offState();
+      offPath();
       video.srcObject = null;
       element.remove();
     },
@@ -67,9 +73,9 @@ function frame(video: HTMLVideoElement, name: string, badge: HTMLElement): HTMLE
   return element;
 }
 
-async function showPath(peer: Peer, element: HTMLElement, badge: HTMLElement): Promise<void> {
+async function showPath(peer: Peer, element: HTMLElement, badge: HTMLElement, progress?: PathProgress): Promise<void> {
   const path = peer.connectionState === 'connected' ? await peer.path() : null;
-  badge.textContent = pathText(peer.connectionState, path);
+  badge.textContent = pathText(peer.connectionState, path, progress);
   element.dataset['state'] = peer.connectionState;
 }
 

@@ -32,4 +32,11 @@ describe('the path badge', () => {
     ['new', null, 'connecting'],
     ['disconnected', null, 'interrupted'],
   ] as const)('%s, %j: %s', (state, path, text) => expect(pathText(state, path)).toBe(text));
+
+  it.each([
+    [{ state: 'faltering', route: 'direct', attempt: 0 }, 'interrupted'],
+    [{ state: 'consent-lost', route: 'direct', attempt: 1 }, 'interrupted · trying again'],
+    [{ state: 'restarting', route: 'relay/tcp', attempt: 3 }, 'interrupted · trying relay tcp'],
+    [{ state: 'failed', route: 'relay/tls', attempt: 8 }, 'no way through'],
+  ] as const)('interrupted, %j: %s', (progress, text) => expect(pathText('failed', null, progress)).toBe(text));
 });

@@ -25,10 +25,10 @@ export type ServerErrorCode =
  * The codes from here. "unreachable": no server answered in time; "replaced": this session was taken up in another
  * window; "no-relay": no server for the forced transport; "connection": the browser refused a step; "not-connected":
  * there is no connection yet to do this on; "not-allowed" and "too-large" as the server says them; "overflow": too much
- * waits for a server that is away; "left": the room is over.
+ * waits for a server that is away; "no-path": the server tried every route to a peer in vain; "left": the room is over.
  */
 export type ClientErrorCode =
-  'unreachable' | 'replaced' | 'no-relay' | 'connection' | 'not-connected' | 'overflow' | 'left' | 'page';
+  'unreachable' | 'replaced' | 'no-relay' | 'no-path' | 'connection' | 'not-connected' | 'overflow' | 'left' | 'page';
 
 /** A code is one of these, or one of a later server. */
 export type ErrorCode = ServerErrorCode | ClientErrorCode | (string & {});
@@ -84,6 +84,11 @@ export function replaced(): TourbillonError {
 export function noRelay(transport: string | undefined): TourbillonError {
   const message = `the server offers no relay over ${transport}`;
   return new TourbillonError('no-relay', message, 'choose another relay transport');
+}
+
+export function noPath(peer: string): TourbillonError {
+  const remedy = 'try another network; restart() tries at once, and so does a network that comes back';
+  return new TourbillonError('no-path', `no route to ${peer} works`, remedy);
 }
 
 export function overflow(): TourbillonError {

@@ -15,8 +15,8 @@ export type { Clock } from './clock.js';
 export { type ClientErrorCode, type ErrorCode, type ServerErrorCode, TourbillonError } from './errors.js';
 export type { RelayMode } from './ice-servers.js';
 export type { Path } from './path.js';
-export type { Peer, PeerEvents } from './peer.js';
-export type { Capability, Json, LeaveReason, Metadata } from './protocol.js';
+export type { PathProgress, Peer, PeerEvents } from './peer.js';
+export type { Capability, Json, LeaveReason, Metadata, PathRoute, PathState } from './protocol.js';
 export type { JoinOptions, Room, RoomEvents, RoomState } from './room.js';
 export type { PeerStats } from './stats.js';
 

@@ -56,12 +56,15 @@ export function isNeededWhenConnected(cause: RepairCause, polite: boolean): bool
 
 /** Restarts that may fail before the connection is built anew. */
 const RESTARTS = 2;
+/** The same where the server tries one route after the other: each gets its restart. */
+export const RESTARTS_OVER_ROUTES = 4;
 
 /** What helps: a restart, saying again what got lost, or a new connection. */
 export function repairAction(
   signalingState: RTCSignalingState,
   failedRepairs: number,
+  restarts = RESTARTS,
 ): 'restart' | 'resend' | 'rebuild' {
-  if (signalingState === 'closed' || failedRepairs >= RESTARTS) return 'rebuild';
+  if (signalingState === 'closed' || failedRepairs >= restarts) return 'rebuild';
   return signalingState === 'have-local-offer' ? 'resend' : 'restart';
 }

@@ -1,11 +1,13 @@
+import { givenUpDelay, leaveToServer, pathReport, relayOf, reportedState, waitFor } from './care.js';
 import type { Clock } from './clock.js';
 import { Connection } from './connection.js';
 import { Emitter } from './emitter.js';
-import { TourbillonError } from './errors.js';
-import { type RepairCause, isNeededWhenConnected, repairAction } from './negotiation.js';
+import { TourbillonError, noPath } from './errors.js';
+import type { RelayMode } from './ice-servers.js';
+import { type RepairCause, RESTARTS_OVER_ROUTES, isNeededWhenConnected, repairAction } from './negotiation.js';
 import { type Path, readPath } from './path.js';
 import type { Peer, PeerEvents } from './peer.js';
-import type { Lasting, Metadata, PeerInfo, Restart, Signal } from './protocol.js';
+import type { Lasting, Metadata, PathNews, PathReport, PathRoute, PeerInfo, Signal } from './protocol.js';
 import { RepairTimer } from './repair-timer.js';
 import { type PeerStats, type Reading, type Totals, summarise } from './stats.js';
 import { RemoteStreams } from './streams.js';
@@ -22,9 +24,13 @@ export interface PeerContext {
   streams(): readonly MediaStream[];
   /** Whether this end may ask a peer for a restart. */
   mayAskRestart(): boolean;
-  configuration(): RTCConfiguration;
+  /** Through any relay and none, or through a relay by this transport only. */
+  configuration(route?: RelayMode): RTCConfiguration;
   /** Whether signals reach the server now. */
   ready(): boolean;
+  /** Whether the server is there and looks after connections. */
+  cares(): boolean;
+  report(report: PathReport): void;
   send(message: Lasting): void;
   /** Resolves when the ICE servers are fresh enough to start with. */
   freshServers(): Promise<void>;
@@ -53,6 +59,11 @@ export class PeerSession implements Peer {
   private readonly repairTimer: RepairTimer;
   private failedRepairs = 0;
   private helpedAt = -Infinity;
+  /** What the server asked the last restart to use. */
+  private route: PathRoute = 'direct';
+  private gaveUp = false;
+  /** An ICE restart of this end's is under way, which the server was told. */
+  private restarting = false;
   private totals: Totals | undefined;
   private closed = false;
   private readonly emitter = new Emitter<PeerEvents>();
@@ -117,7 +128,10 @@ export class PeerSession implements Peer {
   }
 
   restart(): void {
-    if (this.current) this.scheduleRepair('asked');
+    if (!this.current) return;
+    // Of the two sides the impolite one restarts.
+    if (this.polite && this.context.cares()) this.reportState('failed');
+    else this.scheduleRepair('asked');
   }
 
   async stats(): Promise<PeerStats> {
@@ -160,8 +174,7 @@ export class PeerSession implements Peer {
     this.scheduleRepair(cause);
   }
 
-  receive(signal: Signal | Restart): void {
-    if (signal.type === 'restart') return this.restartAsked();
+  receive(signal: Signal): void {
     this.inbox = this.inbox.then(() => this.handle(signal)).catch((error: unknown) => this.report(error));
   }
 
@@ -190,12 +203,17 @@ export class PeerSession implements Peer {
     this.present = true;
     const pathDied = serverChanged || this.pathDied;
     this.pathDied = false;
-    if (pathDied && (await this.isRelayed())) this.scheduleRepair('dead-path');
-    else if (this.connectionState !== 'connected') this.scheduleRepair('unfinished');
+    if (pathDied && (await this.isRelayed())) {
+      this.reportState('failed');
+      return this.scheduleRepair('dead-path');
+    }
+    this.reportNow();
+    if (this.connectionState !== 'connected') this.scheduleRepair('unfinished');
   }
 
   /** Our session went on and no signal got lost, but help that was due meanwhile was not given. */
   resumed(): void {
+    this.reportNow();
     const state = this.connectionState;
     if (state === 'connected') return;
     if (state === 'failed' || state === 'disconnected') return this.scheduleRepair(state);
@@ -205,12 +223,37 @@ export class PeerSession implements Peer {
   /** The network of this host came back, perhaps as another one. */
   networkChanged(): void {
     if (!this.current) return;
+    this.route = 'direct'; // What was blocked there may be open here.
+    this.configure();
     this.askRestart('network');
     this.scheduleRepair('online');
   }
 
-  configure(configuration: RTCConfiguration): void {
-    this.current?.pc.setConfiguration(configuration);
+  configure(): void {
+    this.current?.pc.setConfiguration(this.configuration());
+  }
+
+  /** The peer sees a reason for a restart that this side may not see, or the server wants one over a route. */
+  restartAsked(route?: PathRoute): void {
+    const helped = this.context.clock.now() - this.helpedAt <= HELPED_JUST_NOW_MS;
+    if (helped && (!route || route === this.route)) return;
+    if (route) {
+      this.route = route;
+      this.configure();
+    }
+    this.scheduleRepair('asked');
+  }
+
+  /** The server says what it makes of the connection: this end leaves it to it, until it gives up. */
+  told(news: PathNews): void {
+    if (news.state !== 'failed') {
+      this.repairTimer.postpone(waitFor(news));
+    } else if (this.connectionState !== 'connected') {
+      this.repairTimer.restAndRetry(givenUpDelay(this.polite));
+      if (!this.gaveUp) this.context.error(noPath(this.name || this.id));
+      this.gaveUp = true;
+    }
+    this.emitter.emit('path', { state: news.state, route: news.route, attempt: news.attempt ?? 0 });
   }
 
   close(): void {
@@ -220,13 +263,35 @@ export class PeerSession implements Peer {
     this.remote.clear();
   }
 
-  /** The peer sees a reason for a restart that this side may not see. */
-  private restartAsked(): void {
-    if (this.context.clock.now() - this.helpedAt > HELPED_JUST_NOW_MS) this.scheduleRepair('asked');
+  private configuration(): RTCConfiguration {
+    return this.context.configuration(relayOf(this.route));
+  }
+
+  /** Tells a server that looks after connections how this one stands. */
+  private reportState(state: PathReport['state'], path: Path | null = null): void {
+    if (this.context.cares() && this.present) this.context.report(pathReport(this.id, state, path));
+  }
+
+  private reportRestarting(): void {
+    this.restarting = true;
+    this.reportState('restarting');
+  }
+
+  private reportNow(): void {
+    const state = this.current && reportedState(this.connectionState);
+    if (state === 'connected') void this.reportConnected();
+    else if (state) this.reportState(state);
+  }
+
+  /** Says how the packets travel, unless the connection is lost again by the time that is known. */
+  private async reportConnected(): Promise<void> {
+    const path = await this.path().catch(() => null);
+    if (this.connectionState === 'connected') this.reportState('connected', path);
   }
 
   /** The polite side would wait before it helps; the other need not. */
   private askRestart(reason: string): void {
+    if (this.polite && this.context.cares()) return this.reportState('failed'); // The server asks the peer.
     if (!this.polite || !this.present || !this.context.mayAskRestart()) return;
     this.context.send({ type: 'restart', to: this.id, reason });
   }
@@ -240,7 +305,11 @@ export class PeerSession implements Peer {
     if (this.closed || connection !== this.current) return;
     if (outcome === 'other') return this.meetNewConnection(signal);
     if (outcome === 'done' && signal.type === 'offer') this.repairTimer.clear();
-    if (outcome === 'done' && this.connectionState !== 'connected') this.scheduleRepair('stalled');
+    if (outcome !== 'done') return;
+    if (this.connectionState !== 'connected') this.scheduleRepair('stalled');
+    // A restart of a connection that works need not change its state.
+    else if (this.restarting) this.reportNow();
+    this.restarting = false;
   }
 
   private async handleCandidate(candidate: RTCIceCandidateInit | null): Promise<void> {
@@ -260,7 +329,7 @@ export class PeerSession implements Peer {
     this.remote.clear();
     this.totals = undefined;
     this.repairTimer.clear();
-    const connection: Connection = new Connection(this.context.configuration(), this.context.streams(), offering, {
+    const connection: Connection = new Connection(this.configuration(), this.context.streams(), offering, {
       polite: () => this.polite,
       send: (signal) => this.context.send({ ...signal, to: this.id }),
       track: (track, streams) => this.addTrack(track, streams),
@@ -271,6 +340,7 @@ export class PeerSession implements Peer {
       error: (error) => this.report(error),
     });
     this.current = connection;
+    this.reportNow();
     for (const candidate of this.early.splice(0)) void connection.addCandidate(candidate);
     return connection;
   }
@@ -288,15 +358,18 @@ export class PeerSession implements Peer {
     const state = this.connectionState;
     if (state === 'connected') {
       this.failedRepairs = 0;
+      this.gaveUp = false;
       if (!isNeededWhenConnected(this.repairTimer.cause, this.polite)) this.repairTimer.clear();
     }
-    if (state === 'failed') this.askRestart(state);
+    this.reportNow();
+    if (state === 'failed' && !this.context.cares()) this.askRestart(state);
     if (state === 'failed' || state === 'disconnected') this.scheduleRepair(state);
     this.emitter.emit('state', state);
   }
 
   private scheduleRepair(cause: RepairCause): void {
-    if (!this.closed) this.repairTimer.schedule(cause, this.polite);
+    const leaveMs = this.context.cares() ? leaveToServer(cause, this.polite) : 0;
+    if (!this.closed) this.repairTimer.schedule(cause, this.polite, leaveMs);
   }
 
   private async repair(cause: RepairCause): Promise<void> {
@@ -316,10 +389,13 @@ export class PeerSession implements Peer {
 
   private help(): void {
     if (!this.current) return void this.build(true);
-    switch (repairAction(this.current.pc.signalingState, this.failedRepairs)) {
+    const restarts = this.context.cares() ? RESTARTS_OVER_ROUTES : undefined;
+    switch (repairAction(this.current.pc.signalingState, this.failedRepairs, restarts)) {
       case 'restart':
+        this.reportRestarting();
         return this.current.pc.restartIce();
       case 'resend':
+        this.reportRestarting();
         return this.current.resendOffer();
       case 'rebuild':
         this.failedRepairs = 0;

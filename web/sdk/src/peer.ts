@@ -1,10 +1,19 @@
 import type { Path } from './path.js';
-import type { Metadata } from './protocol.js';
+import type { Metadata, PathRoute, PathState } from './protocol.js';
 import type { PeerStats } from './stats.js';
+
+/** What the server makes of a connection: where it stands, over which route it tries, how often it has. */
+export interface PathProgress {
+  state: PathState;
+  route: PathRoute;
+  attempt: number;
+}
 
 export interface PeerEvents {
   /** The connection's state changed. */
   state: RTCPeerConnectionState;
+  /** The server's view of the connection changed, while it looks after it. */
+  path: PathProgress;
   /** A remote track was added to the stream. */
   track: MediaStreamTrack;
   /** The peer publishes a stream, its camera or its screen; those that are there are given to each new listener. */

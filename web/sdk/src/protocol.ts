@@ -31,6 +31,8 @@ interface SeatMessage {
   session: string;
   server: string;
   can?: Capability[];
+  /** The server looks after connections: it wants to be told how they stand, and says who restarts. */
+  paths?: boolean;
   ice_servers: IceServer[];
   ice_ttl_ms: number;
   heartbeat_ms: number;
@@ -63,8 +65,41 @@ export type Description = { type: 'offer' | 'answer'; sdp: string };
 export type Candidate = { type: 'candidate'; candidate: RTCIceCandidateInit | null };
 /** What one peer says to another. */
 export type Signal = Description | Candidate;
-/** Asks the peer for an offer with an ICE restart. */
-export type Restart = { type: 'restart'; reason?: string };
+/** How a restart is to travel: any way, or through a relay by one transport. */
+export type PathRoute = 'direct' | 'relay/udp' | 'relay/tcp' | 'relay/tls';
+
+/** Asks the peer for an offer with an ICE restart. With a route it is the server that asks, and gives fresh servers. */
+export type Restart = {
+  type: 'restart';
+  reason?: string;
+  route?: PathRoute;
+  ice_servers?: IceServer[];
+  ice_ttl_ms?: number;
+};
+
+/** How the server sees the connection between two peers. */
+export type PathState =
+  'gathering' | 'checking' | 'connected' | 'faltering' | 'consent-lost' | 'restarting' | 'failed';
+
+/** What the server makes of the connection to a peer, and when it goes on by itself. */
+export type PathNews = {
+  type: 'path';
+  peer: string;
+  state: PathState;
+  route: PathRoute;
+  attempt?: number;
+  next_ms?: number;
+  reason?: string;
+};
+
+/** Tells the server how the connection to a peer stands. */
+export type PathReport = {
+  type: 'stats';
+  to: string;
+  state: 'gathering' | 'checking' | 'connected' | 'disconnected' | 'failed' | 'restarting';
+  via?: 'direct' | 'relay';
+  transport?: 'udp' | 'tcp' | 'tls';
+};
 
 /** What the server tells of the room; in a session each has a number. */
 export type News = { n?: number } & (
@@ -74,6 +109,7 @@ export type News = { n?: number } & (
   | { type: 'peer-back'; peer: string }
   | { type: 'peer-updated'; peer: string; name: string; metadata?: Metadata }
   | ((Signal | Restart) & { from: string })
+  | PathNews
   | { type: 'message'; from: string; direct?: boolean; data: Json }
 );
 
@@ -113,6 +149,7 @@ export type ClientMessage =
   | (Lasting & { n?: number })
   | { type: 'ice-servers' }
   | { type: 'stats'; stats: object }
+  | PathReport
   | { type: 'heartbeat'; heartbeat_ms: number }
   | { type: 'pong'; seq: number; last?: number }
   | { type: 'leave' };

@@ -30,8 +30,11 @@ export class RelayServers {
     return first;
   }
 
-  configuration(): RTCConfiguration {
-    return rtcConfiguration(this.servers, this.relay);
+  /** The configuration for the forced relay, or else for a route; one without servers is no better than any way. */
+  configuration(route?: RelayMode): RTCConfiguration {
+    if (this.relay || !route) return rtcConfiguration(this.servers, this.relay);
+    const configuration = rtcConfiguration(this.servers, route);
+    return configuration.iceServers?.length ? configuration : rtcConfiguration(this.servers);
   }
 
   /** Whether a forced relay has no server to go through. */

@@ -18,8 +18,25 @@ export class RepairTimer {
   }
 
   /** The earliest of several causes decides. */
-  schedule(cause: RepairCause, polite: boolean): void {
-    const delay = repairDelay(cause, polite);
+  schedule(cause: RepairCause, polite: boolean, extraMs = 0): void {
+    this.arm(cause, repairDelay(cause, polite) + extraMs);
+  }
+
+  /** Puts what is scheduled off, to so long from now at the earliest. */
+  postpone(delayMs: number): void {
+    if (this.due === Infinity || this.due >= this.clock.now() + delayMs) return;
+    const cause = this.latest;
+    this.clear();
+    this.arm(cause, delayMs);
+  }
+
+  /** Tries after so long, and not before. */
+  restAndRetry(delayMs: number): void {
+    this.clear();
+    this.arm('stalled', delayMs);
+  }
+
+  private arm(cause: RepairCause, delay: number): void {
     const due = this.clock.now() + delay;
     if (due >= this.due) return;
     this.clear();

@@ -28,6 +28,7 @@ export class RoomSession implements Room {
   private server = '';
   private ownId = '';
   private granted: ReadonlySet<Capability> = new Set();
+  private cares = false;
   private messages = 0;
   private current: RoomState = 'connecting';
   private settle: { resolve(): void; reject(error: TourbillonError): void } | null = null;
@@ -155,8 +156,10 @@ export class RoomSession implements Room {
       {
         clock: this.clock,
         streams: () => this.published.list(),
-        configuration: () => this.servers.configuration(),
+        configuration: (route) => this.servers.configuration(route),
         ready: () => this.current === 'joined',
+        cares: () => this.cares && this.current === 'joined',
+        report: (report) => this.uplink.say(report),
         mayAskRestart: () => this.granted.has('restart'),
         send: (message) => this.uplink.tell(message),
         freshServers: () => this.servers.fresh(),
@@ -188,7 +191,8 @@ export class RoomSession implements Room {
     this.emitter.emit('resumed', { replayed: message.replayed });
   }
 
-  private seated({ peer, server, can = [] }: Joined | Resumed): void {
+  private seated({ peer, server, can = [], paths = false }: Joined | Resumed): void {
+    this.cares = paths;
     this.ownId = peer;
     this.server = server;
     this.granted = new Set(can);
@@ -209,8 +213,12 @@ export class RoomSession implements Room {
       case 'offer':
       case 'answer':
       case 'candidate':
-      case 'restart':
         return this.peers.get(news.from)?.receive(news);
+      case 'restart':
+        if (news.ice_servers) this.updateServers({ ice_servers: news.ice_servers, ice_ttl_ms: news.ice_ttl_ms ?? 0 });
+        return this.peers.get(news.from)?.restartAsked(news.route);
+      case 'path':
+        return this.peers.get(news.peer)?.told(news);
       case 'message':
         return this.hear(news.from, news.data, news.direct ?? false);
     }
@@ -223,7 +231,7 @@ export class RoomSession implements Room {
 
   private updateServers({ ice_servers, ice_ttl_ms }: Pick<Joined, 'ice_servers' | 'ice_ttl_ms'>): void {
     const first = this.servers.update(ice_servers, ice_ttl_ms);
-    for (const peer of this.peers.values()) peer.configure(this.servers.configuration());
+    for (const peer of this.peers.values()) peer.configure();
     if (this.servers.lacksRelay) this.emitter.emit('error', noRelay(this.options.relay));
     if (!first) this.emitter.emit('refreshed', undefined);
   }

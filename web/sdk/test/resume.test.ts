@@ -346,7 +346,7 @@ describe('statistics', () => {
     await vi.advanceTimersByTimeAsync(1000);
     FakeConnection.last.stats = report(1000, 90, 10);
     await vi.advanceTimersByTimeAsync(1000);
-    expect(FakeSocket.last.sentOf('stats').map(({ stats }) => stats)).toEqual([
+    expect(FakeSocket.last.sentOf('stats').map((message) => 'stats' in message && message.stats)).toEqual([
       { bob: { state: 'connected', path: 'direct', rtt_ms: 12, jitter_ms: 3.4 } },
       {
         bob: {
