@@ -37,7 +37,7 @@ func (f *followed) end(from netip.Prefix) {
 // reportPath takes a client's word about its path to a peer. n is the client's own number of the message.
 func (h *hub) reportPath(c *conn, n uint64, e reportEvent) *Error {
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	defer h.unlock()
 	switch {
 	case c.seat == nil:
 		return errNotJoined()
@@ -76,7 +76,7 @@ func (h *hub) wakeLocked(r *room, e wakeEffect) {
 	w.timer = h.clock.At(e.at, func() {
 		defer h.tasks.Done()
 		h.mu.Lock()
-		defer h.mu.Unlock()
+		defer h.unlock()
 		if p.wake == w {
 			p.wake = nil
 			_ = h.applyLocked(r, wokenEvent{e.pair}) // Never refused.
@@ -117,7 +117,7 @@ func (h *hub) askLocked(e askEffect) {
 // sendTo sends one seat a message, if it is still there.
 func (h *hub) sendTo(id seatID, m any) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	defer h.unlock()
 	if h.stopping || h.seats[id] == nil {
 		return
 	}

@@ -27,8 +27,8 @@ func TestBenchPion(t *testing.T) {
 	}{
 		{[]string{"bench", "pion"}, 1, "make build"},
 		{[]string{"bench", "pion", "--pairs", "0"}, 64, "from 1 to 1000"},
-		{[]string{"bench", "tea"}, 64, `bench wants timers, pion, turn, stun or signaling, not "tea"`},
-		{[]string{"bench"}, 64, "bench wants timers, pion, turn, stun or signaling"},
+		{[]string{"bench", "tea"}, 64, `bench wants timers, pion, turn, stun, ice or signaling, not "tea"`},
+		{[]string{"bench"}, 64, "bench wants timers, pion, turn, stun, ice or signaling"},
 	} {
 		if code, _, stderr := run(t, c.args...); code != c.code || !strings.Contains(stderr, c.want) {
 			t.Errorf("%v: exit %d, want %d with %q:\n%s", c.args, code, c.code, c.want, stderr)
