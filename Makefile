@@ -34,7 +34,7 @@ web/node_modules/.package-lock.json: web/package.json web/package-lock.json | to
 	npm --prefix web ci --no-audit --no-fund
 	@touch $@
 
-WEB_SOURCES = $(shell find web/app web/call web/check web/sdk -type f) $(wildcard web/*.ts web/*.json)
+WEB_SOURCES = $(shell find web/app web/base web/call web/check web/sdk -type f) $(wildcard web/*.ts web/*.json)
 web/dist/call/index.html: web/node_modules/.package-lock.json $(WEB_SOURCES)
 	npm --prefix web run build
 	@touch $@
@@ -63,7 +63,7 @@ test-e2e: build test-packages
 	npm --prefix web run e2e
 
 test-packages:
-	@.ci/packages chromium:chromium turnutils_uclient:coturn systemd-analyze:systemd ip:iproute2
+	@.ci/packages chromium:chromium turnutils_uclient:coturn systemd-analyze:systemd ip:iproute2 openssl:openssl
 
 clean:
 	rm -rf bin .retimed .retimed-new-* go.work go.work.sum appliance/observe/timers/inventory.json artefacts web/node_modules web/dist/app web/dist/call web/dist/check web/dist/sdk
