@@ -1,0 +1,58 @@
+package relay
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// epollRound waits for readable sockets and reads each once.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) epollRound() {
+	n, _, errno := waitEpoll(uintptr(m.loop.epollFD), uintptr(unsafe.Pointer(&m.events)), epollBatch)
+	m.obey()
+	if errno != 0 {
+		return
+	}
+	for i := uintptr(0); i < n; i++ {
+		index := uint32(m.events[i%epollBatch].Fd)
+		s := &m.sockets[index%maxSockets]
+		switch {
+		case s.kind == kindKick:
+			m.drainKick()
+			m.obey()
+		case s.state == stateOpen:
+			m.readSocket(index, s.fd)
+			m.flush() // Before the next read overwrites what is to be sent.
+		}
+	}
+}
+
+// readSocket reads what one recvmmsg brings.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) readSocket(index uint32, fd int32) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&m.headers)), readBatch,
+		unix.MSG_DONTWAIT, 0, 0)
+	if errno != 0 {
+		return
+	}
+	for i := uintptr(0); i < n; i++ {
+		h := &m.headers[i%readBatch]
+		h.nameLen = nameBytes
+		if h.flags&unix.MSG_TRUNC != 0 {
+			m.loop.counters.Truncated++
+			continue
+		}
+		b := unsafe.Pointer(&m.buffers[i%buffers])
+		p := packet{
+			socket: index, name: (*[nameBytes]byte)(unsafe.Add(b, outBytes)), payload: unsafe.Add(b, payloadAt), length: h.bytes,
+		}
+		m.take(&p)
+	}
+}

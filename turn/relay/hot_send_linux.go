@@ -1,0 +1,139 @@
+package relay
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// send puts a datagram into the queue of those that leave when the round ends. Its data and name stay where they are.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) send(socket, index uint32, data unsafe.Pointer, length uint32, name *[nameBytes]byte, nameLen uint32) {
+	o := &m.out[m.loop.outgoing%outSlots]
+	m.loop.outgoing++
+	o.fd, o.index = m.sockets[socket%maxSockets].fd, index
+	o.data, o.length = uint64(uintptr(data)), uint64(length)
+	o.name, o.nameLen = uint64(uintptr(unsafe.Pointer(name))), nameLen
+}
+
+// flush sends the queue: with io_uring by the next enter, otherwise at once. A full socket loses what it cannot take.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) flush() {
+	for i := uint32(0); i < m.loop.outgoing; {
+		var e *sqe
+		if m.loop.uring {
+			e = m.next()
+			clearSQE(e)
+		}
+		if n := m.alike(i); n > 1 {
+			m.sendTogether(i, n, e)
+			i += n
+			continue
+		}
+		m.sendAlone(i, e)
+		i++
+	}
+	m.loop.outgoing = 0
+}
+
+// sendAlone sends a datagram of the queue, by the submission or, if that is nil, at once.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) sendAlone(i uint32, e *sqe) {
+	o := &m.out[i%outSlots]
+	if e != nil {
+		e.opcode, e.flags, e.fd = opSend, sqeSkipSuccess, o.fd
+		e.off, e.addr, e.len, e.opFlags = o.name, o.data, uint32(o.length), unix.MSG_DONTWAIT
+		e.nameLen, e.userData = uint16(o.nameLen), ignored|uint64(o.index)
+		return
+	}
+	_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(o.fd), uintptr(o.data), uintptr(o.length),
+		unix.MSG_DONTWAIT, uintptr(o.name), uintptr(o.nameLen))
+	if errno != 0 {
+		m.loop.counters.SocketFull++
+	}
+}
+
+// Bounds of datagrams that leave together (UDP_SEGMENT, udp(7)): the kernel's number, and a length that fits every
+// usual path with its headers, since segments are not fragmented.
+const (
+	maxSegments     = 64
+	maxSegmentBytes = 1380
+)
+
+// alike counts the datagrams of the queue from a place on that may leave together: to one address through one socket,
+// of one length but the last, which may be shorter.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) alike(first uint32) (n uint32) {
+	o := &m.out[first%outSlots]
+	n = 1
+	if m.loop.whole || o.length > maxSegmentBytes || o.length == 0 {
+		return n
+	}
+	for first+n < m.loop.outgoing && n < maxSegments && (n+1)*uint32(o.length) < 1<<16-1 {
+		next := &m.out[(first+n)%outSlots]
+		if next.fd != o.fd || next.name != o.name || next.length > o.length || next.length == 0 {
+			break
+		}
+		n++
+		if next.length < o.length {
+			break
+		}
+	}
+	return n
+}
+
+// sendTogether sends n datagrams of the queue from a place on as segments of one, by the submission or, if that is nil,
+// at once.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) sendTogether(first, n uint32, e *sqe) {
+	o := &m.out[first%outSlots]
+	for i := first; i < first+n; i++ {
+		m.pieces[i%uint32(len(m.pieces))] = vector{m.out[i%outSlots].data, m.out[i%outSlots].length}
+	}
+	s := &m.segments[first%outSlots]
+	s.header.name, s.header.nameLen = o.name, o.nameLen
+	s.header.iov, s.header.iovLen = uint64(uintptr(unsafe.Pointer(&m.pieces[first%outSlots]))), uint64(n)
+	s.header.control, s.header.controlLen = uint64(uintptr(unsafe.Pointer(&s.control))), uint64(unsafe.Sizeof(s.control))
+	s.control.length = unix.SizeofCmsghdr + 2
+	s.control.level, s.control.kind, s.control.size = unix.SOL_UDP, unix.UDP_SEGMENT, uint16(o.length)
+	m.loop.counters.Segments += uint64(n)
+	if e != nil {
+		e.opcode, e.flags, e.fd = opSendmsg, sqeSkipSuccess, o.fd
+		e.addr, e.len, e.opFlags = uint64(uintptr(unsafe.Pointer(&s.header))), 1, unix.MSG_DONTWAIT
+		e.userData = ignored | together | uint64(o.index)
+		return
+	}
+	_, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(o.fd), uintptr(unsafe.Pointer(&s.header)), unix.MSG_DONTWAIT)
+	m.sentTogether(int32(errno))
+}
+
+// sentTogether takes the outcome. A network device that cannot do it, or a path with a smaller MTU, ends it for good:
+// what was lost is repeated by those who need it.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) sentTogether(errno int32) {
+	if errno == 0 {
+		return
+	}
+	m.loop.counters.SocketFull++
+	if unix.Errno(errno) == unix.EINVAL || unix.Errno(errno) == unix.EIO || unix.Errno(errno) == unix.EMSGSIZE {
+		m.loop.whole = true
+	}
+}
