@@ -55,7 +55,7 @@ func (h *control) serve(realm string, packets net.PacketConn, conns net.Listener
 }
 
 func (h *control) key(client net.Addr) clientKey {
-	return clientKey{listener: h.listener, client: addrPort(client)}
+	return clientKey{listener: h.listener, client: addrPort(client), local: localOf(client)}
 }
 
 // authenticate checks a request's user name and gives pion the key to check its integrity with. pion asks once the
@@ -235,12 +235,12 @@ func (h *control) created(client net.Addr, userID string, relay net.Addr) {
 		return
 	}
 	h.core.tasks.Add(1) // Until pion's event of its deletion.
-	socket.fast.attach(key.client, h.loop)
+	socket.fast.attach(key, h.loop)
 	if conns, ok := h.door.(*streamListener); ok {
 		socket.attachStream(conns.conn(key.client))
 	}
 	h.core.allocations.created(key, Allocation{
-		Client: key.client, Server: h.server, Relay: announced,
+		Client: key.client, Server: key.server(h.server), Relay: announced,
 		Transport: h.transport, User: userID, Since: h.core.now(),
 	}, socket)
 }

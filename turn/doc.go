@@ -7,7 +7,9 @@
 // # Where things happen, in the order of a packet's way
 //
 //   - A datagram enters in [udpListener.ReadFrom] (listener_udp.go). inspect drops what is neither STUN nor ChannelData
-//     (classify, inspect.go) and notes what pion's callbacks will not say (noteRequest, request.go).
+//     (classify, inspect.go) and notes what pion's callbacks will not say (noteRequest, request.go). On a wildcard address
+//     it also learns to which address of this host the datagram came (local.go): that is part of the client's 5-tuple, and
+//     all that goes to the client leaves from there.
 //   - A TCP, TLS or DTLS connection enters in [streamListener.run] (listener_stream.go) past the count of strangers
 //     (gate.go); its frames enter in [streamConn.Read] (stream_conn.go), one per read. For DTLS, [demux] makes
 //     connections of one socket's datagrams (listener_dtls.go).

@@ -29,11 +29,11 @@ type fastPath struct {
 }
 
 // attach gives the relay its client.
-func (f *fastPath) attach(client netip.AddrPort, at *relay.Listener) {
+func (f *fastPath) attach(client clientKey, at *relay.Listener) {
 	if f.relay != nil && at != nil {
 		limits := f.relays.core.limits
 		f.relay.Attach(relay.Client{
-			Listener: at, Addr: client,
+			Listener: at, Addr: client.client, Local: client.local,
 			PacketsPerSecond: max(0, limits.PacketsPerSecond), BytesPerSecond: max(0, limits.BytesPerSecond),
 		})
 	}
@@ -235,7 +235,7 @@ func (s *Server) bindUDP(wanted listenAddress) (bound []*listener, err error) {
 		if err != nil {
 			return nil, err
 		}
-		add(socket)
+		add(telling(s.core, socket))
 		return bound, nil
 	}
 	listeners, err := s.core.plane.Listen(at, wanted.alone6)

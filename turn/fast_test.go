@@ -26,17 +26,24 @@ const fastPatience = 20 * time.Second
 
 func newRelayed(t *testing.T, transport Transport, withoutLoops bool) *relayed {
 	t.Helper()
+	cfg := Config{WithoutLoops: withoutLoops}
+	if cfg.UDP = []string{"127.0.0.1:0"}; transport == TCP {
+		cfg.UDP, cfg.TCP = nil, cfg.UDP
+	}
+	r := serveRelayed(t, cfg)
+	r.allocate(transport)
+	return r
+}
+
+// serveRelayed is a server without an allocation.
+func serveRelayed(t *testing.T, cfg Config) *relayed {
+	t.Helper()
 	peer, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { peer.Close() })
-	cfg := Config{
-		Secrets: [][]byte{[]byte("secret")}, MuxPorts: []netip.AddrPort{addrPort(peer.LocalAddr())}, WithoutLoops: withoutLoops,
-	}
-	if cfg.UDP = []string{"127.0.0.1:0"}; transport == TCP {
-		cfg.UDP, cfg.TCP = nil, cfg.UDP
-	}
+	cfg.Secrets, cfg.MuxPorts = [][]byte{[]byte("secret")}, []netip.AddrPort{addrPort(peer.LocalAddr())}
 	server, err := Listen(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -48,9 +55,7 @@ func newRelayed(t *testing.T, transport Transport, withoutLoops bool) *relayed {
 			t.Error(err)
 		}
 	})
-	r := &relayed{t: t, server: server, peer: peer}
-	r.allocate(transport)
-	return r
+	return &relayed{t: t, server: server, peer: peer}
 }
 
 func (r *relayed) allocate(transport Transport) {
@@ -69,12 +74,19 @@ func (r *relayed) allocate(transport Transport) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.allocateFrom(conn, at)
+}
+
+// allocateFrom allocates through a socket of the client's at an address of the server.
+func (r *relayed) allocateFrom(conn net.PacketConn, at string) {
+	r.t.Helper()
 	r.t.Cleanup(func() { conn.Close() })
 	logs := logging.NewDefaultLoggerFactory()
 	logs.DefaultLogLevel = logging.LogLevelDisabled
 	_, user, pass, _ := r.server.ICEServers("alice", time.Now(), "")
 	c, err := pion.NewClient(&pion.ClientConfig{
 		STUNServerAddr: at, TURNServerAddr: at, Conn: conn, Username: user, Password: pass, Realm: DefaultRealm, LoggerFactory: logs,
+		RequestedAddressFamily: pion.RequestedAddressFamilyIPv4,
 	})
 	if err != nil {
 		r.t.Fatal(err)

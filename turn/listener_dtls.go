@@ -49,17 +49,25 @@ func dtlsLayer(config *tls.Config, c *core) secureLayer {
 type demux struct {
 	core   *core
 	socket net.PacketConn
+	wild   wildcard // the socket, if it is on a wildcard address; nil otherwise
 	fresh  chan *path
 	ended  *latch
 
 	mu    sync.Mutex // guards paths
-	paths map[netip.AddrPort]*path
+	paths map[pathKey]*path
+}
+
+// pathKey is a client, and the address of this host that it uses where that varies.
+type pathKey struct {
+	client netip.AddrPort
+	local  netip.Addr
 }
 
 // newDemux starts to read the socket, until Close.
 func newDemux(c *core, socket net.PacketConn) *demux {
 	d := &demux{
-		core: c, socket: socket, fresh: make(chan *path, arrivals), ended: newLatch(), paths: make(map[netip.AddrPort]*path),
+		core: c, socket: socket, wild: wildcardOf(socket), fresh: make(chan *path, arrivals), ended: newLatch(),
+		paths: make(map[pathKey]*path),
 	}
 	c.tasks.Go(d.run)
 	return d
@@ -69,10 +77,10 @@ func (d *demux) run() {
 	retry := backoff{clock: d.core.clock}
 	buffer := make([]byte, maxDatagramBytes)
 	for {
-		n, from, err := d.socket.ReadFrom(buffer)
+		n, from, local, err := d.receive(buffer)
 		if err == nil {
 			retry.reset()
-			d.dispatch(buffer[:n], from)
+			d.dispatch(buffer[:n], from, local)
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) || !d.core.retry(&retry, d.ended.done) {
@@ -81,18 +89,27 @@ func (d *demux) run() {
 	}
 }
 
+func (d *demux) receive(p []byte) (n int, from net.Addr, local netip.Addr, err error) {
+	if d.wild == nil {
+		n, from, err = d.socket.ReadFrom(p)
+		return n, from, local, err
+	}
+	n, client, local, err := d.wild.ReadPacket(p)
+	return n, net.UDPAddrFromAddrPort(client), local, err
+}
+
 // dispatch hands a datagram to its path. Only a ClientHello makes a path.
-func (d *demux) dispatch(p []byte, from net.Addr) {
+func (d *demux) dispatch(p []byte, from net.Addr, local netip.Addr) {
 	defer d.core.survive("DTLS datagram")
-	client := addrPort(from)
+	key := pathKey{addrPort(from), local}
 	d.mu.Lock()
-	known := d.paths[client]
+	known := d.paths[key]
 	if known == nil && isClientHello(p) && len(d.fresh) < cap(d.fresh) && !d.ended.closed() {
 		known = &path{
-			demux: d, client: from, key: client, inbox: make(chan []byte, pathQueue), ended: newLatch(),
+			demux: d, client: from, key: key, inbox: make(chan []byte, pathQueue), ended: newLatch(),
 			wake: make(chan struct{}),
 		}
-		d.paths[client] = known
+		d.paths[key] = known
 		d.fresh <- known // There is room: run alone fills it.
 	}
 	d.mu.Unlock()
@@ -147,7 +164,7 @@ func (d *demux) forget(p *path) {
 type path struct {
 	demux  *demux
 	client net.Addr
-	key    netip.AddrPort
+	key    pathKey
 	inbox  chan []byte
 	ended  *latch
 
@@ -178,7 +195,13 @@ func (p *path) Read(b []byte) (int, error) {
 // Write sends one datagram, after Close as well: pion/dtls says goodbye while its reader, which sees the end first,
 // already closes the path.
 func (p *path) Write(b []byte) (int, error) {
-	return p.demux.socket.WriteTo(b, p.client)
+	if p.demux.wild == nil {
+		return p.demux.socket.WriteTo(b, p.client)
+	}
+	if err := p.demux.wild.WritePacket(b, p.key.client, p.key.local); err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }
 
 // Close forgets the client.
@@ -189,8 +212,14 @@ func (p *path) Close() error {
 	return nil
 }
 
-// LocalAddr is the listener's address.
-func (p *path) LocalAddr() net.Addr { return p.demux.Addr() }
+// LocalAddr is the server's address as the client uses it.
+func (p *path) LocalAddr() net.Addr {
+	bound := p.demux.Addr()
+	if !p.key.local.IsValid() {
+		return bound
+	}
+	return net.UDPAddrFromAddrPort(netip.AddrPortFrom(p.key.local, addrPort(bound).Port()))
+}
 
 // RemoteAddr is the client's address.
 func (p *path) RemoteAddr() net.Addr { return p.client }

@@ -14,22 +14,27 @@ import (
 type udpListener struct {
 	core   *core
 	socket net.PacketConn
+	wild   wildcard // the socket, if it is on a wildcard address; nil otherwise
 	ended  *latch
 	// draining is told by quiesce, quiet by pion's reading goroutine in answer.
 	draining, quiet *latch
 
 	// index is the listener's in clientKey.
 	index int
-	// request is the note on the packet that pion handles now, from the client at from. pion's reading goroutine owns
-	// both.
+	// request is the note on the packet that pion handles now, from the client at from, which came to local, an address
+	// of this host that only a wildcard listener tells. pion's reading goroutine owns them.
 	request   request
 	from      netip.AddrPort
+	local     netip.Addr
+	zone      string // local in a client's address; see tell
 	readEnded sync.Once
 }
 
 // newUDPListener wraps a socket. Whoever starts to read it adds a task to the core, which the end of reading takes off.
 func newUDPListener(c *core, socket net.PacketConn) *udpListener {
-	return &udpListener{core: c, socket: socket, ended: newLatch(), draining: newLatch(), quiet: newLatch()}
+	return &udpListener{
+		core: c, socket: socket, wild: wildcardOf(socket), ended: newLatch(), draining: newLatch(), quiet: newLatch(),
+	}
 }
 
 // ReadFrom returns the next packet that is STUN or ChannelData. Its error is net.ErrClosed and nothing else: pion ends
@@ -42,7 +47,7 @@ func (l *udpListener) ReadFrom(p []byte) (int, net.Addr, error) {
 		if draining {
 			l.quiet.close() // pion has come back for more: it serves no request now and gets none any more.
 		}
-		n, from, err := l.socket.ReadFrom(p)
+		n, from, err := l.receive(p)
 		if draining && err == nil {
 			continue
 		}
@@ -67,6 +72,24 @@ func (l *udpListener) ReadFrom(p []byte) (int, net.Addr, error) {
 	}
 }
 
+// receive reads the socket. The address of a client of a wildcard listener tells the address of this host as well.
+func (l *udpListener) receive(p []byte) (int, net.Addr, error) {
+	if l.wild == nil {
+		return l.socket.ReadFrom(p)
+	}
+	n, from, local, err := l.wild.ReadPacket(p)
+	if err != nil {
+		return 0, nil, err
+	}
+	if local != l.local {
+		l.local, l.zone = local, ""
+		if local.IsValid() {
+			l.zone = local.String()
+		}
+	}
+	return n, tell(from, l.zone), nil
+}
+
 // inspect counts a packet, notes what pion's callbacks will need, and tells whether pion is to see it.
 func (l *udpListener) inspect(p []byte) (ok bool) {
 	defer l.core.survive("datagram")
@@ -85,17 +108,30 @@ func (l *udpListener) inspect(p []byte) (ok bool) {
 func (l *udpListener) WriteTo(p []byte, to net.Addr) (int, error) {
 	whole := len(p)
 	if isResponse(p) {
-		p = l.core.correct(&l.request, clientKey{listener: l.index, client: l.from}, p)
+		p = l.core.correct(&l.request, l.key(), p)
 	}
 	if !l.core.admitReply(p, addrPort(to)) {
 		return whole, nil
 	}
-	n, err := l.socket.WriteTo(p, to)
-	if err == nil {
-		l.core.counters.toClients.add(n)
-		n = whole
+	if err := l.send(p, to); err != nil {
+		return 0, err
 	}
-	return n, err
+	l.core.counters.toClients.add(len(p))
+	return whole, nil
+}
+
+// send sends a packet to a client, from the address of this host that the client uses.
+func (l *udpListener) send(p []byte, to net.Addr) error {
+	if l.wild != nil {
+		return l.wild.WritePacket(p, addrPort(to), localOf(to))
+	}
+	_, err := l.socket.WriteTo(p, to)
+	return err
+}
+
+// key is the 5-tuple of the client whose request pion handles now.
+func (l *udpListener) key() clientKey {
+	return clientKey{listener: l.index, client: l.from, local: l.local}
 }
 
 // settle answers the request that pion has just left in silence, if it did.
@@ -103,8 +139,8 @@ func (l *udpListener) settle() {
 	if !l.request.pending() {
 		return
 	}
-	if p := l.core.overdue(&l.request, clientKey{listener: l.index, client: l.from}); p != nil {
-		_, _ = l.socket.WriteTo(p, net.UDPAddrFromAddrPort(l.from)) // Lost like any datagram.
+	if p := l.core.overdue(&l.request, l.key()); p != nil {
+		_ = l.send(p, tell(l.from, l.zone)) // Lost like any datagram.
 	}
 }
 
@@ -133,8 +169,15 @@ func (l *udpListener) Close() error {
 	return l.socket.Close()
 }
 
-// LocalAddr is the bound address.
-func (l *udpListener) LocalAddr() net.Addr { return l.socket.LocalAddr() }
+// LocalAddr is the bound address; on a wildcard address that which the packet came to that pion handles now, since pion
+// takes it for the server's part of the 5-tuple. It is for pion's reading goroutine.
+func (l *udpListener) LocalAddr() net.Addr {
+	bound := l.socket.LocalAddr()
+	if !l.local.IsValid() {
+		return bound
+	}
+	return net.UDPAddrFromAddrPort(netip.AddrPortFrom(l.local, addrPort(bound).Port()))
+}
 
 // SetDeadline and its two sisters pass through; pion sets none.
 func (l *udpListener) SetDeadline(t time.Time) error { return l.socket.SetDeadline(t) }

@@ -7,6 +7,13 @@
 // [Relay.Attach] and [Relay.SetFlow], and a packet without a [Flow] is somebody else's to judge. It is not for streams;
 // [Batches] is what they use.
 //
+// # Wildcard addresses
+//
+// A client takes no answer from another address than it asked, and the routing table knows nothing of that. So a
+// listener on a wildcard address has the kernel tell the local address of each packet (IP_PKTINFO, IPV6_RECVPKTINFO).
+// With it a client is looked up, and with it goes what is sent to the client, as the same control message; see
+// hot_local_linux.go. A listener on one address has none of this. [Wildcard] is the same for sockets without a loop.
+//
 // # Without a Go processor
 //
 // A goroutine that returns from a system call must get a Go processor before it runs on, and that takes up to hundreds

@@ -25,7 +25,8 @@ func (m *memory) binding(p *packet) {
 	m.loop.counters.Bindings++
 	m.loop.counters.ToClients++
 	m.loop.counters.ToClientBytes += uint64(stunHeader + 4 + size)
-	m.send(p.socket, p.socket, p.payload, uint32(stunHeader+4+size), p.name, p.nameLen)
+	o := m.send(p.socket, p.socket, p.payload, uint32(stunHeader+4+size), (*[nameBytes]byte)(p.name()), p.nameLen)
+	o.control, o.controlLen = uint64(uintptr(p.control())), p.controlLen
 }
 
 //go:nosplit
@@ -41,7 +42,7 @@ func (m *memory) admitBinding(from *endpoint) bool {
 		source.lo = from.lo
 	}
 	full := &b.full[m.loop.hash(&source, 1)%bindingBuckets]
-	now := m.readClock()
+	now := m.loop.now
 	start := max(*full, now)
 	if start+b.cost-now > b.burst {
 		return false

@@ -2,18 +2,6 @@ package relay
 
 import "sync/atomic"
 
-// readClock reads the clock once in a round.
-//
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func (m *memory) readClock() uint64 {
-	if m.loop.now == 0 {
-		m.loop.now = uint64(nanotime())
-	}
-	return m.loop.now
-}
-
 // ceilingBurst is how much of a second's rate a ceiling lets through at once, in ns.
 const ceilingBurst = 250e6
 
@@ -26,7 +14,7 @@ func (m *memory) admit(s *socket, packets, bytes *bucket, length uint32) bool {
 	if packets.cost|bytes.cost|m.loop.shared.bandwidth.cost == 0 {
 		return true
 	}
-	now := m.readClock()
+	now := m.loop.now
 	packet, byteCost := packets.cost>>10, bytes.cost*uint64(length)>>10
 	switch {
 	case !packets.room(now, packet):

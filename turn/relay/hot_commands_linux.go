@@ -95,15 +95,16 @@ func (m *memory) attach(index uint32, entry *socket) {
 	}
 	m.detach(index)
 	s.listener, s.client, s.name, s.nameLen, s.attached = entry.listener, entry.client, entry.name, entry.nameLen, 1
+	s.local, s.control, s.controlLen = entry.local, entry.control, entry.controlLen
 	s.upPackets.cost, s.upBytes.cost = entry.upPackets.cost, entry.upBytes.cost
 	s.downPackets.cost, s.downBytes.cost = entry.downPackets.cost, entry.downBytes.cost
 	// An older relay of the same client gives way: it is about to end.
-	for old := m.findClient(s.listener, &s.client); old != 0; old = m.findClient(s.listener, &s.client) {
+	for old := m.findClient(s.listener, &s.client, &s.local); old != 0; old = m.findClient(s.listener, &s.client, &s.local) {
 		m.removeFlows(old-1, nil, commandRemoveFlows)
 		m.detach(old - 1)
 	}
 	s.attached = 1
-	insert(&m.clients, m.loop.hash(&s.client, channelOwner(s.listener, 0)), index)
+	insert(&m.clients, m.loop.hash(&s.client, channelOwner(s.listener, &s.local, 0)), index)
 }
 
 //go:nosplit
@@ -113,7 +114,7 @@ func (m *memory) detach(index uint32) {
 	s := &m.sockets[index%maxSockets]
 	if s.attached != 0 {
 		s.attached = 0
-		remove(&m.clients, m.loop.hash(&s.client, channelOwner(s.listener, 0)), index)
+		remove(&m.clients, m.loop.hash(&s.client, channelOwner(s.listener, &s.local, 0)), index)
 	}
 }
 
@@ -144,7 +145,7 @@ func (m *memory) setFlow(index uint32, wanted *flow) {
 	s.firstFlow, s.flows = at, s.flows+1
 	insert(&m.byPeer, m.loop.hash(&f.peer, uint64(index)), at-1)
 	if f.channel != 0 {
-		insert(&m.byClient, m.loop.hash(&s.client, channelOwner(s.listener, f.channel)), at-1)
+		insert(&m.byClient, m.loop.hash(&s.client, channelOwner(s.listener, &s.local, f.channel)), at-1)
 	}
 }
 
@@ -168,7 +169,7 @@ func (m *memory) removeFlows(index uint32, peer *endpoint, op uint32) {
 		s.flows--
 		remove(&m.byPeer, m.loop.hash(&f.peer, uint64(index)), at-1)
 		if f.channel != 0 {
-			remove(&m.byClient, m.loop.hash(&s.client, channelOwner(s.listener, f.channel)), at-1)
+			remove(&m.byClient, m.loop.hash(&s.client, channelOwner(s.listener, &s.local, f.channel)), at-1)
 		}
 		f.next, m.loop.freeFlow = m.loop.freeFlow, at
 	}

@@ -13,6 +13,7 @@ import (
 //go:nocheckptr
 func (m *memory) epollRound() {
 	n, _, errno := waitEpoll(uintptr(m.loop.epollFD), uintptr(unsafe.Pointer(&m.events)), epollBatch)
+	m.loop.now = uint64(nanotime())
 	m.obey()
 	if errno != 0 {
 		return
@@ -44,15 +45,14 @@ func (m *memory) readSocket(index uint32, fd int32) {
 	}
 	for i := uintptr(0); i < n; i++ {
 		h := &m.headers[i%readBatch]
-		h.nameLen = nameBytes
+		controlLen := uint32(h.controlLen)
+		h.nameLen, h.controlLen = nameBytes, controlBytes
 		if h.flags&unix.MSG_TRUNC != 0 {
 			m.loop.counters.Truncated++
 			continue
 		}
 		b := unsafe.Pointer(&m.buffers[i%buffers])
-		p := packet{
-			socket: index, name: (*[nameBytes]byte)(unsafe.Add(b, outBytes)), payload: unsafe.Add(b, payloadAt), length: h.bytes,
-		}
+		p := packet{socket: index, payload: unsafe.Add(b, payloadAt), length: h.bytes, controlLen: controlLen}
 		m.take(&p)
 	}
 }

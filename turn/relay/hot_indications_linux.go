@@ -45,7 +45,7 @@ func (m *memory) sendIndication(p *packet) (done bool) {
 	if data == nil || peer.port == 0 {
 		return false
 	}
-	relay := m.findClient(p.socket, &p.from)
+	relay := m.findClient(p.socket, &p.from, &p.local)
 	if relay == 0 {
 		return false
 	}

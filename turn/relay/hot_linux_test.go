@@ -106,13 +106,13 @@ func takeOne(t *testing.T, m *memory, side int, data []byte) {
 	from := []netip.AddrPort{testClient, testPeer, testPeer6, testPeer6}[side]
 	index := []uint32{testListener, testRelay, testRelay, testListener}[side]
 	b := unsafe.Pointer(&m.buffers[3])
-	p := packet{socket: index, name: (*[nameBytes]byte)(unsafe.Add(b, outBytes)), payload: unsafe.Add(b, payloadAt)}
+	p := packet{socket: index, payload: unsafe.Add(b, payloadAt)}
 	p.length = uint32(copy(m.buffers[3][payloadAt:payloadAt+payloadBytes], data))
 	family := unix.AF_INET
 	if from.Addr().Is6() {
 		family = unix.AF_INET6
 	}
-	sockaddr(from, family, p.name)
+	sockaddr(from, family, (*[nameBytes]byte)(p.name()))
 	m.take(&p)
 	start := uint64(uintptr(b))
 	for i := range m.loop.outgoing {
@@ -215,9 +215,9 @@ func TestEndpointRoundTrip(t *testing.T) {
 			if family == unix.AF_INET && at.Addr().Is6() {
 				continue
 			}
-			var name [nameBytes]byte
-			p := packet{name: &name}
-			length := sockaddr(at, family, &name)
+			var buffer [bufferBytes]byte
+			p := packet{payload: unsafe.Pointer(&buffer[payloadAt])}
+			length := sockaddr(at, family, (*[nameBytes]byte)(p.name()))
 			if p.readName(); p.from != endpointOf(at) || p.nameLen != length {
 				t.Errorf("%v as family %d became %v", at, family, p.from.addrPort())
 			}

@@ -11,10 +11,25 @@ type packet struct {
 	socket  uint32
 	from    endpoint
 	nameLen uint32
-	name    *[nameBytes]byte // the sender's sockaddr, right before the payload
-	payload unsafe.Pointer
-	length  uint32
+	// local is the address of ours that the packet came to, for a listener on a wildcard address, and controlLen the
+	// length of what the kernel told of it; see readLocal. Zero otherwise.
+	local      endpoint
+	controlLen uint32
+	payload    unsafe.Pointer
+	length     uint32
 }
+
+// name is the sender's sockaddr and control what the kernel told of the receiver; both lie before the payload.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (p *packet) name() unsafe.Pointer { return unsafe.Add(p.payload, outBytes-payloadAt) }
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (p *packet) control() unsafe.Pointer { return unsafe.Add(p.payload, controlAt-payloadAt) }
 
 // readName decodes a sockaddr.
 //
@@ -22,7 +37,7 @@ type packet struct {
 //go:norace
 //go:nocheckptr
 func (p *packet) readName() {
-	name := unsafe.Pointer(p.name)
+	name := p.name()
 	p.from.port = half(name, 2)
 	if *(*uint16)(name) == unix.AF_INET {
 		p.from.hi, p.from.lo, p.nameLen = 0, mapped|uint64(word(name, 4)), unix.SizeofSockaddrInet4
@@ -45,6 +60,7 @@ func (m *memory) take(p *packet) {
 		m.fromPeer(p)
 		return
 	}
+	p.readLocal()
 	if p.length < channelHeader {
 		m.garbage(p)
 		return

@@ -16,7 +16,7 @@ func (m *memory) fromChannel(p *packet) {
 		m.garbage(p)
 		return
 	}
-	at := m.findChannel(p.socket, &p.from, half(p.payload, 0))
+	at := m.findChannel(p.socket, &p.from, &p.local, half(p.payload, 0))
 	if at == 0 {
 		m.stranger(p)
 		return
@@ -36,7 +36,7 @@ func (m *memory) fromChannel(p *packet) {
 //go:norace
 //go:nocheckptr
 func (m *memory) stranger(p *packet) {
-	if m.findClient(p.socket, &p.from) == 0 {
+	if m.findClient(p.socket, &p.from, &p.local) == 0 {
 		m.clientPacket(p)
 		m.loop.counters.Strangers++
 		return
@@ -92,5 +92,6 @@ func (m *memory) fromPeer(p *packet) {
 	}
 	m.loop.counters.ToClients++
 	m.loop.counters.ToClientBytes += uint64(length)
-	m.send(s.listener, p.socket, start, length, &s.name, s.nameLen)
+	o := m.send(s.listener, p.socket, start, length, &s.name, s.nameLen)
+	o.control, o.controlLen = uint64(uintptr(unsafe.Pointer(&s.control))), s.controlLen
 }

@@ -42,6 +42,7 @@ func (m *memory) ringRound() {
 		wait = 0
 	}
 	m.enter(wait)
+	l.now = uint64(nanotime())
 	m.recycle()
 	tail := atomic.LoadUint32(l.cqTail)
 	if tail-head > roundBatch {
@@ -208,9 +209,7 @@ func (m *memory) received(index uint32, id uint16) {
 		m.loop.counters.Truncated++
 		return
 	}
-	p := packet{
-		socket: index, name: (*[nameBytes]byte)(unsafe.Add(b, outBytes)), payload: unsafe.Add(b, payloadAt), length: out.payloadLen,
-	}
+	p := packet{socket: index, payload: unsafe.Add(b, payloadAt), length: out.payloadLen, controlLen: out.controlLen}
 	m.take(&p)
 }
 

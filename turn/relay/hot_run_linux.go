@@ -20,7 +20,6 @@ func (m *memory) run() {
 			m.epollRound()
 		}
 		m.wakeGo()
-		m.loop.now = 0
 	}
 }
 

@@ -6,17 +6,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// send puts a datagram into the queue of those that leave when the round ends. Its data and name stay where they are.
+// send puts a datagram into the queue of those that leave when the round ends. Its data and name stay where they are. The
+// caller may add a control message to what is returned, which stays where it is as well.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (m *memory) send(socket, index uint32, data unsafe.Pointer, length uint32, name *[nameBytes]byte, nameLen uint32) {
+func (m *memory) send(socket, index uint32, data unsafe.Pointer, length uint32, name *[nameBytes]byte, nameLen uint32) *outgoing {
 	o := &m.out[m.loop.outgoing%outSlots]
 	m.loop.outgoing++
 	o.fd, o.index = m.sockets[socket%maxSockets].fd, index
 	o.data, o.length = uint64(uintptr(data)), uint64(length)
-	o.name, o.nameLen = uint64(uintptr(unsafe.Pointer(name))), nameLen
+	o.name, o.nameLen, o.controlLen = uint64(uintptr(unsafe.Pointer(name))), nameLen, 0
+	return o
 }
 
 // flush sends the queue: with io_uring by the next enter, otherwise at once. A full socket loses what it cannot take.
@@ -49,6 +51,14 @@ func (m *memory) flush() {
 //go:nocheckptr
 func (m *memory) sendAlone(i uint32, e *sqe) {
 	o := &m.out[i%outSlots]
+	if o.controlLen != 0 {
+		h := m.prepare(i, 1)
+		h.control, h.controlLen = o.control, uint64(o.controlLen)
+		if errno := m.sendMessage(i, e, ignored); errno != 0 {
+			m.loop.counters.SocketFull++
+		}
+		return
+	}
 	if e != nil {
 		e.opcode, e.flags, e.fd = opSend, sqeSkipSuccess, o.fd
 		e.off, e.addr, e.len, e.opFlags = o.name, o.data, uint32(o.length), unix.MSG_DONTWAIT
@@ -101,25 +111,55 @@ func (m *memory) alike(first uint32) (n uint32) {
 //go:norace
 //go:nocheckptr
 func (m *memory) sendTogether(first, n uint32, e *sqe) {
-	o := &m.out[first%outSlots]
+	o, h := &m.out[first%outSlots], m.prepare(first, n)
+	c := &m.messages[first%outSlots].control
+	if o.controlLen != 0 { // Datagrams with one name are of one relay, which o.index is.
+		c.source = m.sockets[o.index%maxSockets].control
+	}
+	size := (*segmentSize)(unsafe.Add(unsafe.Pointer(c), o.controlLen%controlLimit))
+	size.length = unix.SizeofCmsghdr + 2
+	size.level, size.kind, size.size = unix.SOL_UDP, unix.UDP_SEGMENT, uint16(o.length)
+	h.control, h.controlLen = uint64(uintptr(unsafe.Pointer(c))), uint64(o.controlLen)+uint64(unsafe.Sizeof(*size))
+	m.loop.counters.Segments += uint64(n)
+	if errno := m.sendMessage(first, e, ignored|together); errno != 0 {
+		m.sentTogether(errno)
+	}
+}
+
+// controlLimit is above every length of a control message that chooses a source.
+const controlLimit = controlBytes + 8
+
+// prepare has the message of a place in the queue send n datagrams from there on. Its control is the caller's to set.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) prepare(first, n uint32) *msghdr {
 	for i := first; i < first+n; i++ {
 		m.pieces[i%uint32(len(m.pieces))] = vector{m.out[i%outSlots].data, m.out[i%outSlots].length}
 	}
-	s := &m.segments[first%outSlots]
-	s.header.name, s.header.nameLen = o.name, o.nameLen
-	s.header.iov, s.header.iovLen = uint64(uintptr(unsafe.Pointer(&m.pieces[first%outSlots]))), uint64(n)
-	s.header.control, s.header.controlLen = uint64(uintptr(unsafe.Pointer(&s.control))), uint64(unsafe.Sizeof(s.control))
-	s.control.length = unix.SizeofCmsghdr + 2
-	s.control.level, s.control.kind, s.control.size = unix.SOL_UDP, unix.UDP_SEGMENT, uint16(o.length)
-	m.loop.counters.Segments += uint64(n)
-	if e != nil {
-		e.opcode, e.flags, e.fd = opSendmsg, sqeSkipSuccess, o.fd
-		e.addr, e.len, e.opFlags = uint64(uintptr(unsafe.Pointer(&s.header))), 1, unix.MSG_DONTWAIT
-		e.userData = ignored | together | uint64(o.index)
-		return
+	o, h := &m.out[first%outSlots], &m.messages[first%outSlots].header
+	h.name, h.nameLen = o.name, o.nameLen
+	h.iov, h.iovLen = uint64(uintptr(unsafe.Pointer(&m.pieces[first%outSlots]))), uint64(n)
+	return h
+}
+
+// sendMessage sends the message of a place in the queue, by the submission, which mark is for, or, if that is nil, at
+// once.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) sendMessage(i uint32, e *sqe, mark uint64) (errno int32) {
+	o, h := &m.out[i%outSlots], unsafe.Pointer(&m.messages[i%outSlots].header)
+	if e == nil {
+		_, _, failed := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(o.fd), uintptr(h), unix.MSG_DONTWAIT)
+		return int32(failed)
 	}
-	_, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(o.fd), uintptr(unsafe.Pointer(&s.header)), unix.MSG_DONTWAIT)
-	m.sentTogether(int32(errno))
+	e.opcode, e.flags, e.fd = opSendmsg, sqeSkipSuccess, o.fd
+	e.addr, e.len, e.opFlags = uint64(uintptr(h)), 1, unix.MSG_DONTWAIT
+	e.userData = mark | uint64(o.index)
+	return 0
 }
 
 // sentTogether takes the outcome. A network device that cannot do it, or a path with a smaller MTU, ends it for good:
@@ -129,9 +169,6 @@ func (m *memory) sendTogether(first, n uint32, e *sqe) {
 //go:norace
 //go:nocheckptr
 func (m *memory) sentTogether(errno int32) {
-	if errno == 0 {
-		return
-	}
 	m.loop.counters.SocketFull++
 	if unix.Errno(errno) == unix.EINVAL || unix.Errno(errno) == unix.EIO || unix.Errno(errno) == unix.EMSGSIZE {
 		m.loop.whole = true

@@ -21,7 +21,7 @@ func (m *memory) handUp(p *packet) {
 		return
 	}
 	e := &r.entries[r.head%upSlots]
-	e.socket, e.generation, e.from, e.length = p.socket, m.sockets[p.socket%maxSockets].generation, p.from, p.length
+	e.socket, e.generation, e.from, e.local, e.length = p.socket, m.sockets[p.socket%maxSockets].generation, p.from, p.local, p.length
 	copyWords(unsafe.Pointer(&e.payload), p.payload, uintptr(p.length))
 	atomic.StoreUint32(&r.head, r.head+1)
 	m.loop.signal |= 1 << sink

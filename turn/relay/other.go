@@ -30,6 +30,7 @@ type (
 	Client struct {
 		Listener                         *Listener
 		Addr                             netip.AddrPort
+		Local                            netip.Addr
 		PacketsPerSecond, BytesPerSecond int
 	}
 	// Flow is described on Linux.
@@ -64,6 +65,17 @@ func (*Plane) Counters() Counters { return Counters{} }
 // Listen is described on Linux.
 func (*Plane) Listen(netip.AddrPort, bool) ([]*Listener, error) { return nil, errNotLinux }
 
+// Wildcard is described on Linux.
+func (*Listener) Wildcard() bool { return false }
+
+// ReadPacket is described on Linux.
+func (*Listener) ReadPacket([]byte) (int, netip.AddrPort, netip.Addr, error) {
+	return 0, netip.AddrPort{}, netip.Addr{}, errNotLinux
+}
+
+// WritePacket is described on Linux.
+func (*Listener) WritePacket([]byte, netip.AddrPort, netip.Addr) error { return errNotLinux }
+
 // OpenRelay is described on Linux.
 func (*Listener) OpenRelay(netip.AddrPort) (*Relay, error) { return nil, errNotLinux }
 
@@ -96,3 +108,17 @@ func NewBatches(net.PacketConn) *Batches { return nil }
 
 // Read is described on Linux.
 func (*Batches) Read(func(netip.AddrPort, []byte)) error { return errNotLinux }
+
+// Wildcard is described on Linux.
+type Wildcard struct{ *net.UDPConn }
+
+// NewWildcard fails but on Linux.
+func NewWildcard(*net.UDPConn) (*Wildcard, error) { return nil, errNotLinux }
+
+// ReadPacket is described on Linux.
+func (*Wildcard) ReadPacket([]byte) (int, netip.AddrPort, netip.Addr, error) {
+	return 0, netip.AddrPort{}, netip.Addr{}, errNotLinux
+}
+
+// WritePacket is described on Linux.
+func (*Wildcard) WritePacket([]byte, netip.AddrPort, netip.Addr) error { return errNotLinux }

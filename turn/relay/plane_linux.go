@@ -127,14 +127,19 @@ type handle struct {
 // end has the loop let go of the socket, which is closed when it has.
 func (h *handle) end() { h.once.Do(func() { h.loop.remove(h.index) }) }
 
-// sendTo sends a datagram from Go. A full socket loses it.
-func (h *handle) sendTo(p []byte, to netip.AddrPort) error {
+// sendTo sends a datagram from Go, from an address of this host if that is valid. A full socket loses it.
+func (h *handle) sendTo(p []byte, to netip.AddrPort, local netip.Addr) error {
 	var name [nameBytes]byte
+	var control [controlBytes / 8]uint64
 	length := sockaddr(to, h.family, &name)
+	controlLength := sourceControl(local, h.family, &control)
 	h.writing.RLock()
 	defer h.writing.RUnlock()
 	if h.gone {
 		return net.ErrClosed
+	}
+	if controlLength != 0 {
+		return sendFrom(h.fd, p, &name, length, &control, controlLength)
 	}
 	return sendRaw(h.fd, p, &name, length)
 }

@@ -30,7 +30,7 @@ func openRing(m *memory) (r *ring, err error) {
 	if p.features&featMinTimeout == 0 {
 		m.loop.wait.minWait = 0
 	}
-	m.loop.recvHeader = msghdr{nameLen: nameBytes}
+	m.loop.recvHeader = msghdr{nameLen: nameBytes, controlLen: controlBytes}
 	return r, nil
 }
 
