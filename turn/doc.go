@@ -26,7 +26,7 @@
 //     relayConn.WriteTo, and again in relayConn.ReadFrom (relay_conn.go).
 //   - Each packet of a relay is held to the ceilings of its allocation and of the server (flow.admit, ceiling.go).
 //   - Over UDP the sockets are read by the loops of package relay. ChannelData, plain Send indications and packets of
-//     peers that have a flow go from socket to socket there, and bare Binding requests are answered; all else comes to
+//     peers that have a flow go from socket to socket there, and Binding requests are answered (with FINGERPRINT where they have it); all else comes to
 //     pion as above. fastPath (fast.go) installs a flow when the policy admits a peer that pion has granted, and removes
 //     it with channel, permission, allocation or policy, so that a cached verdict never outlives its reasons. Whether a
 //     relay of ours is live is looked up for each packet.

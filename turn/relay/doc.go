@@ -1,4 +1,4 @@
-// Package relay is TURN's data plane: ChannelData, Send and Data indications and bare Binding requests go from socket to
+// Package relay is TURN's data plane: ChannelData, Send and Data indications and plain Binding requests go from socket to
 // socket in loops of its own, and everything else is handed to whoever reads the listeners and relays, which is pion.
 //
 // A [Plane] has a few [Loop]s, each on a thread of its own. A [Listener] is one loop's share of a listening address

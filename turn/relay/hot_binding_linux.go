@@ -2,31 +2,106 @@ package relay
 
 import "unsafe"
 
-// binding answers a Binding request that has no attributes (RFC 8489 6.3.1).
+// How a Binding request is to be answered.
+const (
+	bindingElsewhere = iota // by Go: it has an attribute that must be understood, or is malformed
+	bindingPlain
+	bindingMarked // with FINGERPRINT, as it has one
+	bindingBroken // not at all: its FINGERPRINT is wrong (RFC 8489 6.3)
+)
+
+// bindingRequest handles a Binding request that needs nobody who knows attributes.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (m *memory) binding(p *packet) {
+func (m *memory) bindingRequest(p *packet) (done bool) {
+	switch kind := readBinding(p); kind {
+	case bindingElsewhere:
+		return false
+	case bindingBroken:
+		m.garbage(p)
+	default:
+		m.binding(p, kind == bindingMarked)
+	}
+	return true
+}
+
+// readBinding passes over the attributes of a Binding request that may be passed over and verifies FINGERPRINT, which is
+// the last (RFC 8489 14.7).
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func readBinding(p *packet) (kind int) {
+	end := uintptr(stunHeader) + uintptr(half(p.payload, 2))
+	if end != uintptr(p.length) {
+		return bindingElsewhere
+	}
+	at := uintptr(stunHeader)
+	for at+4 <= end {
+		attribute, size := half(p.payload, at), uintptr(half(p.payload, at+2))
+		if attribute < attrOptional {
+			return bindingElsewhere
+		}
+		if attribute == attrMark && size == markBytes-4 && at+markBytes == end {
+			if crc(p.payload, at)^markXOR != word(p.payload, at+4) {
+				return bindingBroken
+			}
+			return bindingMarked
+		}
+		at += 4 + (size+3)&^3
+	}
+	if at != end {
+		return bindingElsewhere
+	}
+	return bindingPlain
+}
+
+// binding answers a Binding request (RFC 8489 6.3.1), with FINGERPRINT where the request has one.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) binding(p *packet, marked bool) {
 	m.clientPacket(p)
 	if !m.admitBinding(&p.from) {
 		m.loop.counters.ThrottledBindings++
 		return
 	}
-	size := uint16(8)
+	size := uint32(8) // of the address attribute's value
 	if p.from.hi != 0 || p.from.lo>>32 != 0xffff {
 		size = 20
 	}
+	length := stunHeader + 4 + size
 	putHalf(p.payload, 0, bindingSuccess)
-	putHalf(p.payload, 2, 4+size)
+	putHalf(p.payload, 2, uint16(length-stunHeader))
 	putHalf(p.payload, stunHeader, attrMapped)
-	putHalf(p.payload, stunHeader+2, size)
+	putHalf(p.payload, stunHeader+2, uint16(size))
 	writeAddress(unsafe.Add(p.payload, stunHeader+4), &p.from, p.payload)
+	if marked {
+		length = mark(p.payload, length)
+	}
 	m.loop.counters.Bindings++
 	m.loop.counters.ToClients++
-	m.loop.counters.ToClientBytes += uint64(stunHeader + 4 + size)
-	o := m.send(p.socket, p.socket, p.payload, uint32(stunHeader+4+size), (*[nameBytes]byte)(p.name()), p.nameLen)
+	m.loop.counters.ToClientBytes += uint64(length)
+	o := m.send(p.socket, p.socket, p.payload, length, (*[nameBytes]byte)(p.name()), p.nameLen)
 	o.control, o.controlLen = uint64(uintptr(p.control())), p.controlLen
+}
+
+// mark adds FINGERPRINT to a message, for which there is room. It returns the message's new length.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func mark(message unsafe.Pointer, length uint32) uint32 {
+	at := uintptr(length)
+	putHalf(message, 2, uint16(length+markBytes-stunHeader))
+	sum := crc(message, at) ^ markXOR
+	putHalf(message, at, attrMark)
+	putHalf(message, at+2, markBytes-4)
+	putWord(message, at+4, sum)
+	return length + markBytes
 }
 
 //go:nosplit

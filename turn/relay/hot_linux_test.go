@@ -1,6 +1,9 @@
 package relay
 
 import (
+	"bytes"
+	"encoding/hex"
+	"hash/crc32"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -62,7 +65,47 @@ var seeds = [][]byte{
 		0, 0x12, 0, 8, 0, 1, 0x26, 0xc2, 0xe7, 0x21, 0xc0, 0x43, 0, 0x13, 0, 1, 7, 0, 0, 0},
 	{0, 0x16, 0, 32, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0, 0x13, 0, 1, 7, 0, 0, 0,
 		0, 0x12, 0, 20, 0, 2, 0x26, 0xc2, 1, 0x13, 0xa9, 0xfa, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13},
+	{0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0x80, 0x28, 0, 4, 0x5b, 0x20, 0xf9, 0xcc},
+	{0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0x80, 0x22, 0, 3, 'o', 'd', 'd', 0},
 	{},
+}
+
+// TestFingerprintVectors holds FINGERPRINT against the samples of RFC 5769 (2.1, a request, and 2.2, an answer).
+func TestFingerprintVectors(t *testing.T) {
+	const id = "b7e7a701bc34d686fa87dfae"
+	for name, text := range map[string]string{
+		"2.1": "000100582112a442" + id + "802200105354554e207465737420636c69656e7400240004" + "6e0001ff" +
+			"80290008932ff9b151263b36" + "000600096576746a3a68367659202020" +
+			"000800149aeaa70cbfd8cb56781ef2b5b2d3f249c1b571a2" + "80280004e57a3bcf",
+		"2.2": "0101003c2112a442" + id + "8022000b7465737420766563746f7220" + "002000080001a147e112a643" +
+			"000800142b91f599fd9e90c38c7489f92af9ba53f06be7d7" + "80280004c07d4c96",
+	} {
+		want, err := hex.DecodeString(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := slices.Clone(want)
+		length := uint32(len(want)) - markBytes
+		clear(got[length:])
+		if n := mark(unsafe.Pointer(&got[0]), length); n != uint32(len(want)) || !bytes.Equal(got, want) {
+			t.Errorf("%s: %x, want %x", name, got, want)
+		}
+	}
+}
+
+// TestCRC holds the loop's CRC against that of the standard library.
+func TestCRC(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	data := make([]byte, 300)
+	for range 1000 {
+		for i := range data {
+			data[i] = byte(random.Uint32())
+		}
+		n := random.IntN(len(data))
+		if got, want := crc(unsafe.Pointer(&data[0]), uintptr(n)), crc32.ChecksumIEEE(data[:n]); got != want {
+			t.Fatalf("%x, want %x, of %x", got, want, data[:n])
+		}
+	}
 }
 
 // TestTakeAnything feeds mutated packets from every side. What leaves must lie within the buffer that it came in. Go's

@@ -93,7 +93,7 @@ func (m *memory) clientPacket(p *packet) {
 	m.loop.counters.FromClientBytes += uint64(p.length)
 }
 
-// stun answers a bare Binding request, relays a plain Send indication, and leaves the rest to Go.
+// stun answers a plain Binding request, relays a plain Send indication, and leaves the rest to Go.
 //
 //go:nosplit
 //go:norace
@@ -101,8 +101,7 @@ func (m *memory) clientPacket(p *packet) {
 func (m *memory) stun(p *packet) {
 	switch half(p.payload, 0) {
 	case bindingRequest:
-		if p.length == stunHeader {
-			m.binding(p)
+		if m.bindingRequest(p) {
 			return
 		}
 	case sendIndication:

@@ -17,6 +17,10 @@ const (
 	attrPeer       = 0x0012 // XOR-PEER-ADDRESS
 	attrData       = 0x0013
 	attrMapped     = 0x0020 // XOR-MAPPED-ADDRESS
+	attrOptional   = 0x8000 // and above: what a receiver may pass over
+	attrMark       = 0x8028 // FINGERPRINT
+	markBytes      = 8      // with its header
+	markXOR        = 0x5354554e
 	familyIPv4     = 1
 	familyIPv6     = 2
 )
@@ -90,4 +94,26 @@ func readAddress(value unsafe.Pointer, length uint16, message unsafe.Pointer, e 
 		return true
 	}
 	return false
+}
+
+// crcTable has the remainder of every four bits for crc.
+var crcTable = [16]uint32{
+	0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
+	0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
+}
+
+// crc is the CRC-32 of ITU V.42, which FINGERPRINT is made of (RFC 8489 14.7). Package hash/crc32 is not for a loop: it
+// may grow the stack.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func crc(p unsafe.Pointer, n uintptr) uint32 {
+	sum := ^uint32(0)
+	for at := uintptr(0); at < n; at++ {
+		sum ^= uint32(*(*uint8)(unsafe.Add(p, at)))
+		sum = sum>>4 ^ crcTable[sum%16]
+		sum = sum>>4 ^ crcTable[sum%16]
+	}
+	return ^sum
 }

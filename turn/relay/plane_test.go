@@ -192,6 +192,7 @@ func TestIndicationsOverIPv6(t *testing.T) {
 	TestIndicationsBothWays(t)
 	TestChannelDataBothWays(t)
 	TestBindingIsAnsweredInTheLoop(t)
+	TestBindingCarriesFingerprint(t)
 }
 
 func TestBindingIsAnsweredInTheLoop(t *testing.T) {
@@ -202,11 +203,62 @@ func TestBindingIsAnsweredInTheLoop(t *testing.T) {
 		want := stun.MustBuild(stun.NewTransactionIDSetter(ask.TransactionID), stun.BindingSuccess,
 			&stun.XORMappedAddress{IP: addr(s.client).Addr().AsSlice(), Port: int(addr(s.client).Port())})
 		s.gets(s.client, addr(s.listener), want.Raw)
-		// With an attribute it is for somebody who knows attributes.
-		odd := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewSoftware("odd")).Raw
+		// With an attribute that must be understood it is for somebody who knows attributes.
+		odd := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername("odd")).Raw
 		s.sends(s.client, addr(s.listener), odd)
 		s.gets(s.listener, addr(s.client), odd)
 	})
+}
+
+// TestBindingCarriesFingerprint asks with and without FINGERPRINT and attributes that may be passed over: an answer has
+// FINGERPRINT when its request has (RFC 8489 14.7), and one that is wrong is answered by silence (6.3).
+func TestBindingCarriesFingerprint(t *testing.T) {
+	bothWays(t, func(t *testing.T, p *relay.Plane) {
+		s := newSetting(t, p)
+		for _, row := range []struct {
+			name    string
+			setters []stun.Setter
+			marked  bool
+		}{
+			{"bare", nil, false},
+			{"SOFTWARE", []stun.Setter{stun.NewSoftware("of seven")}, false},
+			{"FINGERPRINT", []stun.Setter{stun.Fingerprint}, true},
+			{"both", []stun.Setter{stun.NewSoftware("of some length, in need of padding"), stun.Fingerprint}, true},
+		} {
+			ask := stun.MustBuild(append([]stun.Setter{stun.TransactionID, stun.BindingRequest}, row.setters...)...)
+			broken := append([]byte(nil), ask.Raw...)
+			broken[8]++ // Another transaction, for which FINGERPRINT is wrong.
+			if row.marked {
+				s.sends(s.client, addr(s.listener), broken)
+			}
+			s.sends(s.client, addr(s.listener), ask.Raw)
+			s.getsBinding(row.name, ask.TransactionID, row.marked)
+		}
+		if n := p.Counters(); n.Bindings != 4 || n.Garbage != 2 {
+			t.Errorf("%+v", n)
+		}
+	})
+}
+
+// getsBinding expects a Binding success response, as another decoder reads it.
+func (s *setting) getsBinding(name string, id [stun.TransactionIDSize]byte, marked bool) {
+	s.t.Helper()
+	if err := s.client.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		s.t.Fatal(err)
+	}
+	answer := &stun.Message{Raw: make([]byte, 1024)}
+	n, err := s.client.Read(answer.Raw)
+	answer.Raw = answer.Raw[:n]
+	var at stun.XORMappedAddress
+	if err := errors.Join(err, answer.Decode(), at.GetFrom(answer)); err != nil {
+		s.t.Fatalf("%s: %v", name, err)
+	}
+	if at.Port != int(addr(s.client).Port()) || answer.TransactionID != id || answer.Type != stun.BindingSuccess {
+		s.t.Errorf("%s: %v with %v", name, answer, at)
+	}
+	if has := answer.Contains(stun.AttrFingerprint); has != marked || has && stun.Fingerprint.Check(answer) != nil {
+		s.t.Errorf("%s: FINGERPRINT in the answer: %v, %v", name, has, answer)
+	}
 }
 
 func TestBindingsAreThrottled(t *testing.T) {
