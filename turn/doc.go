@@ -26,7 +26,7 @@
 //     relayConn.WriteTo, and again in relayConn.ReadFrom (relay_conn.go).
 //   - Each packet of a relay is held to the ceilings of its allocation and of the server (flow.admit, ceiling.go).
 //   - Over UDP the sockets are read by the loops of package relay. ChannelData, plain Send indications and packets of
-//     peers that have a flow go from socket to socket there, and Binding requests are answered (with FINGERPRINT where they have it); all else comes to
+//     peers that have a flow go from socket to socket there, and plain Binding requests are answered; all else comes to
 //     pion as above. fastPath (fast.go) installs a flow when the policy admits a peer that pion has granted, and removes
 //     it with channel, permission, allocation or policy, so that a cached verdict never outlives its reasons. Whether a
 //     relay of ours is live is looked up for each packet.
@@ -105,8 +105,9 @@
 // alone, and silence is broken only for requests that pion has verified. The relays' goroutines write to the same
 // listener, but only Data indications and ChannelData, which no note is for.
 //
-// Ceilings are shared between cores by one compare-and-swap for each; the server's is drawn from in lumps of 16 KiB per
-// direction of an allocation, so that its word is seldom touched.
+// Ceilings are shared between cores by one compare-and-swap for each: what a loop relays and what pion relays for the
+// same allocation take from one bucket (relay.Admit). The server's is drawn from in lumps of 16 KiB per loop, or per
+// direction of an allocation outside the loops, so that its word is seldom touched.
 //
 // Errors that pass never reach pion, which would end a listener and all its allocations (backoff.go); panics in our
 // frames are recovered and counted (core.survive). A panic in pion itself cannot be caught.

@@ -162,12 +162,18 @@ func (f *fastPath) traffic() (toPeers, fromPeers Traffic) {
 	return Traffic(up), Traffic(down)
 }
 
-// addDrops adds what the loops dropped, by reason and in total.
-func (f *fastPath) addDrops(reasons map[string]uint64, total *uint64) {
+// drops are what the loops dropped.
+func (f *fastPath) drops() relay.Drops {
 	if f.relay == nil {
-		return
+		return relay.Drops{}
 	}
 	_, _, d := f.relay.Traffic()
+	return d
+}
+
+// addDrops adds what the loops dropped, by reason and in total.
+func (f *fastPath) addDrops(reasons map[string]uint64, total *uint64) {
+	d := f.drops()
 	for reason, n := range map[Reason]uint64{reasonPacketRate: d.PacketRate, reasonBandwidth: d.Bandwidth, reasonServer: d.Server} {
 		if n > 0 {
 			reasons[string(reason)] += n

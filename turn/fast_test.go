@@ -234,3 +234,25 @@ func TestWithoutLoops(t *testing.T) {
 		t.Errorf("counted %+v", up)
 	}
 }
+
+// TestOneRateBothWays: a packet that goes through pion takes from the allocation's ceiling in the loop.
+func TestOneRateBothWays(t *testing.T) {
+	r := newRelayed(t, UDP, false)
+	c := r.bound()
+	before := r.server.Stats().DeniedPackets[string(reasonPacketRate)]
+	// The default's burst is 2500 packets; what passes beside the loop leaves it nothing.
+	for c.within(c.out, 1) {
+	}
+	up, _ := c.traffic()
+	await(t, "the loop drops", func() bool {
+		for c.within(c.out, 1) { // What has grown back.
+		}
+		if _, err := r.relay.WriteTo([]byte("too many"), r.peer.LocalAddr()); err != nil {
+			t.Fatal(err)
+		}
+		return r.server.Stats().DeniedPackets[string(reasonPacketRate)] > before && c.fast.drops().PacketRate > 0
+	})
+	if now, _ := c.traffic(); now.Packets < up.Packets {
+		t.Errorf("%d packets, before %d", now.Packets, up.Packets)
+	}
+}

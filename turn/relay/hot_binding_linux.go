@@ -4,7 +4,7 @@ import "unsafe"
 
 // How a Binding request is to be answered.
 const (
-	bindingElsewhere = iota // by Go: it has an attribute that must be understood, or is malformed
+	bindingElsewhere = iota // by Go: it has other attributes, or is malformed
 	bindingPlain
 	bindingMarked // with FINGERPRINT, as it has one
 	bindingBroken // not at all: its FINGERPRINT is wrong (RFC 8489 6.3)
@@ -27,35 +27,23 @@ func (m *memory) bindingRequest(p *packet) (done bool) {
 	return true
 }
 
-// readBinding passes over the attributes of a Binding request that may be passed over and verifies FINGERPRINT, which is
-// the last (RFC 8489 14.7).
+// readBinding leaves every attribute but FINGERPRINT to Go, also those that may be passed over: so a request can ask for
+// the way through pion.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
 func readBinding(p *packet) (kind int) {
-	end := uintptr(stunHeader) + uintptr(half(p.payload, 2))
-	if end != uintptr(p.length) {
+	const marked = stunHeader + markBytes
+	switch {
+	case p.length == stunHeader:
+		return bindingPlain
+	case p.length != marked || word(p.payload, stunHeader) != attrMark<<16|(markBytes-4) || half(p.payload, 2) != markBytes:
 		return bindingElsewhere
+	case crc(p.payload, stunHeader)^markXOR != word(p.payload, stunHeader+4):
+		return bindingBroken
 	}
-	at := uintptr(stunHeader)
-	for at+4 <= end {
-		attribute, size := half(p.payload, at), uintptr(half(p.payload, at+2))
-		if attribute < attrOptional {
-			return bindingElsewhere
-		}
-		if attribute == attrMark && size == markBytes-4 && at+markBytes == end {
-			if crc(p.payload, at)^markXOR != word(p.payload, at+4) {
-				return bindingBroken
-			}
-			return bindingMarked
-		}
-		at += 4 + (size+3)&^3
-	}
-	if at != end {
-		return bindingElsewhere
-	}
-	return bindingPlain
+	return bindingMarked
 }
 
 // binding answers a Binding request (RFC 8489 6.3.1), with FINGERPRINT where the request has one.

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"unsafe"
 
@@ -66,7 +68,6 @@ var seeds = [][]byte{
 	{0, 0x16, 0, 32, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0, 0x13, 0, 1, 7, 0, 0, 0,
 		0, 0x12, 0, 20, 0, 2, 0x26, 0xc2, 1, 0x13, 0xa9, 0xfa, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13},
 	{0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0x80, 0x28, 0, 4, 0x5b, 0x20, 0xf9, 0xcc},
-	{0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0x80, 0x22, 0, 3, 'o', 'd', 'd', 0},
 	{},
 }
 
@@ -264,6 +265,43 @@ func TestEndpointRoundTrip(t *testing.T) {
 			if p.readName(); p.from != endpointOf(at) || p.nameLen != length {
 				t.Errorf("%v as family %d became %v", at, family, p.from.addrPort())
 			}
+		}
+	}
+}
+
+// TestOneRateForLoopAndGo has a loop and Go take from one allocation's ceilings at one instant: together they get the
+// burst, to the packet and to the byte, and what one ceiling refuses costs nothing of the other.
+func TestOneRateForLoopAndGo(t *testing.T) {
+	const rate, now, length = 4000, 1e12, 100
+	for name, row := range map[string]struct{ packets, bytes int }{
+		"packets": {packets: rate}, "bytes": {bytes: rate * length}, "packets before bytes": {packets: rate, bytes: 2 * rate * length},
+		"bytes before packets": {packets: 2 * rate, bytes: rate * length},
+	} {
+		m := testMemory(t)
+		m.loop.now = now
+		s := &m.sockets[testRelay]
+		s.upPackets.cost, s.upBytes.cost = cost(row.packets), cost(row.bytes)
+		var passed atomic.Int64
+		var running sync.WaitGroup
+		offer := func(admitted func() bool) {
+			running.Go(func() {
+				for range rate {
+					if admitted() {
+						passed.Add(1)
+					}
+				}
+			})
+		}
+		offer(func() bool { return m.admit(s, &s.upPackets, &s.upBytes, length) })
+		for range 3 {
+			offer(func() bool { return takeBoth(&s.upPackets, &s.upBytes, now, length) == Admitted })
+		}
+		running.Wait()
+		if n := passed.Load(); n != rate/4 {
+			t.Errorf("%s: %d passed, want %d", name, n, rate/4)
+		}
+		if spent := s.upPackets.full; row.packets == 2*rate && spent != now+ceilingBurst/2 {
+			t.Errorf("%s: the packets' bucket is full again after %d ns", name, spent-now)
 		}
 	}
 }

@@ -17,7 +17,6 @@ const (
 	attrPeer       = 0x0012 // XOR-PEER-ADDRESS
 	attrData       = 0x0013
 	attrMapped     = 0x0020 // XOR-MAPPED-ADDRESS
-	attrOptional   = 0x8000 // and above: what a receiver may pass over
 	attrMark       = 0x8028 // FINGERPRINT
 	markBytes      = 8      // with its header
 	markXOR        = 0x5354554e

@@ -59,6 +59,12 @@ func (*Plane) Close() error { return nil }
 // Live is described on Linux.
 func (*Plane) Live(int, uint16, bool) {}
 
+// Draw is described on Linux.
+func (*Plane) Draw(int) bool { return false }
+
+// Admit is described on Linux.
+func (*Relay) Admit(Direction, int) Refusal { return Admitted }
+
 // Counters is described on Linux.
 func (*Plane) Counters() Counters { return Counters{} }
 

@@ -19,8 +19,8 @@ const (
 // counter counts packets and payload bytes. The loop writes it, anybody reads.
 type counter struct{ packets, bytes uint64 }
 
-// bucket is a token bucket as one word, the instant in ns at which it is full again (generic cell rate algorithm). cost
-// is what one unit takes to grow back, in 1/1024 ns; 0 limits nothing.
+// bucket is a token bucket as one word, the instant in ns at which it is full again (generic cell rate algorithm), which
+// the loop and Go change by compare-and-swap. cost is what one unit takes to grow back, in 1/1024 ns; 0 limits nothing.
 type bucket struct{ cost, full uint64 }
 
 // socket is one socket of a loop. A relay's entry is also its allocation.
