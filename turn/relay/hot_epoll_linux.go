@@ -26,7 +26,11 @@ func (m *memory) epollRound() {
 			m.drainKick()
 			m.obey()
 		case s.state == stateOpen:
-			m.readSocket(index, s.fd)
+			generation, read := s.generation, m.readSocket(s.fd)
+			// What was read may have been sent after the last look for commands, and after a command that was given since.
+			// That one may also have ended the socket.
+			m.obey()
+			m.takeRead(index, generation, read)
 			m.flush() // Before the next read overwrites what is to be sent.
 		}
 	}
@@ -37,22 +41,35 @@ func (m *memory) epollRound() {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (m *memory) readSocket(index uint32, fd int32) {
+func (m *memory) readSocket(fd int32) (n uintptr) {
 	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&m.headers)), readBatch,
 		unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
-		return
+		return 0
 	}
+	return n
+}
+
+// takeRead handles what was read of a socket, or forgets it where that has ended.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) takeRead(index, generation uint32, n uintptr) {
+	s := &m.sockets[index%maxSockets]
+	open := s.state == stateOpen && s.generation == generation
 	for i := uintptr(0); i < n; i++ {
 		h := &m.headers[i%readBatch]
 		controlLen := uint32(h.controlLen)
 		h.nameLen, h.controlLen = nameBytes, controlBytes
-		if h.flags&unix.MSG_TRUNC != 0 {
+		switch {
+		case !open:
+		case h.flags&unix.MSG_TRUNC != 0:
 			m.loop.counters.Truncated++
-			continue
+		default:
+			b := unsafe.Pointer(&m.buffers[i%buffers])
+			p := packet{socket: index, payload: unsafe.Add(b, payloadAt), length: h.bytes, controlLen: controlLen}
+			m.take(&p)
 		}
-		b := unsafe.Pointer(&m.buffers[i%buffers])
-		p := packet{socket: index, payload: unsafe.Add(b, payloadAt), length: h.bytes, controlLen: controlLen}
-		m.take(&p)
 	}
 }

@@ -22,11 +22,11 @@ func (l *loop) hash(e *endpoint, owner uint64) uint32 {
 //go:norace
 //go:nocheckptr
 func insert(t *[tableSlots]slot, hash, index uint32) {
-	i := hash % tableSlots
-	for t[i].index != 0 {
-		i = (i + 1) % tableSlots
+	i := hash
+	for t[i%tableSlots].index != 0 {
+		i++
 	}
-	t[i] = slot{hash, index + 1}
+	t[i%tableSlots] = slot{hash, index + 1}
 }
 
 // remove takes an entry out and moves those behind it up, so that no search ends too early.
@@ -35,21 +35,21 @@ func insert(t *[tableSlots]slot, hash, index uint32) {
 //go:norace
 //go:nocheckptr
 func remove(t *[tableSlots]slot, hash, index uint32) {
-	i := hash % tableSlots
-	for t[i].index != index+1 {
-		if t[i].index == 0 {
+	i := hash
+	for t[i%tableSlots].index != index+1 {
+		if t[i%tableSlots].index == 0 {
 			return
 		}
-		i = (i + 1) % tableSlots
+		i++
 	}
-	for j := (i + 1) % tableSlots; t[j].index != 0; j = (j + 1) % tableSlots {
-		home := t[j].hash % tableSlots
+	for j := i + 1; t[j%tableSlots].index != 0; j++ {
+		home := t[j%tableSlots].hash
 		if (j-home)%tableSlots >= (j-i)%tableSlots { // j's way from home passes i.
-			t[i] = t[j]
+			t[i%tableSlots] = t[j%tableSlots]
 			i = j
 		}
 	}
-	t[i] = slot{}
+	t[i%tableSlots] = slot{}
 }
 
 // findPeer returns the index+1 of a relay's flow to a peer.
