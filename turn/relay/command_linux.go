@@ -93,7 +93,7 @@ func (l *Loop) watchKick() error {
 func (l *Loop) release() error {
 	var problems []error
 	if l.ring != nil {
-		problems = append(problems, l.ring.close())
+		problems = append(problems, l.ring.Close())
 	}
 	for _, h := range l.sockets {
 		problems = append(problems, unix.Close(h.fd))

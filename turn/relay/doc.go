@@ -17,8 +17,8 @@
 // # Without a Go processor
 //
 // A goroutine that returns from a system call must get a Go processor before it runs on, and that takes up to hundreds
-// of milliseconds where the program's goroutines are busy. A loop never asks for one: between enterSyscall and
-// exitSyscall (blocking_linux.go) its thread is, for all the scheduler can tell, in one long system call, and neither a
+// of milliseconds where the program's goroutines are busy. A loop never asks for one: between kernel.EnterSyscall and
+// ExitSyscall (blocking_linux.go) its thread is, for all the scheduler can tell, in one long system call, and neither a
 // busy program nor a collection delays a packet. What runs there (table_linux.go and the files named hot_*) must not
 //
 //   - grow its stack, so that every function is nosplit and the linker proves the depth;

@@ -5,6 +5,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tourbillon/timing/kernel"
 )
 
 // obey carries out the commands that have been given. It comes before the packets of a round, so that what was
@@ -66,8 +68,8 @@ func (m *memory) removeSocket(index uint32) {
 	if m.loop.uring {
 		e := m.next()
 		clearSQE(e)
-		e.opcode, e.flags, e.fd = opAsyncCancel, sqeSkipSuccess, -1
-		e.addr, e.userData = userData(index, s.generation), ignored
+		e.Opcode, e.Flags, e.FD = kernel.OpAsyncCancel, kernel.SQECQESkipSuccess, -1
+		e.Addr, e.UserData = userData(index, s.generation), ignored
 		return
 	}
 	_, _, _ = unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(m.loop.epollFD), unix.EPOLL_CTL_DEL, uintptr(s.fd), 0, 0, 0)

@@ -5,6 +5,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tourbillon/timing/kernel"
 )
 
 const (
@@ -68,7 +70,7 @@ func (m *memory) ringRound() {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (m *memory) next() *sqe {
+func (m *memory) next() *kernel.SQE {
 	l := &m.loop
 	if l.pushed-l.submitted == sqEntries {
 		m.enter(0)
@@ -86,9 +88,9 @@ func (m *memory) next() *sqe {
 func (m *memory) enter(wait uintptr) {
 	l := &m.loop
 	atomic.StoreUint32(l.sqTail, l.pushed)
-	flags, arg, size := uintptr(enterGetevents), uintptr(0), uintptr(0)
+	flags, arg, size := uintptr(kernel.EnterGetevents), uintptr(0), uintptr(0)
 	if wait != 0 && l.wait.minWait != 0 {
-		wait, flags = uintptr(l.minBatch), flags|enterExtArg
+		wait, flags = uintptr(l.minBatch), flags|kernel.EnterExtArg
 		arg, size = uintptr(unsafe.Pointer(&l.wait)), unsafe.Sizeof(l.wait)
 	}
 	for try := 0; try < submitTries; try++ {
@@ -99,7 +101,7 @@ func (m *memory) enter(wait uintptr) {
 		if l.submitted == l.pushed {
 			return
 		}
-		wait, flags, arg, size = 0, enterGetevents, 0, 0
+		wait, flags, arg, size = 0, kernel.EnterGetevents, 0, 0
 	}
 	// Their buffers and names are about to change hands, so that they must not be submitted later.
 	l.counters.SocketFull += uint64(l.pushed - l.submitted)
@@ -115,13 +117,13 @@ const submitTries = 16
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (m *memory) complete(c *cqe) {
-	index := uint32(c.userData) % maxSockets
+func (m *memory) complete(c *kernel.CQE) {
+	index := uint32(c.UserData) % maxSockets
 	s := &m.sockets[index]
 	switch {
-	case c.userData&ignored != 0:
+	case c.UserData&ignored != 0:
 		m.completeSend(c)
-	case userData(index, s.generation) != c.userData:
+	case userData(index, s.generation) != c.UserData:
 		m.discard(c)
 	case s.kind == kindKick:
 		m.completeKick(c)
@@ -135,10 +137,10 @@ func (m *memory) complete(c *cqe) {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (m *memory) completeSend(c *cqe) {
-	if c.res < 0 && c.userData&together != 0 {
-		m.sentTogether(-c.res)
-	} else if c.res < 0 {
+func (m *memory) completeSend(c *kernel.CQE) {
+	if c.Res < 0 && c.UserData&together != 0 {
+		m.sentTogether(-c.Res)
+	} else if c.Res < 0 {
 		m.loop.counters.SocketFull++
 	}
 }
@@ -148,9 +150,9 @@ func (m *memory) completeSend(c *cqe) {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (m *memory) completeKick(c *cqe) {
+func (m *memory) completeKick(c *kernel.CQE) {
 	m.loop.kicked = true
-	if c.flags&cqeMore == 0 {
+	if c.Flags&kernel.CQEMore == 0 {
 		m.armKick()
 	}
 }
@@ -160,11 +162,11 @@ func (m *memory) completeKick(c *cqe) {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (m *memory) completeReceive(c *cqe, index uint32, s *socket) {
-	if c.res >= 0 && c.flags&1 != 0 { // IORING_CQE_F_BUFFER
-		m.received(index, uint16(c.flags>>cqeBufferShift))
+func (m *memory) completeReceive(c *kernel.CQE, index uint32, s *socket) {
+	if c.Res >= 0 && c.Flags&kernel.CQEBuffer != 0 {
+		m.received(index, uint16(c.Flags>>kernel.CQEBufferShift))
 	}
-	if c.flags&cqeMore != 0 {
+	if c.Flags&kernel.CQEMore != 0 {
 		return
 	}
 	if atomic.LoadUint32(&s.state) == stateClosing {
@@ -179,9 +181,9 @@ func (m *memory) completeReceive(c *cqe, index uint32, s *socket) {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (m *memory) discard(c *cqe) {
-	if c.res >= 0 && c.flags&1 != 0 {
-		m.keep(uint16(c.flags >> cqeBufferShift))
+func (m *memory) discard(c *kernel.CQE) {
+	if c.Res >= 0 && c.Flags&kernel.CQEBuffer != 0 {
+		m.keep(uint16(c.Flags >> kernel.CQEBufferShift))
 	}
 }
 
@@ -219,8 +221,8 @@ func (m *memory) received(index uint32, id uint16) {
 func (m *memory) armKick() {
 	e := m.next()
 	clearSQE(e)
-	e.opcode, e.fd, e.len, e.opFlags = opPollAdd, m.loop.kickFD, pollMultishot, unix.POLLIN
-	e.userData = userData(kickSocket, 0)
+	e.Opcode, e.FD, e.Len, e.OpFlags = kernel.OpPollAdd, m.loop.kickFD, kernel.PollAddMulti, unix.POLLIN
+	e.UserData = userData(kickSocket, 0)
 }
 
 // armReceive has the kernel receive on a socket until further notice.
@@ -232,15 +234,15 @@ func (m *memory) armReceive(index uint32) {
 	s := &m.sockets[index%maxSockets]
 	e := m.next()
 	clearSQE(e)
-	e.opcode, e.flags, e.ioprio, e.fd = opRecvmsg, sqeBufferSelect, recvMultishot, s.fd
-	e.addr, e.len = uint64(uintptr(unsafe.Pointer(&m.loop.recvHeader))), 1
-	e.userData, e.bufferGroup = userData(index, s.generation), group
+	e.Opcode, e.Flags, e.IOPrio, e.FD = kernel.OpRecvmsg, kernel.SQEBufferSelect, kernel.RecvMultishot, s.fd
+	e.Addr, e.Len = uint64(uintptr(unsafe.Pointer(&m.loop.recvHeader))), 1
+	e.UserData, e.BufferGroup = userData(index, s.generation), group
 }
 
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func clearSQE(e *sqe) {
+func clearSQE(e *kernel.SQE) {
 	words := (*[8]uint64)(unsafe.Pointer(e))
 	for i := range words {
 		words[i] = 0

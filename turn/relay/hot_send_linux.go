@@ -4,6 +4,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tourbillon/timing/kernel"
 )
 
 // send puts a datagram into the queue of those that leave when the round ends. Its data and name stay where they are. The
@@ -28,7 +30,7 @@ func (m *memory) send(socket, index uint32, data unsafe.Pointer, length uint32, 
 //go:nocheckptr
 func (m *memory) flush() {
 	for i := uint32(0); i < m.loop.outgoing; {
-		var e *sqe
+		var e *kernel.SQE
 		if m.loop.uring {
 			e = m.next()
 			clearSQE(e)
@@ -49,7 +51,7 @@ func (m *memory) flush() {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (m *memory) sendAlone(i uint32, e *sqe) {
+func (m *memory) sendAlone(i uint32, e *kernel.SQE) {
 	o := &m.out[i%outSlots]
 	if o.controlLen != 0 {
 		h := m.prepare(i, 1)
@@ -60,9 +62,9 @@ func (m *memory) sendAlone(i uint32, e *sqe) {
 		return
 	}
 	if e != nil {
-		e.opcode, e.flags, e.fd = opSend, sqeSkipSuccess, o.fd
-		e.off, e.addr, e.len, e.opFlags = o.name, o.data, uint32(o.length), unix.MSG_DONTWAIT
-		e.nameLen, e.userData = uint16(o.nameLen), ignored|uint64(o.index)
+		e.Opcode, e.Flags, e.FD = kernel.OpSend, kernel.SQECQESkipSuccess, o.fd
+		e.Off, e.Addr, e.Len, e.OpFlags = o.name, o.data, uint32(o.length), unix.MSG_DONTWAIT
+		e.NameLen, e.UserData = uint16(o.nameLen), ignored|uint64(o.index)
 		return
 	}
 	_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(o.fd), uintptr(o.data), uintptr(o.length),
@@ -110,7 +112,7 @@ func (m *memory) alike(first uint32) (n uint32) {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (m *memory) sendTogether(first, n uint32, e *sqe) {
+func (m *memory) sendTogether(first, n uint32, e *kernel.SQE) {
 	o, h := &m.out[first%outSlots], m.prepare(first, n)
 	c := &m.messages[first%outSlots].control
 	if o.controlLen != 0 { // Datagrams with one name are of one relay, which o.index is.
@@ -150,15 +152,15 @@ func (m *memory) prepare(first, n uint32) *msghdr {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (m *memory) sendMessage(i uint32, e *sqe, mark uint64) (errno int32) {
+func (m *memory) sendMessage(i uint32, e *kernel.SQE, mark uint64) (errno int32) {
 	o, h := &m.out[i%outSlots], unsafe.Pointer(&m.messages[i%outSlots].header)
 	if e == nil {
 		_, _, failed := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(o.fd), uintptr(h), unix.MSG_DONTWAIT)
 		return int32(failed)
 	}
-	e.opcode, e.flags, e.fd = opSendmsg, sqeSkipSuccess, o.fd
-	e.addr, e.len, e.opFlags = uint64(uintptr(h)), 1, unix.MSG_DONTWAIT
-	e.userData = mark | uint64(o.index)
+	e.Opcode, e.Flags, e.FD = kernel.OpSendmsg, kernel.SQECQESkipSuccess, o.fd
+	e.Addr, e.Len, e.OpFlags = uint64(uintptr(h)), 1, unix.MSG_DONTWAIT
+	e.UserData = mark | uint64(o.index)
 	return 0
 }
 

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unsafe"
+
+	"tourbillon/timing/kernel"
 )
 
 // Options are what a plane is told.
@@ -119,7 +121,7 @@ type Loop struct {
 	plane  *Plane
 	m      *memory
 	mapped []byte
-	ring   *ring
+	ring   *kernel.Ring
 	note   string
 	thread sync.WaitGroup
 	ups    [maxSinks]*up // of relays, and of each listener

@@ -1,5 +1,7 @@
 package relay
 
+import "tourbillon/timing/kernel"
+
 // Kinds of sockets.
 const (
 	kindNone = iota
@@ -146,8 +148,8 @@ type loop struct {
 	seed                    [3]uint64
 
 	sqTail, cqHead, cqTail *uint32
-	sqes                   *[sqEntries]sqe
-	cqes                   *[cqEntries]cqe
+	sqes                   *[sqEntries]kernel.SQE
+	cqes                   *[cqEntries]kernel.CQE
 	shared                 *shared
 	drawn                  int64 // bytes drawn from the ceiling of the whole plane and not used
 	pushed, submitted      uint32
