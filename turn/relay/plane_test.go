@@ -72,6 +72,11 @@ func newSetting(t *testing.T, p *relay.Plane) *setting {
 
 func socket(t *testing.T) *net.UDPConn {
 	t.Helper()
+	return socketFor(t)
+}
+
+func socketFor(t testing.TB) *net.UDPConn {
+	t.Helper()
 	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(anywhere))
 	if err != nil {
 		t.Fatal(err)
