@@ -37,7 +37,7 @@ func newRelayConn(r *relays, socket net.PacketConn, home *relayEnd, port uint16)
 	relaying, _ := socket.(*relay.Relay)
 	return &relayConn{
 		relays: r, socket: socket, home: home, port: port, ended: newLatch(), fast: fastPath{relays: r, relay: relaying},
-		out: newFlow(c.limits, &c.bandwidth), in: newFlow(c.limits, &c.bandwidth),
+		out: c.flowOf(relaying, relay.ToPeer), in: c.flowOf(relaying, relay.FromPeer),
 	}
 }
 
