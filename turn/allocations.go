@@ -8,7 +8,7 @@ import (
 )
 
 // clientKey names a client on one listener: the part of the 5-tuple (RFC 8656 3.2) that varies there. local is the
-// address of this host where that varies too, for UDP on a wildcard address; it is invalid otherwise.
+// address of this host where that varies too, on a wildcard address; it is invalid otherwise.
 type clientKey struct {
 	listener int
 	client   netip.AddrPort

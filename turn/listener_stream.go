@@ -79,6 +79,9 @@ func (l *streamListener) admit(raw net.Conn) {
 
 // tuple names the client of a connection.
 func (l *streamListener) tuple(raw net.Conn) tuple {
+	if p, ok := raw.(*path); ok {
+		return tuple{client: canonicalPort(p.from.client), local: p.from.local}
+	}
 	t := tuple{client: addrPort(raw.RemoteAddr())}
 	if local := addrPort(raw.LocalAddr()).Addr(); addrPort(l.Addr()).Addr().IsUnspecified() && !local.IsUnspecified() {
 		t.local = local

@@ -1,11 +1,15 @@
 package turn
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	pion "github.com/pion/turn/v5"
 
 	"tourbillon/timing/timingtest"
 )
@@ -136,4 +140,80 @@ func TestWildcardAllocationsEndApart(t *testing.T) {
 	if left := r.server.Allocations()[0]; left.Server.Addr() != netip.MustParseAddr("127.0.0.2") {
 		t.Errorf("left is %+v", left)
 	}
+}
+
+// TestAssociationsOfOneClient: DTLS associations of one client socket at two addresses of this host are two clients'; one
+// more at either is the rival of that one alone.
+func TestAssociationsOfOneClient(t *testing.T) {
+	c := testCore(t, timingtest.NewManual())
+	socket, err := net.ListenPacket("udp4", "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDemux(c, telling(c, socket))
+	l := newStreamListener(c, d, c.dtlsGate, nil)
+	l.datagrams = true
+	client := netip.MustParseAddrPort("192.0.2.1:7")
+	var conns []*streamConn
+	for _, local := range []string{"127.0.0.1", "127.0.0.2", "127.0.0.2"} {
+		from := tuple{client: client, local: netip.MustParseAddr(local)}
+		known, rival := d.pathsOf(from, true)
+		if rival != nil {
+			known = rival
+		}
+		if known == nil || known.LocalAddr().String() != netip.AddrPortFrom(from.local, addrPort(socket.LocalAddr()).Port()).String() {
+			t.Fatalf("at %s: %+v", local, known)
+		}
+		known.establish()
+		conn := newStreamConn(l, known, l.tuple(known))
+		if !c.dtlsGate.enter(client.Addr()) || !l.register(conn) || conn.key() != from.key(0) {
+			t.Errorf("at %s: %+v", local, conn.key())
+		}
+		conns = append(conns, conn)
+	}
+	if len(l.conns) != 2 || len(l.rivals) != 1 {
+		t.Errorf("%d connections and %d rivals", len(l.conns), len(l.rivals))
+	}
+	for _, conn := range conns {
+		conn.Close()
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	c.tasks.Wait()
+}
+
+// TestStreamsOfOneClient has one address and port of a client connect to two addresses of a wildcard listener and
+// allocate at both.
+func TestStreamsOfOneClient(t *testing.T) {
+	r := serveRelayed(t, Config{TCP: []string{"0.0.0.0:0"}, RelayAddress: netip.MustParseAddr("127.0.0.1")})
+	port := r.server.Addresses()[0].Addr.Port()
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, Control: reusing}
+	for i, local := range []string{"127.0.0.1", "127.0.0.2"} {
+		server := netip.AddrPortFrom(netip.MustParseAddr(local), port)
+		stream, err := dialer.Dial("tcp4", server.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		dialer.LocalAddr = stream.LocalAddr()
+		one := *r
+		one.allocateFrom(pion.NewSTUNConn(stream), server.String())
+		one.exchange()
+		all := r.server.Allocations()
+		if len(all) != i+1 || all[i].Server != server || all[i].Client != addrPort(stream.LocalAddr()) {
+			t.Fatalf("at %s: %+v", local, all)
+		}
+	}
+	if n := r.server.Stats().RefusedConns; n != 0 {
+		t.Errorf("%d connections refused", n)
+	}
+}
+
+// reusing lets several connections have one local port.
+func reusing(_, _ string, raw syscall.RawConn) error {
+	var refused error
+	err := raw.Control(func(fd uintptr) {
+		refused = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1)
+	})
+	return errors.Join(err, refused)
 }
