@@ -168,8 +168,8 @@ func TestPolicyChangeReachesTheLoops(t *testing.T) {
 	}
 }
 
-// TestLoopsRelayByThemselves: once the channel is bound, its packets are not seen by pion any more, and are counted all
-// the same.
+// TestLoopsRelayByThemselves: once the channel is bound, its packets are not seen outside the loops any more, and are
+// counted all the same.
 func TestLoopsRelayByThemselves(t *testing.T) {
 	r := newRelayed(t, UDP, false)
 	if r.server.core.plane == nil {
@@ -183,7 +183,7 @@ func TestLoopsRelayByThemselves(t *testing.T) {
 		r.exchange()
 	}
 	if c.toPeers.read() != slowUp || c.fromPeers.read() != slowDown {
-		t.Errorf("pion relayed %+v and %+v, before %+v and %+v", c.toPeers.read(), c.fromPeers.read(), slowUp, slowDown)
+		t.Errorf("relayed outside the loops %+v and %+v, before %+v and %+v", c.toPeers.read(), c.fromPeers.read(), slowUp, slowDown)
 	}
 	if u, d := c.traffic(); u.Packets != up.Packets+10 || d.Packets != down.Packets+10 || u.Bytes != up.Bytes+50 {
 		t.Errorf("counted %+v and %+v, before %+v and %+v", u, d, up, down)
@@ -193,8 +193,8 @@ func TestLoopsRelayByThemselves(t *testing.T) {
 	}
 }
 
-// TestEndedChannelIsForgotten ends a channel, then its permission, as pion tells of both: the packets take the way
-// through pion, which drops them.
+// TestEndedChannelIsForgotten ends a channel, then its permission, as the entry tells of both: the packets take the way
+// past the loop, and are dropped there.
 func TestEndedChannelIsForgotten(t *testing.T) {
 	r := newRelayed(t, UDP, false)
 	c := r.bound()
@@ -215,7 +215,7 @@ func TestEndedChannelIsForgotten(t *testing.T) {
 	}
 }
 
-// TestWithoutLoops relays through pion, as where the data plane cannot run.
+// TestWithoutLoops relays without loops, as where the data plane cannot run.
 func TestWithoutLoops(t *testing.T) {
 	r := newRelayed(t, UDP, true)
 	if r.server.core.plane != nil {

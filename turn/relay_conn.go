@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"tourbillon/turn/relay"
 )
@@ -181,12 +180,6 @@ func (c *relayConn) sendTo(p []byte, peer netip.AddrPort) {
 	_, _ = c.WriteTo(p, net.UDPAddrFromAddrPort(peer))
 }
 
-// Close is [net.PacketConn]'s end.
-func (c *relayConn) Close() error {
-	c.end()
-	return nil
-}
-
 // end closes the socket, once.
 func (c *relayConn) end() {
 	c.ended.once.Do(func() {
@@ -198,15 +191,3 @@ func (c *relayConn) end() {
 		}
 	})
 }
-
-// LocalAddr is the bound address.
-func (c *relayConn) LocalAddr() net.Addr { return c.socket.LocalAddr() }
-
-// SetDeadline and its two sisters pass through.
-func (c *relayConn) SetDeadline(t time.Time) error { return c.socket.SetDeadline(t) }
-
-// SetReadDeadline is described at SetDeadline.
-func (c *relayConn) SetReadDeadline(t time.Time) error { return c.socket.SetReadDeadline(t) }
-
-// SetWriteDeadline is described at SetDeadline.
-func (c *relayConn) SetWriteDeadline(t time.Time) error { return c.socket.SetWriteDeadline(t) }

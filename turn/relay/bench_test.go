@@ -36,7 +36,7 @@ func benchmarkToClient(b *testing.B, l *relay.Listener) {
 		b.Fatal(err)
 	}
 	c := relay.Client{Listener: l, Addr: addr(client)}
-	if l.Wildcard() {
+	if addr(l).Addr().IsUnspecified() {
 		c.Local = anywhere.Addr()
 	}
 	r.Attach(c)

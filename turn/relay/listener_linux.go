@@ -221,9 +221,6 @@ func (l *Listener) WritePacket(p []byte, to netip.AddrPort, local netip.Addr) er
 	return l.sendTo(p, to, local)
 }
 
-// Wildcard tells whether the listener is on a wildcard address.
-func (l *Listener) Wildcard() bool { return l.local.Addr().IsUnspecified() }
-
 // WriteTo sends a packet without blocking; a full socket loses it.
 func (l *Listener) WriteTo(p []byte, to net.Addr) (int, error) {
 	udp, ok := to.(*net.UDPAddr)

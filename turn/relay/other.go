@@ -74,9 +74,6 @@ func (*Plane) Listen(netip.AddrPort, bool) ([]*Listener, error) { return nil, er
 // Serve is described on Linux.
 func (*Listener) Serve(func([]byte, netip.AddrPort, netip.Addr)) {}
 
-// Wildcard is described on Linux.
-func (*Listener) Wildcard() bool { return false }
-
 // ReadPacket is described on Linux.
 func (*Listener) ReadPacket([]byte) (int, netip.AddrPort, netip.Addr, error) {
 	return 0, netip.AddrPort{}, netip.Addr{}, errNotLinux
