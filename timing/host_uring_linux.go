@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tourbillon/timing/kernel"
 )
 
 // ioUringSysctl is one of 0 (open to all), 1 (to CAP_SYS_ADMIN and kernel.io_uring_group) and 2 (to nobody).
@@ -14,12 +15,11 @@ const ioUringSysctl = "proc/sys/kernel/io_uring_disabled"
 
 // probeHostIOUring asks for the smallest ring and closes it.
 func probeHostIOUring(root fs.FS) IOUring {
-	var params [15]uint64 // struct io_uring_params: 120 bytes, all 0 on entry (io_uring_setup(2)).
-	fd, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, 1, uintptr(unsafe.Pointer(&params)), 0)
-	if errno != 0 {
-		return IOUring{Why: refusedIOUring(errno, root)}
+	fd, err := kernel.SystemSetup(1, &kernel.Params{})
+	if err != nil {
+		return IOUring{Why: refusedIOUring(err, root)}
 	}
-	if err := unix.Close(int(fd)); err != nil {
+	if err := unix.Close(fd); err != nil {
 		return IOUring{Why: fmt.Sprintf("close the ring: %v", err)}
 	}
 	return IOUring{Usable: true}

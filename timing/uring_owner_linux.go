@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
-	"unsafe" // Also for go:linkname.
+	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tourbillon/timing/kernel"
 )
 
 // uringOwner is the thread that submits to a ring and so executes its requests. It waits in the kernel on an eventfd,
@@ -39,7 +41,7 @@ func startUringOwner(r *uring, cpus []int) (*uringOwner, error) {
 		// Never unlocked, so that the runtime discards the thread together with its changed scheduling.
 		runtime.LockOSThread()
 		started <- configureThread(cpus)
-		serveUring(uintptr(r.fd), uintptr(fd), uintptr(len(r.entries)))
+		serveUring(uintptr(r.FD), uintptr(fd), uintptr(len(r.SQEs)))
 	})
 	o.report = <-started
 	return o, nil
@@ -68,19 +70,10 @@ func (o *uringOwner) stop() error {
 //go:norace
 func serveUring(ring, event, entries uintptr) {
 	var count uint64
-	enterSyscall()
+	kernel.EnterSyscall()
 	for count < uint64(uringOwnerStop) {
 		_, _, _ = unix.RawSyscall6(unix.SYS_IO_URING_ENTER, ring, entries, 0, 0, 0, 0)
 		_, _, _ = unix.RawSyscall(unix.SYS_READ, event, uintptr(unsafe.Pointer(&count)), unsafe.Sizeof(count))
 	}
-	exitSyscall()
+	kernel.ExitSyscall()
 }
-
-// enterSyscall and exitSyscall are the runtime's brackets around a system call that may block. The runtime lists both
-// among the names that others link to and that therefore stay.
-//
-//go:linkname enterSyscall runtime.entersyscall
-func enterSyscall()
-
-//go:linkname exitSyscall runtime.exitsyscall
-func exitSyscall()

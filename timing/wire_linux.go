@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tourbillon/timing/kernel"
 )
 
 // sqPollIdle is how long the kernel's polling thread spins for more work before it sleeps: the least that the kernel
@@ -16,10 +18,10 @@ import (
 const sqPollIdle = time.Millisecond
 
 func openWireExecutor(w *Wire, config WireConfig) (wireExecutor, WireReport) {
-	return openKernelExecutor(w, config, ioUringSetup)
+	return openKernelExecutor(w, config, kernel.SystemSetup)
 }
 
-func openKernelExecutor(w *Wire, config WireConfig, setup uringSetup) (wireExecutor, WireReport) {
+func openKernelExecutor(w *Wire, config WireConfig, setup kernel.Setup) (wireExecutor, WireReport) {
 	switch {
 	case config.Mode == WireClock:
 		return newClockExecutor(w, "the clock was asked for")
@@ -67,7 +69,7 @@ type ringExecutor struct {
 	sequence uint32
 }
 
-func newRingExecutor(w *Wire, config WireConfig, setup uringSetup) (*ringExecutor, error) {
+func newRingExecutor(w *Wire, config WireConfig, setup kernel.Setup) (*ringExecutor, error) {
 	e := &ringExecutor{wire: w, sends: make([]*WireSend, w.capacity)}
 	if err := e.open(config, setup); err != nil {
 		return nil, errors.Join(err, e.release())
@@ -76,12 +78,12 @@ func newRingExecutor(w *Wire, config WireConfig, setup uringSetup) (*ringExecuto
 	return e, nil
 }
 
-func (e *ringExecutor) open(config WireConfig, setup uringSetup) (err error) {
+func (e *ringExecutor) open(config WireConfig, setup kernel.Setup) (err error) {
 	// Each pending send is at most two submissions that the kernel has not taken yet, and ends in one completion: the
 	// ring, which has twice as many places for completions, never overflows.
-	params := uringParams{sqEntries: uint32(2 * e.wire.capacity)}
+	params := kernel.Params{SQEntries: uint32(2 * e.wire.capacity)}
 	if config.Mode == WireSQPoll {
-		params.flags, params.sqThreadIdle = ioringSetupSQPoll, uint32(sqPollIdle/time.Millisecond)
+		params.Flags, params.SQThreadIdle = kernel.SetupSQPoll, uint32(sqPollIdle/time.Millisecond)
 	}
 	if e.ring, err = openUring(setup, params); err != nil {
 		return err
@@ -156,11 +158,11 @@ func (e *ringExecutor) collect() {
 		if !ok {
 			return
 		}
-		index := wireTicketSlot(completion.userData)
+		index := wireTicketSlot(completion.UserData)
 		x := e.sends[index]
 		e.sends[index] = nil
 		e.slots.give(index)
-		e.wire.settleLocked(x, x.outcome(completion.res))
+		e.wire.settleLocked(x, x.outcome(completion.Res))
 	}
 }
 
@@ -205,7 +207,7 @@ func (e *ringExecutor) release() error {
 		problems = append(problems, e.completed.Close())
 	}
 	if e.ring != nil {
-		problems = append(problems, e.ring.close())
+		problems = append(problems, e.ring.Close())
 	}
 	return errors.Join(append(problems, e.slots.close())...)
 }

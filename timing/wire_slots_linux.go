@@ -7,12 +7,14 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tourbillon/timing/kernel"
 )
 
 // wireSlot is everything that the kernel reads of one send. It lies outside the Go heap, where nothing moves or frees
 // it while the kernel may look.
 type wireSlot struct {
-	expiry   kernelTimespec
+	expiry   kernel.Timespec
 	message  unix.Msghdr
 	vector   unix.Iovec
 	address  unix.RawSockaddrInet6 // Or a RawSockaddrInet4, which is shorter.
@@ -27,7 +29,7 @@ func (s *wireSlot) fill(x *WireSend, datagram []byte, to netip.AddrPort) error {
 	}
 	const second = 1e9
 	due := max(x.due, 0) // The kernel refuses a time before its clock's start.
-	s.expiry = kernelTimespec{sec: int64(due) / second, nsec: int64(due) % second}
+	s.expiry = kernel.Timespec{Sec: int64(due) / second, Nsec: int64(due) % second}
 	s.vector.Base = &s.datagram[0]
 	s.vector.SetLen(copy(s.datagram[:], datagram))
 	s.message = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&s.address)), Namelen: length, Iov: &s.vector}
@@ -66,27 +68,27 @@ func wireTicketSlot(ticket uint64) int { return int(uint32(ticket) &^ wireTimeou
 
 // timeout is the request that expires at the send's instant. Of the two exactly one completes visibly, since
 // IOSQE_CQE_SKIP_SUCCESS silences the timeout when it expires, and the send when the timeout is cancelled.
-func (s *wireSlot) timeout(ticket uint64) uringSQE {
-	return uringSQE{
-		opcode:   ioringOpTimeout,
-		flags:    iosqeIOLink | iosqeCQESkipSuccess,
-		fd:       -1,
-		addr:     uint64(uintptr(unsafe.Pointer(&s.expiry))),
-		len:      1, // One timespec.
-		opFlags:  ioringTimeoutAbs | ioringTimeoutETimeSuccess,
-		userData: ticket | wireTimeoutTicket,
+func (s *wireSlot) timeout(ticket uint64) kernel.SQE {
+	return kernel.SQE{
+		Opcode:   kernel.OpTimeout,
+		Flags:    kernel.SQEIOLink | kernel.SQECQESkipSuccess,
+		FD:       -1,
+		Addr:     uint64(uintptr(unsafe.Pointer(&s.expiry))),
+		Len:      1, // One timespec.
+		OpFlags:  kernel.TimeoutAbs | kernel.TimeoutETimeSuccess,
+		UserData: ticket | wireTimeoutTicket,
 	}
 }
 
 // sendmsg is the request that follows the timeout. It never waits: a full socket buffer is an error.
-func (s *wireSlot) sendmsg(ticket uint64, fd int) uringSQE {
-	return uringSQE{
-		opcode:   ioringOpSendmsg,
-		fd:       int32(fd),
-		addr:     uint64(uintptr(unsafe.Pointer(&s.message))),
-		len:      1, // One message.
-		opFlags:  unix.MSG_DONTWAIT,
-		userData: ticket,
+func (s *wireSlot) sendmsg(ticket uint64, fd int) kernel.SQE {
+	return kernel.SQE{
+		Opcode:   kernel.OpSendmsg,
+		FD:       int32(fd),
+		Addr:     uint64(uintptr(unsafe.Pointer(&s.message))),
+		Len:      1, // One message.
+		OpFlags:  unix.MSG_DONTWAIT,
+		UserData: ticket,
 	}
 }
 

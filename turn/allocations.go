@@ -7,10 +7,12 @@ import (
 	"tourbillon/timing"
 )
 
-// clientKey names a client on one listener: the part of the 5-tuple (RFC 8656 3.2) that varies there.
+// clientKey names a client on one listener: the part of the 5-tuple (RFC 8656 3.2) that varies there. local is the
+// address of this host where that varies too, on a wildcard address; it is invalid otherwise.
 type clientKey struct {
 	listener int
 	client   netip.AddrPort
+	local    netip.Addr
 }
 
 // allocations is the table of what lives. It owns the quota; its mutex is a leaf and is never held over I/O or a

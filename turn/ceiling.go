@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tourbillon/timing"
+	"tourbillon/turn/relay"
 )
 
 // ceilingBurst is how much of a second's rate a ceiling lets through at once: a key frame of video, or the packets that
@@ -62,15 +63,36 @@ func takeAt(full, now, cost, burst int64) (next int64, ok bool) {
 // cores share once for so many bytes, and may hold on to as many that it does not use.
 const shareBytes = 16 << 10
 
+// whole is the ceiling of the whole server, which all that is relayed draws from.
+type whole interface {
+	admit(now timing.Instant, n int) bool
+}
+
+// planeCeiling is the ceiling that the loops of the data plane draw from.
+type planeCeiling struct{ plane *relay.Plane }
+
+func (p planeCeiling) admit(_ timing.Instant, n int) bool { return p.plane.Draw(n) }
+
+// whole is nil for a server without a ceiling.
+func (c *core) whole() whole {
+	switch {
+	case c.limits.ServerBytesPerSecond == Unlimited:
+		return nil
+	case c.plane != nil:
+		return planeCeiling{c.plane}
+	}
+	return &c.bandwidth
+}
+
 // share is one flow's part of the ceiling of the whole server.
 type share struct {
-	whole *ceiling
+	whole whole
 	drawn atomic.Int64 // bytes drawn and not used
 }
 
 // admit takes n bytes at now.
 func (s *share) admit(now timing.Instant, n int) bool {
-	if s.whole == nil || s.whole.rate == 0 || s.drawn.Add(int64(-n)) >= 0 {
+	if s.whole == nil || s.drawn.Add(int64(-n)) >= 0 {
 		return true
 	}
 	lump := max(shareBytes, n)
@@ -82,16 +104,28 @@ func (s *share) admit(now timing.Instant, n int) bool {
 	return true
 }
 
-// flow is one direction of one allocation with its ceilings.
+// flow is one direction of one allocation with its ceilings: those of the data plane where a loop relays for it too, so
+// that the packets which go past the loop count with its own; its own otherwise.
 type flow struct {
 	packets, bytes ceiling
 	server         share
+
+	relay     *relay.Relay // nil where no loop relays
+	direction relay.Direction
 }
 
-func newFlow(l Limits, whole *ceiling) *flow {
+func newFlow(l Limits, w whole) *flow {
 	return &flow{
-		packets: newCeiling(l.PacketsPerSecond), bytes: newCeiling(l.BytesPerSecond), server: share{whole: whole},
+		packets: newCeiling(l.PacketsPerSecond), bytes: newCeiling(l.BytesPerSecond), server: share{whole: w},
 	}
+}
+
+// flowOf is the flow of a relay's socket.
+func (c *core) flowOf(r *relay.Relay, d relay.Direction) *flow {
+	if r != nil {
+		return &flow{relay: r, direction: d}
+	}
+	return newFlow(c.limits, c.whole())
 }
 
 // Reasons for dropping a packet that are not the policy's.
@@ -101,10 +135,17 @@ const (
 	reasonServer     Reason = "server-bandwidth"
 )
 
+// refusals are the reasons of the data plane's ceilings.
+var refusals = map[relay.Refusal]Reason{
+	relay.PacketRate: reasonPacketRate, relay.Bandwidth: reasonBandwidth, relay.Server: reasonServer,
+}
+
 // admit holds one packet of n payload bytes against every ceiling; reason says which refused it and is empty when none
 // did. It neither blocks nor allocates and is safe for concurrent use: the data plane calls it for each packet.
 func (f *flow) admit(now timing.Instant, n int) (reason Reason) {
 	switch {
+	case f.relay != nil:
+		return refusals[f.relay.Admit(f.direction, n)]
 	case !f.packets.admit(now, 1):
 		return reasonPacketRate
 	case !f.bytes.admit(now, n):

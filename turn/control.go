@@ -13,9 +13,9 @@ import (
 // nothing.
 type back interface {
 	// reply sends the response to a request, or withholds it where a spoofed source may have asked for it.
-	reply(p []byte, to netip.AddrPort)
+	reply(p []byte, to tuple)
 	// send sends ChannelData or an indication.
-	send(p []byte, to netip.AddrPort)
+	send(p []byte, to tuple)
 	// authenticated tells that a request of a client's was.
 	authenticated(client netip.AddrPort)
 }
@@ -36,8 +36,8 @@ type transaction struct {
 	in   message
 	out  stun.Message
 
-	// Of the packet that is served now. from is the client as the socket names it.
-	from netip.AddrPort
+	// Of the packet that is served now. from names the client as the socket does.
+	from tuple
 	key  clientKey
 	user string
 	sign stun.MessageIntegrity // nil before the request is authenticated
@@ -47,9 +47,9 @@ type transaction struct {
 func (h *control) transactions(to back) *transaction { return &transaction{control: h, back: to} }
 
 // take serves a packet from a client. It does not block but for what back does.
-func (x *transaction) take(p []byte, from netip.AddrPort) {
+func (x *transaction) take(p []byte, from tuple) {
 	defer x.survive()
-	x.from, x.key, x.sign = from, clientKey{listener: x.listener, client: canonicalPort(from)}, nil
+	x.from, x.key, x.sign = from, from.key(x.listener), nil
 	x.in.Type = stun.MessageType{Class: stun.ClassIndication}
 	switch classify(p) {
 	case kindChannelData:
@@ -67,11 +67,12 @@ func (x *transaction) take(p []byte, from netip.AddrPort) {
 	}
 }
 
-// survive is deferred by take: a panic costs one packet, and a request is answered that we failed.
+// survive is deferred by take: a panic costs one packet, and a request is answered that we failed, if we can.
 func (x *transaction) survive() {
 	if cause := recover(); cause != nil {
 		x.core.panicked("packet", cause)
 		if x.in.Type.Class == stun.ClassRequest {
+			defer x.core.survive("answer after a panic") // What panicked may be what answers.
 			x.refuse(stun.CodeServerError)
 		}
 	}

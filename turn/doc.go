@@ -6,7 +6,8 @@
 // # Where things happen, in the order of a packet's way
 //
 //   - A datagram enters in [udpListener.run] (listener_udp.go). inspect drops what is neither STUN nor ChannelData
-//     (classify, inspect.go).
+//     (classify, inspect.go). On a wildcard address the listener also learns to which address of this host the datagram
+//     came (local.go): that is part of the client's 5-tuple, and all that goes to the client leaves from there.
 //   - A TCP, TLS or DTLS connection enters in [streamListener.run] (listener_stream.go) past the count of strangers
 //     (gate.go); its frames enter in [streamConn.serve] (stream_conn.go), one per read. For DTLS, [demux] makes
 //     connections of one socket's datagrams (listener_dtls.go).
@@ -24,7 +25,7 @@
 //     relayConn.WriteTo, and again in relayConn.admitFrom (relay_conn.go).
 //   - Each packet of a relay is held to the ceilings of its allocation and of the server (flow.admit, ceiling.go).
 //   - Over UDP the sockets are read by the loops of package relay. ChannelData, plain Send indications and packets of
-//     peers that have a flow go from socket to socket there, and bare Binding requests are answered; all else comes up
+//     peers that have a flow go from socket to socket there, and plain Binding requests are answered; all else comes up
 //     as above. fastPath (fast.go) installs a flow when the policy admits a peer that has been granted, and removes
 //     it with channel, permission, allocation or policy, so that a cached verdict never outlives its reasons. Whether a
 //     relay of ours is live is looked up for each packet.
@@ -101,8 +102,9 @@
 //
 // A nonce is the same for everybody for a minute: it holds the minute and its proof, and a challenge costs no HMAC.
 //
-// Ceilings are shared between cores by one compare-and-swap for each; the server's is drawn from in lumps of 16 KiB per
-// direction of an allocation, so that its word is seldom touched.
+// Ceilings are shared between cores by one compare-and-swap for each: what a loop relays and what goes past it for
+// the same allocation take from one bucket (relay.Admit). The server's is drawn from in lumps of 16 KiB per loop, or per
+// direction of an allocation outside the loops, so that its word is seldom touched.
 //
 // Errors that pass end no listener and no relay (backoff.go); a panic costs one packet, and a request is answered 500
 // (transaction.survive).

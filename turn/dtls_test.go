@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -147,6 +148,38 @@ func TestDTLSForgedHello(t *testing.T) {
 	c.expectSigned("refresh after it", c.request(stun.MethodRefresh), 0)
 	if n := len(server.Allocations()); n != 1 {
 		t.Errorf("%d allocations", n)
+	}
+}
+
+// TestDTLSOnAWildcard shakes hands at two addresses of a wildcard listener: the clients' sockets are connected, so that
+// an answer from another address would not reach them.
+func TestDTLSOnAWildcard(t *testing.T) {
+	certificate, trust := selfSigned(t)
+	server := listen(t, turn.Config{
+		DTLS: []string{"0.0.0.0:0"}, RelayAddress: netip.MustParseAddr("127.0.0.1"), TLSConfig: certificate,
+	})
+	port := addressOf(t, server, turn.DTLS).Port()
+	for _, local := range []string{"127.0.0.1", "127.0.0.2"} {
+		at := netip.AddrPortFrom(netip.MustParseAddr(local), port)
+		conn, err := dtls.DialWithOptions("udp4", net.UDPAddrFromAddrPort(at),
+			dtls.WithRootCAs(trust.RootCAs), dtls.WithServerName("127.0.0.1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := conn.HandshakeContext(ctx); err != nil {
+			t.Fatalf("at %v: %v", at, err)
+		}
+		ask := stun.MustBuild(stun.TransactionID, stun.BindingRequest)
+		if _, err := conn.Write(ask.Raw); err != nil {
+			t.Fatal(err)
+		}
+		buffer := make([]byte, 100)
+		if n, err := conn.Read(buffer); err != nil || !stun.IsMessage(buffer[:n]) {
+			t.Fatalf("at %v: %x, %v", at, buffer[:n], err)
+		}
 	}
 }
 

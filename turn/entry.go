@@ -51,7 +51,7 @@ type entry struct {
 	shown       Allocation // what does not change, and no counts
 	socket      *relayConn
 	back        back
-	from        netip.AddrPort // the client, as its socket names it
+	from        tuple // the client, as its socket names it
 	transaction [stun.TransactionIDSize]byte
 	token       []byte // RESERVATION-TOKEN, nil for none
 
@@ -74,9 +74,17 @@ func (e *entry) after(d time.Duration) lapse {
 
 // begin puts the allocation into service. It reports false, and everything is given back, when the server is closing.
 func (e *entry) begin(lifetime time.Duration) bool {
-	e.expires, e.granted = e.after(lifetime), lifetime
+	begun := e.enter(lifetime)
+	if begun {
+		e.tell("turn: allocation made")
+	}
+	return begun
+}
+
+func (e *entry) enter(lifetime time.Duration) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.expires, e.granted = e.after(lifetime), lifetime
 	if !e.core.allocations.enter(e) {
 		e.ended = true
 		e.socket.end()
@@ -85,11 +93,10 @@ func (e *entry) begin(lifetime time.Duration) bool {
 	e.wake = e.expires.at
 	e.timer = timing.Coarse(e.core.clock).At(e.wake, e.expire)
 	e.socket.serve(e)
-	e.tell("turn: allocation made")
 	return true
 }
 
-// tell logs the allocation for who wants to know of each.
+// tell logs the allocation for who wants to know of each. No lock is held.
 func (e *entry) tell(what string) {
 	if log := e.core.log; log.Enabled(context.Background(), slog.LevelDebug) {
 		log.Debug(what, "user", e.shown.User, "client", e.shown.Client.String(), "relay", e.shown.Relay.String())
@@ -99,8 +106,12 @@ func (e *entry) tell(what string) {
 // end ends the allocation and reports whether it was this call that did.
 func (e *entry) end() bool {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.endLocked()
+	ended := e.endLocked()
+	e.mu.Unlock()
+	if ended {
+		e.tell("turn: allocation ended")
+	}
+	return ended
 }
 
 func (e *entry) endLocked() bool {
@@ -111,7 +122,6 @@ func (e *entry) endLocked() bool {
 	e.timer.Stop()
 	e.core.allocations.forget(e)
 	e.socket.end()
-	e.tell("turn: allocation ended")
 	return true
 }
 
@@ -145,15 +155,21 @@ func (e *entry) wakeBy(at timing.Instant) {
 // expire ends what has run out, which may be the allocation itself.
 func (e *entry) expire() {
 	defer e.core.survive("expiry")
+	if e.lapsed() {
+		e.tell("turn: allocation ended")
+	}
+}
+
+// lapsed does what expire says and reports whether it has ended the allocation.
+func (e *entry) lapsed() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := e.core.clock.Now()
 	if e.ended {
-		return
+		return false
 	}
 	if e.expires.at <= now {
-		e.endLocked()
-		return
+		return e.endLocked()
 	}
 	e.wake = e.expires.at
 	for number, b := range e.channels {
@@ -174,6 +190,7 @@ func (e *entry) expire() {
 		e.wake = min(e.wake, expires.at)
 	}
 	e.timer.ResetAt(e.wake)
+	return false
 }
 
 // install gives permissions for peers, and the first a channel where its number is not 0, or refreshes them: all, or

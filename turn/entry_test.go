@@ -36,8 +36,8 @@ type letters struct {
 	sent [][]byte
 }
 
-func (l *letters) reply(p []byte, to netip.AddrPort) { l.send(p, to) }
-func (l *letters) send(p []byte, _ netip.AddrPort) {
+func (l *letters) reply(p []byte, to tuple) { l.send(p, to) }
+func (l *letters) send(p []byte, _ tuple) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sent = append(l.sent, append([]byte(nil), p...))
@@ -55,7 +55,7 @@ func testEntry(t *testing.T, c *core, i int, user string) *entry {
 	socket := newRelayConn(c.relays, &silentSocket{closed: make(chan struct{})}, c.relays.ends[0], port)
 	c.relays.ends[0].enter(socket)
 	c.tasks.Add(1)
-	e := &entry{core: c, key: key, user: user, socket: socket, back: &letters{}, from: key.client}
+	e := &entry{core: c, key: key, user: user, socket: socket, back: &letters{}, from: tuple{client: key.client}}
 	e.shown.User, e.shown.Relay = printable(user), netip.AddrPortFrom(c.relays.ends[0].announced(), port)
 	if !e.begin(defaultLifetime) {
 		t.Fatal("the table is closed")
@@ -300,7 +300,7 @@ func FuzzTake(f *testing.F) {
 		x := (&control{core: c, transport: UDP}).transactions(to)
 		whole := string(p)
 		for range 2 {
-			x.take(p, client(1, "192.0.2.1").client)
+			x.take(p, tuple{client: client(1, "192.0.2.1").client})
 		}
 		if n := c.counters.panics.Load(); n != 0 || string(p) != whole {
 			t.Fatalf("%x: %d panics, or changed", p, n)

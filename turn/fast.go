@@ -29,11 +29,11 @@ type fastPath struct {
 }
 
 // attach gives the relay its client.
-func (f *fastPath) attach(client netip.AddrPort, at *relay.Listener) {
+func (f *fastPath) attach(client clientKey, at *relay.Listener) {
 	if f.relay != nil && at != nil {
 		limits := f.relays.core.limits
 		f.relay.Attach(relay.Client{
-			Listener: at, Addr: client,
+			Listener: at, Addr: client.client, Local: client.local,
 			PacketsPerSecond: max(0, limits.PacketsPerSecond), BytesPerSecond: max(0, limits.BytesPerSecond),
 		})
 	}
@@ -162,12 +162,18 @@ func (f *fastPath) traffic() (toPeers, fromPeers Traffic) {
 	return Traffic(up), Traffic(down)
 }
 
-// addDrops adds what the loops dropped, by reason and in total.
-func (f *fastPath) addDrops(reasons map[string]uint64, total *uint64) {
+// drops are what the loops dropped.
+func (f *fastPath) drops() relay.Drops {
 	if f.relay == nil {
-		return
+		return relay.Drops{}
 	}
 	_, _, d := f.relay.Traffic()
+	return d
+}
+
+// addDrops adds what the loops dropped, by reason and in total.
+func (f *fastPath) addDrops(reasons map[string]uint64, total *uint64) {
+	d := f.drops()
 	for reason, n := range map[Reason]uint64{reasonPacketRate: d.PacketRate, reasonBandwidth: d.Bandwidth, reasonServer: d.Server} {
 		if n > 0 {
 			reasons[string(reason)] += n
@@ -222,7 +228,7 @@ func (s *Server) bindUDP(wanted listenAddress) (bound []*listener, err error) {
 		if err != nil {
 			return nil, err
 		}
-		add(socket)
+		add(telling(s.core, socket))
 		return bound, nil
 	}
 	listeners, err := s.core.plane.Listen(at, wanted.alone6)

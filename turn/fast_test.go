@@ -27,17 +27,24 @@ const fastPatience = timingtest.Patience
 
 func newRelayed(t *testing.T, transport Transport, withoutLoops bool) *relayed {
 	t.Helper()
+	cfg := Config{WithoutLoops: withoutLoops}
+	if cfg.UDP = []string{"127.0.0.1:0"}; transport == TCP {
+		cfg.UDP, cfg.TCP = nil, cfg.UDP
+	}
+	r := serveRelayed(t, cfg)
+	r.allocate(transport)
+	return r
+}
+
+// serveRelayed is a server without an allocation.
+func serveRelayed(t *testing.T, cfg Config) *relayed {
+	t.Helper()
 	peer, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { peer.Close() })
-	cfg := Config{
-		Secrets: [][]byte{[]byte("secret")}, MuxPorts: []netip.AddrPort{addrPort(peer.LocalAddr())}, WithoutLoops: withoutLoops,
-	}
-	if cfg.UDP = []string{"127.0.0.1:0"}; transport == TCP {
-		cfg.UDP, cfg.TCP = nil, cfg.UDP
-	}
+	cfg.Secrets, cfg.MuxPorts = [][]byte{[]byte("secret")}, []netip.AddrPort{addrPort(peer.LocalAddr())}
 	server, err := Listen(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -49,9 +56,7 @@ func newRelayed(t *testing.T, transport Transport, withoutLoops bool) *relayed {
 			t.Error(err)
 		}
 	})
-	r := &relayed{t: t, server: server, peer: peer}
-	r.allocate(transport)
-	return r
+	return &relayed{t: t, server: server, peer: peer}
 }
 
 func (r *relayed) allocate(transport Transport) {
@@ -70,12 +75,19 @@ func (r *relayed) allocate(transport Transport) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.allocateFrom(conn, at)
+}
+
+// allocateFrom allocates through a socket of the client's at an address of the server.
+func (r *relayed) allocateFrom(conn net.PacketConn, at string) {
+	r.t.Helper()
 	r.t.Cleanup(func() { conn.Close() })
 	logs := logging.NewDefaultLoggerFactory()
 	logs.DefaultLogLevel = logging.LogLevelDisabled
 	_, user, pass, _ := r.server.ICEServers("alice", time.Now(), "")
 	c, err := pion.NewClient(&pion.ClientConfig{
 		STUNServerAddr: at, TURNServerAddr: at, Conn: conn, Username: user, Password: pass, Realm: DefaultRealm, LoggerFactory: logs,
+		RequestedAddressFamily: pion.RequestedAddressFamilyIPv4,
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -156,8 +168,8 @@ func TestPolicyChangeReachesTheLoops(t *testing.T) {
 	}
 }
 
-// TestLoopsRelayByThemselves: once the channel is bound, its packets are not seen by pion any more, and are counted all
-// the same.
+// TestLoopsRelayByThemselves: once the channel is bound, its packets are not seen outside the loops any more, and are
+// counted all the same.
 func TestLoopsRelayByThemselves(t *testing.T) {
 	r := newRelayed(t, UDP, false)
 	if r.server.core.plane == nil {
@@ -171,7 +183,7 @@ func TestLoopsRelayByThemselves(t *testing.T) {
 		r.exchange()
 	}
 	if c.toPeers.read() != slowUp || c.fromPeers.read() != slowDown {
-		t.Errorf("pion relayed %+v and %+v, before %+v and %+v", c.toPeers.read(), c.fromPeers.read(), slowUp, slowDown)
+		t.Errorf("relayed outside the loops %+v and %+v, before %+v and %+v", c.toPeers.read(), c.fromPeers.read(), slowUp, slowDown)
 	}
 	if u, d := c.traffic(); u.Packets != up.Packets+10 || d.Packets != down.Packets+10 || u.Bytes != up.Bytes+50 {
 		t.Errorf("counted %+v and %+v, before %+v and %+v", u, d, up, down)
@@ -181,8 +193,8 @@ func TestLoopsRelayByThemselves(t *testing.T) {
 	}
 }
 
-// TestEndedChannelIsForgotten ends a channel, then its permission, as pion tells of both: the packets take the way
-// through pion, which drops them.
+// TestEndedChannelIsForgotten ends a channel, then its permission, as the entry tells of both: the packets take the way
+// past the loop, and are dropped there.
 func TestEndedChannelIsForgotten(t *testing.T) {
 	r := newRelayed(t, UDP, false)
 	c := r.bound()
@@ -203,7 +215,7 @@ func TestEndedChannelIsForgotten(t *testing.T) {
 	}
 }
 
-// TestWithoutLoops relays through pion, as where the data plane cannot run.
+// TestWithoutLoops relays without loops, as where the data plane cannot run.
 func TestWithoutLoops(t *testing.T) {
 	r := newRelayed(t, UDP, true)
 	if r.server.core.plane != nil {
@@ -212,5 +224,27 @@ func TestWithoutLoops(t *testing.T) {
 	c := r.bound()
 	if up, _ := c.traffic(); up != c.toPeers.read() || up.Packets == 0 {
 		t.Errorf("counted %+v", up)
+	}
+}
+
+// TestOneRateBothWays: a packet that goes past the loop takes from the allocation's ceiling in the loop.
+func TestOneRateBothWays(t *testing.T) {
+	r := newRelayed(t, UDP, false)
+	c := r.bound()
+	before := r.server.Stats().DeniedPackets[string(reasonPacketRate)]
+	// The default's burst is 2500 packets; what passes beside the loop leaves it nothing.
+	for c.within(c.out, 1) {
+	}
+	up, _ := c.traffic()
+	timingtest.Eventually(t, "the loop drops", func() bool {
+		for c.within(c.out, 1) { // What has grown back.
+		}
+		if _, err := r.relay.WriteTo([]byte("too many"), r.peer.LocalAddr()); err != nil {
+			t.Fatal(err)
+		}
+		return r.server.Stats().DeniedPackets[string(reasonPacketRate)] > before && c.fast.drops().PacketRate > 0
+	})
+	if now, _ := c.traffic(); now.Packets < up.Packets {
+		t.Errorf("%d packets, before %d", now.Packets, up.Packets)
 	}
 }

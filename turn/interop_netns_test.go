@@ -138,6 +138,8 @@ func TestHelper(t *testing.T) {
 	switch os.Getenv(helperVariable) {
 	case "server":
 		helpServe(t, config)
+	case "wildcard":
+		helpWildcard(t, config)
 	case "sniffer":
 		helpCount(t, sniff(t))
 	case "listener":
@@ -163,6 +165,13 @@ type serverReport struct {
 	Allocations int
 }
 
+// fewLimits are for tests in which everything comes from one address and one user. What one allocation may do is as by
+// default: -G asks for many random peers at once.
+var fewLimits = turn.Limits{
+	AllocationsPerUser: turn.Unlimited, AllocationsPerSource: turn.Unlimited,
+	ChallengesPerSecond: turn.Unlimited, UnauthenticatedConnsPerSource: turn.Unlimited,
+}
+
 func helpServe(t *testing.T, allowed string) {
 	certificate, _ := selfSigned(t)
 	cfg := turn.Config{
@@ -177,13 +186,21 @@ func helpServe(t *testing.T, allowed string) {
 	for prefix := range strings.FieldsSeq(allowed) {
 		cfg.AllowPeers = append(cfg.AllowPeers, netip.MustParsePrefix(prefix))
 	}
-	// Everything comes from one address and one user here. What one allocation may do is as by default: -G asks for many
-	// random peers at once.
-	cfg.Limits = turn.Limits{
-		AllocationsPerUser: turn.Unlimited, AllocationsPerSource: turn.Unlimited,
-		ChallengesPerSecond: turn.Unlimited, UnauthenticatedConnsPerSource: turn.Unlimited,
-	}
+	cfg.Limits = fewLimits
 	server := listen(t, cfg)
+	reporting(t, func() any { return serverReport{server.Stats(), len(server.Allocations())} })
+}
+
+// helpWildcard serves on every address at once, of both families or of one, in the loops or without them.
+func helpWildcard(t *testing.T, config string) {
+	certificate, _ := selfSigned(t)
+	way, address, _ := strings.Cut(config, " ")
+	server := listen(t, turn.Config{
+		UDP: []string{address}, DTLS: []string{strings.ReplaceAll(address, "3478", "5349")}, TLSConfig: certificate,
+		RelayAddress: netip.MustParseAddr(serverAddress), RelayAddress6: netip.MustParseAddr(serverAddress6),
+		AllowPeers:   []netip.Prefix{netip.MustParsePrefix(peerAddressOf + "/32"), netip.MustParsePrefix(peerAddressOf6 + "/128")},
+		WithoutLoops: way == "goroutines", Limits: fewLimits,
+	})
 	reporting(t, func() any { return serverReport{server.Stats(), len(server.Allocations())} })
 }
 
@@ -378,6 +395,70 @@ func (h *hosts) served(t *testing.T, args []string) bool {
 		expectNoLoss(t, args, []byte(out))
 	}
 	return true
+}
+
+// Other addresses of the server's host, on the same cable. The routing table chooses the first for what leaves.
+var otherAddresses = []string{"10.77.0.3", "10.77.0.4", "fd77::3", "fd77::4"}
+
+// TestUclientAtEveryAddress has the server listen on a wildcard address of a host with several, and coturn's client on
+// the other host ask each of them, in the loops and without them, by channel and by indication, over UDP and DTLS. Its
+// sockets are connected: an answer from another address than it asked does not reach it.
+func TestUclientAtEveryAddress(t *testing.T) {
+	for _, config := range []string{"loops [::]:3478", "loops 0.0.0.0:3478", "goroutines [::]:3478", "goroutines 0.0.0.0:3478"} {
+		t.Run(config, func(t *testing.T) {
+			h := newHosts(t)
+			for _, address := range otherAddresses {
+				if strings.Contains(address, ":") {
+					h.ip("-n", h.server, "address", "add", address+"/64", "dev", "cable", "nodad")
+				} else {
+					h.ip("-n", h.server, "address", "add", address+"/24", "dev", "cable")
+				}
+			}
+			server := h.help(h.server, "wildcard", config)
+			for _, address := range []string{peerAddressOf, peerAddressOf6} {
+				peer := h.in(context.Background(), h.peer, "turnutils_peer", "-L", address, "-p", peerPort)
+				if err := peer.Start(); err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = peer.Process.Kill(); _ = peer.Wait() })
+			}
+			h.askEveryAddress(t, !strings.Contains(config, "["))
+			var report serverReport
+			server.ask(&report)
+			if report.Stats.Panics != 0 || report.Stats.FromPeers.Packets == 0 || len(report.Stats.DeniedPackets) != 0 {
+				t.Errorf("%+v", report.Stats)
+			}
+		})
+	}
+}
+
+// askEveryAddress runs coturn's client on the peer's host against every address of the server's.
+func (h *hosts) askEveryAddress(t *testing.T, only4 bool) {
+	var running sync.WaitGroup
+	for _, address := range append([]string{serverAddress, serverAddress6}, otherAddresses...) {
+		for _, mode := range []string{"", "-s", "-S"} {
+			args := append([]string{"-c", "-m", "2", "-n", "10", "-l", "170", "-z", "5", "-W", testSecret, "-u", "alice"}, strings.Fields(mode)...)
+			switch six := strings.Contains(address, ":"); {
+			case six && only4:
+				continue
+			case six:
+				args = append(args, "-x", "-e", peerAddressOf6, "-r", peerPort, address)
+			default:
+				args = append(args, "-e", peerAddressOf, "-r", peerPort, address)
+			}
+			running.Go(func() {
+				ctx, cancel := context.WithTimeout(context.Background(), uclientDeadline)
+				defer cancel()
+				out, err := h.in(ctx, h.peer, "turnutils_uclient", args...).CombinedOutput()
+				if err != nil {
+					t.Errorf("uclient %v: %v\n%s", args, err, out)
+					return
+				}
+				expectNoLoss(t, args, out)
+			})
+		}
+	}
+	running.Wait()
 }
 
 // TestUclientMisbehaves runs the negative sets and looks whether the server is as it was: it serves, and nothing is left.

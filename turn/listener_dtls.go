@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"sync"
 	"time"
 
 	"github.com/pion/dtls/v3"
 	dtlsnet "github.com/pion/dtls/v3/pkg/net"
+
+	"tourbillon/turn/relay"
 )
 
 const (
@@ -49,21 +50,23 @@ func dtlsLayer(config *tls.Config, c *core) secureLayer {
 type demux struct {
 	core   *core
 	socket net.PacketConn
+	wild   *relay.Wildcard // the socket, where it is on a wildcard address; nil otherwise
 	fresh  chan *path
 	ended  *latch
 
 	mu    sync.Mutex // guards what follows
-	paths map[netip.AddrPort]*path
+	paths map[tuple]*path
 	// rivals are new associations of clients that have an old one, which is kept until the new one stands (RFC 6347
 	// 4.2.8): a client that lost its state comes from the same port, and so does one that was given the port of another.
-	rivals map[netip.AddrPort]*path
+	rivals map[tuple]*path
 }
 
 // newDemux starts to read the socket, until Close.
 func newDemux(c *core, socket net.PacketConn) *demux {
+	wild, _ := socket.(*relay.Wildcard)
 	d := &demux{
-		core: c, socket: socket, fresh: make(chan *path, arrivals), ended: newLatch(),
-		paths: make(map[netip.AddrPort]*path), rivals: make(map[netip.AddrPort]*path),
+		core: c, socket: socket, wild: wild, fresh: make(chan *path, arrivals), ended: newLatch(),
+		paths: make(map[tuple]*path), rivals: make(map[tuple]*path),
 	}
 	c.tasks.Go(d.run)
 	return d
@@ -73,7 +76,7 @@ func (d *demux) run() {
 	retry := backoff{clock: d.core.clock}
 	buffer := make([]byte, maxDatagramBytes)
 	for {
-		n, from, err := d.socket.ReadFrom(buffer)
+		n, from, err := receive(d.socket, d.wild, buffer)
 		if err == nil {
 			retry.reset()
 			d.dispatch(buffer[:n], from)
@@ -86,7 +89,7 @@ func (d *demux) run() {
 }
 
 // dispatch hands a datagram to its path. Only a ClientHello makes a path.
-func (d *demux) dispatch(p []byte, from net.Addr) {
+func (d *demux) dispatch(p []byte, from tuple) {
 	defer d.core.survive("DTLS datagram")
 	known, rival := d.pathsOf(from, isClientHello(p))
 	switch {
@@ -104,21 +107,21 @@ func (d *demux) dispatch(p []byte, from net.Addr) {
 
 // pathsOf is a client's path and, if there is one, its rival. A ClientHello makes the path that there is not, and a
 // rival to one that is established.
-func (d *demux) pathsOf(from net.Addr, hello bool) (known, rival *path) {
-	client := addrPort(from)
+func (d *demux) pathsOf(from tuple, hello bool) (known, rival *path) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	known, rival = d.paths[client], d.rivals[client]
+	known, rival = d.paths[from], d.rivals[from]
 	if !hello || len(d.fresh) == cap(d.fresh) || d.ended.closed() || known != nil && (rival != nil || !known.established) {
 		return known, rival
 	}
 	made := &path{
-		demux: d, client: from, key: client, inbox: make(chan []byte, pathQueue), ended: newLatch(), wake: make(chan struct{}),
+		demux: d, from: from, client: net.UDPAddrFromAddrPort(from.client),
+		inbox: make(chan []byte, pathQueue), ended: newLatch(), wake: make(chan struct{}),
 	}
 	if known == nil {
-		known, d.paths[client] = made, made
+		known, d.paths[from] = made, made
 	} else {
-		rival, d.rivals[client] = made, made
+		rival, d.rivals[from] = made, made
 	}
 	d.fresh <- made // There is room: run alone fills it.
 	return known, rival
@@ -159,19 +162,19 @@ func (d *demux) Addr() net.Addr { return d.socket.LocalAddr() }
 func (d *demux) forget(p *path) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.paths[p.key] == p {
-		delete(d.paths, p.key)
+	if d.paths[p.from] == p {
+		delete(d.paths, p.from)
 	}
-	if d.rivals[p.key] == p {
-		delete(d.rivals, p.key)
+	if d.rivals[p.from] == p {
+		delete(d.rivals, p.from)
 	}
 }
 
 // path is the datagrams to and from one client of a demux.
 type path struct {
 	demux  *demux
-	client net.Addr
-	key    netip.AddrPort
+	from   tuple
+	client net.Addr // that of from
 	inbox  chan []byte
 	ended  *latch
 	// established says that the handshake is done. The demux guards it.
@@ -195,9 +198,9 @@ func (p *path) establish() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p.established = true
-	if d.rivals[p.key] == p {
-		delete(d.rivals, p.key)
-		d.paths[p.key] = p
+	if d.rivals[p.from] == p {
+		delete(d.rivals, p.from)
+		d.paths[p.from] = p
 	}
 }
 
@@ -224,7 +227,13 @@ func (p *path) Read(b []byte) (int, error) {
 // Write sends one datagram, after Close as well: pion/dtls says goodbye while its reader, which sees the end first,
 // already closes the path.
 func (p *path) Write(b []byte) (int, error) {
-	return p.demux.socket.WriteTo(b, p.client)
+	if p.demux.wild == nil {
+		return p.demux.socket.WriteTo(b, p.client)
+	}
+	if err := p.demux.wild.WritePacket(b, p.from.client, p.from.local); err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }
 
 // Close forgets the client.
@@ -235,8 +244,10 @@ func (p *path) Close() error {
 	return nil
 }
 
-// LocalAddr is the listener's address.
-func (p *path) LocalAddr() net.Addr { return p.demux.Addr() }
+// LocalAddr is the server's address as the client uses it.
+func (p *path) LocalAddr() net.Addr {
+	return net.UDPAddrFromAddrPort(p.from.server(addrPort(p.demux.Addr())))
+}
 
 // RemoteAddr is the client's address.
 func (p *path) RemoteAddr() net.Addr { return p.client }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/netip"
 	"sync"
 )
 
@@ -30,7 +29,7 @@ type streamListener struct {
 	ended     *latch
 
 	mu    sync.Mutex // guards what follows
-	conns map[netip.AddrPort]*streamConn
+	conns map[tuple]*streamConn
 	// rivals are connections of clients that have another, which a finished handshake puts in its place: DTLS alone.
 	rivals map[*streamConn]struct{}
 }
@@ -39,7 +38,7 @@ func newStreamListener(c *core, socket net.Listener, gate *gate, secure secureLa
 	return &streamListener{
 		core: c, socket: socket, gate: gate, secure: secure,
 		ready: make(chan *streamConn), ended: newLatch(),
-		conns: make(map[netip.AddrPort]*streamConn), rivals: make(map[*streamConn]struct{}),
+		conns: make(map[tuple]*streamConn), rivals: make(map[*streamConn]struct{}),
 	}
 }
 
@@ -63,13 +62,13 @@ func (l *streamListener) run() {
 
 // admit takes a new connection in, or closes it when too many have not authenticated.
 func (l *streamListener) admit(raw net.Conn) {
-	client := addrPort(raw.RemoteAddr())
-	if !l.gate.enter(client.Addr()) {
+	from := l.tuple(raw)
+	if !l.gate.enter(from.client.Addr()) {
 		l.core.counters.refusedConns.Add(1)
 		raw.Close()
 		return
 	}
-	conn := newStreamConn(l, raw, client)
+	conn := newStreamConn(l, raw, from)
 	if !l.register(conn) {
 		l.core.counters.refusedConns.Add(1)
 		conn.abandon()
@@ -78,19 +77,31 @@ func (l *streamListener) admit(raw net.Conn) {
 	l.core.tasks.Go(func() { l.prepare(conn) })
 }
 
-// register enters a connection in the table. A wildcard listener can meet one client address twice, at two local
-// addresses; the table of allocations knows a client by its own address alone, so the second is refused.
+// tuple names the client of a connection.
+func (l *streamListener) tuple(raw net.Conn) tuple {
+	if p, ok := raw.(*path); ok {
+		return tuple{client: canonicalPort(p.from.client), local: p.from.local}
+	}
+	t := tuple{client: addrPort(raw.RemoteAddr())}
+	if local := addrPort(raw.LocalAddr()).Addr(); addrPort(l.Addr()).Addr().IsUnspecified() && !local.IsUnspecified() {
+		t.local = local
+	}
+	return t
+}
+
+// register enters a connection in the table. On a stream, one whose client's last connection has not quite ended yet is
+// refused.
 func (l *streamListener) register(c *streamConn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, taken := l.conns[c.client]
+	_, taken := l.conns[c.from]
 	if taken && !l.datagrams || l.ended.closed() {
 		return false
 	}
 	if taken {
 		l.rivals[c] = struct{}{}
 	} else {
-		l.conns[c.client] = c
+		l.conns[c.from] = c
 	}
 	return true
 }
@@ -100,10 +111,10 @@ func (l *streamListener) register(c *streamConn) bool {
 func (l *streamListener) promote(c *streamConn) {
 	l.mu.Lock()
 	_, rival := l.rivals[c]
-	old := l.conns[c.client]
+	old := l.conns[c.from]
 	if rival {
 		delete(l.rivals, c)
-		l.conns[c.client] = c
+		l.conns[c.from] = c
 	}
 	l.mu.Unlock()
 	if rival && old != nil {
@@ -180,7 +191,7 @@ func (l *streamListener) forget(c *streamConn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.rivals, c)
-	if l.conns[c.client] == c {
-		delete(l.conns, c.client)
+	if l.conns[c.from] == c {
+		delete(l.conns, c.from)
 	}
 }

@@ -14,6 +14,7 @@ type udpListener struct {
 	core      *core
 	socket    net.PacketConn
 	loop      *relay.Listener // the socket, where it is one of a loop
+	wild      *relay.Wildcard // the socket, where it is on a wildcard address and no loop's
 	ended     *latch
 	readEnded sync.Once
 }
@@ -21,48 +22,49 @@ type udpListener struct {
 // newUDPListener wraps a socket. Whoever starts to read it adds a task to the core, which the end of reading takes off.
 func newUDPListener(c *core, socket net.PacketConn) *udpListener {
 	loop, _ := socket.(*relay.Listener)
-	return &udpListener{core: c, socket: socket, loop: loop, ended: newLatch()}
+	wild, _ := socket.(*relay.Wildcard)
+	return &udpListener{core: c, socket: socket, loop: loop, wild: wild, ended: newLatch()}
 }
 
 // run serves the socket until its end.
 func (l *udpListener) run(x *transaction) {
 	if l.loop != nil {
 		defer l.readEnded.Do(l.core.tasks.Done)
-		l.loop.Serve(func(p []byte, from netip.AddrPort) {
+		l.loop.Serve(func(p []byte, from netip.AddrPort, local netip.Addr) {
 			if l.inspect(p) && len(p) <= maxFrameBytes {
-				x.take(p, from)
+				x.take(p, tuple{client: from, local: local})
 			}
 		})
 		return
 	}
 	buffer := make([]byte, maxFrameBytes+1)
 	for {
-		n, from, err := l.ReadFrom(buffer)
+		n, from, err := l.read(buffer)
 		if err != nil {
 			return
 		}
 		if n < len(buffer) { // What fills it may have been longer.
-			x.take(buffer[:n], from.(*net.UDPAddr).AddrPort())
+			x.take(buffer[:n], from)
 		}
 	}
 }
 
-// ReadFrom returns the next packet that is STUN or ChannelData, from a *net.UDPAddr. Its error is net.ErrClosed and
-// nothing else: errors that pass are survived.
-func (l *udpListener) ReadFrom(p []byte) (int, net.Addr, error) {
+// read returns the next packet that is STUN or ChannelData. Its error is net.ErrClosed and nothing else: errors that
+// pass are survived.
+func (l *udpListener) read(p []byte) (int, tuple, error) {
 	retry := backoff{clock: l.core.clock}
 	for {
-		n, from, err := l.socket.ReadFrom(p)
+		n, from, err := receive(l.socket, l.wild, p)
 		if err == nil {
 			retry.reset()
-			if udp, ok := from.(*net.UDPAddr); ok && l.inspect(p[:n]) {
-				return n, udp, nil
+			if from.client.IsValid() && l.inspect(p[:n]) {
+				return n, from, nil
 			}
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) || !l.core.retry(&retry, l.ended.done) {
 			l.readEnded.Do(l.core.tasks.Done)
-			return 0, nil, net.ErrClosed
+			return 0, tuple{}, net.ErrClosed
 		}
 	}
 }
@@ -78,19 +80,23 @@ func (l *udpListener) inspect(p []byte) (ok bool) {
 }
 
 // reply implements [back]: what a source has had its share of is dropped in silence.
-func (l *udpListener) reply(p []byte, to netip.AddrPort) {
-	if l.core.admitReply(p, canonicalPort(to)) {
+func (l *udpListener) reply(p []byte, to tuple) {
+	if l.core.admitReply(p, canonicalPort(to.client)) {
 		l.send(p, to)
 	}
 }
 
-// send implements [back]. What is lost is lost like any datagram.
-func (l *udpListener) send(p []byte, to netip.AddrPort) {
+// send implements [back]: it sends from the address of this host that the client uses. What is lost is lost like any
+// datagram.
+func (l *udpListener) send(p []byte, to tuple) {
 	var err error
-	if l.loop != nil {
-		err = l.loop.Send(p, to)
-	} else {
-		_, err = l.socket.WriteTo(p, net.UDPAddrFromAddrPort(to))
+	switch {
+	case l.loop != nil:
+		err = l.loop.WritePacket(p, to.client, to.local)
+	case l.wild != nil:
+		err = l.wild.WritePacket(p, to.client, to.local)
+	default:
+		_, err = l.socket.WriteTo(p, net.UDPAddrFromAddrPort(to.client))
 	}
 	if err == nil {
 		l.core.counters.toClients.add(len(p))

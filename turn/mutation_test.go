@@ -60,7 +60,7 @@ func TestMutatedRequests(t *testing.T) {
 			m.Raw[random.IntN(len(m.Raw))] ^= 1 << random.IntN(8)
 		}
 		to.sent = to.sent[:0]
-		x.take(m.Raw, client(1, "192.0.2.1").client)
+		x.take(m.Raw, tuple{client: client(1, "192.0.2.1").client})
 		if n := c.counters.panics.Load(); n != 0 {
 			t.Fatalf("%x: a panic", m.Raw)
 		}

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"tourbillon/turn/relay"
 )
@@ -37,7 +36,7 @@ func newRelayConn(r *relays, socket net.PacketConn, home *relayEnd, port uint16)
 	relaying, _ := socket.(*relay.Relay)
 	return &relayConn{
 		relays: r, socket: socket, home: home, port: port, ended: newLatch(), fast: fastPath{relays: r, relay: relaying},
-		out: newFlow(c.limits, &c.bandwidth), in: newFlow(c.limits, &c.bandwidth),
+		out: c.flowOf(relaying, relay.ToPeer), in: c.flowOf(relaying, relay.FromPeer),
 	}
 }
 
@@ -181,12 +180,6 @@ func (c *relayConn) sendTo(p []byte, peer netip.AddrPort) {
 	_, _ = c.WriteTo(p, net.UDPAddrFromAddrPort(peer))
 }
 
-// Close is [net.PacketConn]'s end.
-func (c *relayConn) Close() error {
-	c.end()
-	return nil
-}
-
 // end closes the socket, once.
 func (c *relayConn) end() {
 	c.ended.once.Do(func() {
@@ -198,15 +191,3 @@ func (c *relayConn) end() {
 		}
 	})
 }
-
-// LocalAddr is the bound address.
-func (c *relayConn) LocalAddr() net.Addr { return c.socket.LocalAddr() }
-
-// SetDeadline and its two sisters pass through.
-func (c *relayConn) SetDeadline(t time.Time) error { return c.socket.SetDeadline(t) }
-
-// SetReadDeadline is described at SetDeadline.
-func (c *relayConn) SetReadDeadline(t time.Time) error { return c.socket.SetReadDeadline(t) }
-
-// SetWriteDeadline is described at SetDeadline.
-func (c *relayConn) SetWriteDeadline(t time.Time) error { return c.socket.SetWriteDeadline(t) }

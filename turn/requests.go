@@ -110,7 +110,7 @@ func (x *transaction) make(w wish) {
 	e := &entry{
 		core: x.core, key: x.key, user: x.user, socket: socket, back: x.back, from: x.from, transaction: x.in.TransactionID,
 		shown: Allocation{
-			Client: x.key.client, Server: x.server, Relay: netip.AddrPortFrom(w.end.announced(), socket.port),
+			Client: x.key.client, Server: x.from.server(x.server), Relay: netip.AddrPortFrom(w.end.announced(), socket.port),
 			Transport: x.transport, User: printable(x.user), Since: x.core.now(),
 		},
 	}
@@ -118,7 +118,7 @@ func (x *transaction) make(w wish) {
 		e.token = make([]byte, 8)
 		_, _ = rand.Read(e.token) // It does not fail (crypto/rand).
 	}
-	socket.fast.attach(x.key.client, x.loop)
+	socket.fast.attach(x.key, x.loop)
 	if conn, ok := x.back.(*streamConn); ok {
 		socket.attachStream(conn)
 	}

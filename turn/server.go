@@ -112,7 +112,7 @@ func (s *Server) bindOne(at listenAddress, config *tls.Config) ([]*listener, err
 		return nil, err
 	}
 	l.addr = addrPort(socket.LocalAddr())
-	l.conns = newStreamListener(s.core, newDemux(s.core, socket), s.core.dtlsGate, dtlsLayer(config, s.core))
+	l.conns = newStreamListener(s.core, newDemux(s.core, telling(s.core, socket)), s.core.dtlsGate, dtlsLayer(config, s.core))
 	l.conns.datagrams = true
 	return []*listener{l}, nil
 }

@@ -31,7 +31,7 @@ type streamConn struct {
 	net.Conn // what to read and write: raw, or TLS or DTLS over it
 	raw      net.Conn
 	listener *streamListener
-	client   netip.AddrPort
+	from     tuple
 	deadline timing.Timer
 	known    atomic.Bool  // has authenticated
 	heard    atomic.Int64 // when the last packet came, for datagrams
@@ -48,8 +48,8 @@ type streamConn struct {
 }
 
 // newStreamConn starts the deadline. The connection counts as a task until Close.
-func newStreamConn(l *streamListener, raw net.Conn, client netip.AddrPort) *streamConn {
-	c := &streamConn{Conn: raw, raw: raw, listener: l, client: client}
+func newStreamConn(l *streamListener, raw net.Conn, from tuple) *streamConn {
+	c := &streamConn{Conn: raw, raw: raw, listener: l, from: from}
 	if l.datagrams {
 		c.packet = make([]byte, maxRecordBytes)
 	}
@@ -67,11 +67,11 @@ func (c *streamConn) handshake() error {
 	}
 	secured, err := c.listener.secure(c.raw)
 	if err != nil {
-		return fmt.Errorf("prepare a handshake with %v: %w", c.client, err)
+		return fmt.Errorf("prepare a handshake with %v: %w", c.from.client, err)
 	}
 	c.Conn = secured
 	if err := secured.HandshakeContext(context.Background()); err != nil { // The deadline closes raw, which ends this.
-		return fmt.Errorf("handshake with %v: %w", c.client, err)
+		return fmt.Errorf("handshake with %v: %w", c.from.client, err)
 	}
 	if p, ok := c.raw.(*path); ok {
 		p.establish()
@@ -114,11 +114,11 @@ func (c *streamConn) authenticated(netip.AddrPort) {
 		if c.listener.datagrams {
 			c.deadline.Reset(silentLimit)
 		}
-		c.listener.gate.leave(c.client.Addr())
+		c.listener.gate.leave(c.from.client.Addr())
 	})
 }
 
-func (c *streamConn) key() clientKey { return clientKey{listener: c.listener.index, client: c.client} }
+func (c *streamConn) key() clientKey { return c.from.key(c.listener.index) }
 
 // abort cuts the connection; whoever reads it then closes it.
 func (c *streamConn) abort() { c.raw.Close() }
@@ -134,7 +134,7 @@ func (c *streamConn) Close() error {
 
 // abandon gives back all that the connection holds but its place in the listener's table.
 func (c *streamConn) abandon() {
-	c.authenticated(c.client)
+	c.authenticated(c.from.client)
 	c.deadline.Stop()
 	if c.broken.Load() {
 		c.listener.core.counters.failedConns.Add(1)
@@ -254,7 +254,7 @@ func (c *streamConn) serve(x *transaction) {
 		if err != nil {
 			break
 		}
-		x.take(buffer[:n], c.client)
+		x.take(buffer[:n], c.from)
 	}
 	c.endAllocation()
 }
@@ -267,10 +267,10 @@ func (c *streamConn) endAllocation() {
 }
 
 // reply implements [back]. A source cannot be spoofed on a stream, so that nothing is withheld.
-func (c *streamConn) reply(p []byte, to netip.AddrPort) { c.send(p, to) }
+func (c *streamConn) reply(p []byte, to tuple) { c.send(p, to) }
 
 // send implements [back]. A broken connection shows in the read that follows.
-func (c *streamConn) send(p []byte, _ netip.AddrPort) {
+func (c *streamConn) send(p []byte, _ tuple) {
 	if n, err := c.Conn.Write(p); err == nil {
 		c.listener.core.counters.toClients.add(n)
 	}

@@ -2,7 +2,6 @@ package turn
 
 import (
 	"encoding/hex"
-	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -91,8 +90,8 @@ func FuzzDemux(f *testing.F) {
 	f.Add([]byte{23, 254, 253, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1})
 	f.Fuzz(func(t *testing.T, p []byte) {
 		c := testCore(t, nil)
-		d := &demux{core: c, fresh: make(chan *path, 1), ended: newLatch(), paths: map[netip.AddrPort]*path{}, rivals: map[netip.AddrPort]*path{}}
-		d.dispatch(p, &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 7})
+		d := &demux{core: c, fresh: make(chan *path, 1), ended: newLatch(), paths: map[tuple]*path{}, rivals: map[tuple]*path{}}
+		d.dispatch(p, tuple{client: netip.MustParseAddrPort("192.0.2.1:7")})
 		if made := len(d.paths) == 1; made != isClientHello(p) || made != (len(d.fresh) == 1) || made == (c.counters.garbage.Load() == 1) {
 			t.Fatalf("%x: paths %d", p, len(d.paths))
 		}

@@ -67,13 +67,21 @@ func advancing(t *testing.T, clock *timingtest.Manual) {
 func TestReadErrorsAreRetried(t *testing.T) {
 	binding := stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw
 	relay := &net.UDPAddr{IP: net.IPv4(8, 8, 8, 8), Port: 5000}
-	type reader interface {
-		ReadFrom(p []byte) (int, net.Addr, error)
-	}
+	type reader func(p []byte) (int, netip.AddrPort, error)
 	for name, open := range map[string]func(*core, net.PacketConn) reader{
-		"listener": func(c *core, s net.PacketConn) reader { return newUDPListener(c, s) },
+		"listener": func(c *core, s net.PacketConn) reader {
+			l := newUDPListener(c, s)
+			return func(p []byte) (int, netip.AddrPort, error) {
+				n, from, err := l.read(p)
+				return n, canonicalPort(from.client), err
+			}
+		},
 		"relay": func(c *core, s net.PacketConn) reader {
-			return newRelayConn(c.relays, s, c.relays.ends[0], 50000)
+			r := newRelayConn(c.relays, s, c.relays.ends[0], 50000)
+			return func(p []byte) (int, netip.AddrPort, error) {
+				n, from, err := r.ReadFrom(p)
+				return n, addrPort(from), err
+			}
 		},
 	} {
 		cause := map[string]error{"listener": syscall.ENETDOWN, "relay": syscall.ENOBUFS}[name]
@@ -82,10 +90,10 @@ func TestReadErrorsAreRetried(t *testing.T) {
 		c := testCore(t, clock)
 		c.tasks.Add(1)
 		socket := &failing{failures: 12, cause: cause, packet: binding, from: []net.Addr{&net.UnixAddr{Name: "odd"}, relay}}
-		conn := open(c, socket)
+		read := open(c, socket)
 		began, buffer := clock.Now(), make([]byte, 100)
-		n, from, err := conn.ReadFrom(buffer)
-		if err != nil || from != net.Addr(relay) || !bytes.Equal(buffer[:n], binding) {
+		n, from, err := read(buffer)
+		if err != nil || from != addrPort(relay) || !bytes.Equal(buffer[:n], binding) {
 			t.Errorf("%s: %d bytes from %v, %v", name, n, from, err)
 		}
 		// 5 ms, doubled up to 1 s: 5+10+…+640 ms, then four times 1 s.
@@ -95,7 +103,7 @@ func TestReadErrorsAreRetried(t *testing.T) {
 		if n := c.counters.retries.Load(); n != 12 {
 			t.Errorf("%s: %d retries counted", name, n)
 		}
-		if _, _, err := conn.ReadFrom(buffer); err != net.ErrClosed {
+		if _, _, err := read(buffer); err != net.ErrClosed {
 			t.Errorf("%s: at the end: %v", name, err)
 		}
 		c.tasks.Wait()
@@ -109,7 +117,7 @@ func TestCloseEndsARetry(t *testing.T) {
 	l := newUDPListener(c, &failing{failures: 1 << 30, cause: syscall.ENETDOWN})
 	ended := make(chan error)
 	go func() {
-		_, _, err := l.ReadFrom(make([]byte, 10))
+		_, _, err := l.read(make([]byte, 10))
 		ended <- err
 	}()
 	for clock.Pending() == 0 {
@@ -234,7 +242,7 @@ func FuzzFrames(f *testing.F) {
 		c := testCore(t, timingtest.NewManual())
 		c.gate.enter(netip.Addr{})
 		near, other := net.Pipe()
-		conn := newStreamConn(newStreamListener(c, &scripted{}, c.gate, nil), other, netip.AddrPort{})
+		conn := newStreamConn(newStreamListener(c, &scripted{}, c.gate, nil), other, tuple{})
 		defer conn.Close()
 		go func() {
 			near.Write(stream)

@@ -85,7 +85,7 @@ func (b *batch) hand(i uintptr, take func(from netip.AddrPort, data []byte)) {
 	if h.flags&unix.MSG_TRUNC != 0 {
 		return
 	}
-	p := packet{name: (*[nameBytes]byte)(b.buffers[i][outBytes:])}
+	p := packet{payload: unsafe.Pointer(&b.buffers[i][payloadAt])}
 	p.readName()
 	take(p.from.addrPort(), b.buffers[i][payloadAt:payloadAt+h.bytes])
 }

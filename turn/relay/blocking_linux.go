@@ -3,9 +3,9 @@
 package relay
 
 import (
-	_ "unsafe" // For go:linkname.
-
 	"golang.org/x/sys/unix"
+
+	"tourbillon/timing/kernel"
 )
 
 // serve runs a loop on the calling goroutine's thread, which has no Go processor meanwhile: as far as the scheduler can
@@ -14,19 +14,10 @@ import (
 //go:nosplit
 //go:norace
 func serve(m *memory) {
-	enterSyscall()
+	kernel.EnterSyscall()
 	m.run()
-	exitSyscall()
+	kernel.ExitSyscall()
 }
-
-// enterSyscall and exitSyscall are the runtime's brackets around a system call that may block; nanotime reads
-// CLOCK_MONOTONIC. The runtime lists them among the names that others link to and that therefore stay.
-//
-//go:linkname enterSyscall runtime.entersyscall
-func enterSyscall()
-
-//go:linkname exitSyscall runtime.exitsyscall
-func exitSyscall()
 
 //go:nosplit
 func enterRing(ring, submit, wait, flags, arg, size uintptr) (uintptr, uintptr, unix.Errno) {

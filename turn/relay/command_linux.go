@@ -73,6 +73,7 @@ func (l *Loop) openDescriptors() error {
 		l.m.headers[i].msghdr = msghdr{
 			name: uint64(uintptr(unsafe.Add(b, outBytes))), nameLen: nameBytes,
 			iov: uint64(uintptr(unsafe.Pointer(&l.m.vectors[i]))), iovLen: 1,
+			control: uint64(uintptr(unsafe.Add(b, controlAt))), controlLen: controlBytes,
 		}
 	}
 	return nil
@@ -114,7 +115,7 @@ func (l *Loop) watchKick() error {
 func (l *Loop) release() error {
 	var problems []error
 	if l.ring != nil {
-		problems = append(problems, l.ring.close())
+		problems = append(problems, l.ring.Close())
 	}
 	for _, h := range l.sockets {
 		problems = append(problems, unix.Close(h.fd))
@@ -227,6 +228,41 @@ func sendRaw(fd int, p []byte, name *[nameBytes]byte, length uint32) error {
 		return fmt.Errorf("send: %w", errno)
 	}
 	return nil
+}
+
+// sendFrom is sendRaw with the control message of sourceControl.
+func sendFrom(fd int, p []byte, name *[nameBytes]byte, length uint32, control *[controlBytes / 8]uint64, controlLength uint32) error {
+	vector := unix.Iovec{Base: unsafe.SliceData(p)}
+	vector.SetLen(len(p))
+	h := unix.Msghdr{Name: &name[0], Namelen: length, Iov: &vector, Iovlen: 1, Control: (*byte)(unsafe.Pointer(control))}
+	h.SetControllen(int(controlLength))
+	_, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&h)), unix.MSG_DONTWAIT)
+	if errno != 0 && errno != unix.EAGAIN {
+		return fmt.Errorf("send: %w", errno)
+	}
+	return nil
+}
+
+// sourceControl encodes the control message that has a datagram leave from an address of this host, through a socket of
+// a family. Its length is 0 for an invalid address, which leaves the choice to the kernel.
+func sourceControl(local netip.Addr, family int, control *[controlBytes / 8]uint64) (length uint32) {
+	if !local.IsValid() {
+		return 0
+	}
+	*control = [controlBytes / 8]uint64{}
+	e, p := localEndpoint(local), unsafe.Pointer(control)
+	if family == unix.AF_INET {
+		*(*unix.Cmsghdr)(p) = unix.Cmsghdr{Len: info4Bytes, Level: unix.IPPROTO_IP, Type: unix.IP_PKTINFO}
+		putWord(p, info4Source, uint32(e.lo))
+		return info4Space
+	}
+	*(*unix.Cmsghdr)(p) = unix.Cmsghdr{Len: info6Bytes, Level: unix.IPPROTO_IPV6, Type: unix.IPV6_PKTINFO}
+	for i, half := range [...]uint64{e.hi, e.lo} {
+		putWord(p, info6Address+8*uintptr(i), uint32(half>>32))
+		putWord(p, info6Address+8*uintptr(i)+4, uint32(half))
+	}
+	*(*uint32)(unsafe.Add(p, info6Index)) = e.scope
+	return info6Space
 }
 
 // sockaddr encodes an address for a socket of a family.

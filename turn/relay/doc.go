@@ -1,4 +1,4 @@
-// Package relay is TURN's data plane: ChannelData, Send and Data indications and bare Binding requests go from socket to
+// Package relay is TURN's data plane: ChannelData, Send and Data indications and plain Binding requests go from socket to
 // socket in loops of its own, and everything else is handed to whoever serves the listeners and relays.
 //
 // A [Plane] has a few [Loop]s, each on a thread of its own. A [Listener] is one loop's share of a listening address
@@ -7,11 +7,18 @@
 // [Relay.Attach] and [Relay.SetFlow], and a packet without a [Flow] is somebody else's to judge. It is not for streams;
 // [Batches] is what they use.
 //
+// # Wildcard addresses
+//
+// A client takes no answer from another address than it asked, and the routing table knows nothing of that. So a
+// listener on a wildcard address has the kernel tell the local address of each packet (IP_PKTINFO, IPV6_RECVPKTINFO).
+// With it a client is looked up, and with it goes what is sent to the client, as the same control message; see
+// hot_local_linux.go. A listener on one address has none of this. [Wildcard] is the same for sockets without a loop.
+//
 // # Without a Go processor
 //
 // A goroutine that returns from a system call must get a Go processor before it runs on, and that takes up to hundreds
-// of milliseconds where the program's goroutines are busy. A loop never asks for one: between enterSyscall and
-// exitSyscall (blocking_linux.go) its thread is, for all the scheduler can tell, in one long system call, and neither a
+// of milliseconds where the program's goroutines are busy. A loop never asks for one: between kernel.EnterSyscall and
+// ExitSyscall (blocking_linux.go) its thread is, for all the scheduler can tell, in one long system call, and neither a
 // busy program nor a collection delays a packet. What runs there (table_linux.go and the files named hot_*) must not
 //
 //   - grow its stack, so that every function is nosplit and the linker proves the depth;

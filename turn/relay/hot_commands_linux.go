@@ -5,6 +5,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tourbillon/timing/kernel"
 )
 
 // obey carries out the commands that have been given. It comes before the packets of a round, so that what was
@@ -66,8 +68,8 @@ func (m *memory) removeSocket(index uint32) {
 	if m.loop.uring {
 		e := m.next()
 		clearSQE(e)
-		e.opcode, e.flags, e.fd = opAsyncCancel, sqeSkipSuccess, -1
-		e.addr, e.userData = userData(index, s.generation), ignored
+		e.Opcode, e.Flags, e.FD = kernel.OpAsyncCancel, kernel.SQECQESkipSuccess, -1
+		e.Addr, e.UserData = userData(index, s.generation), ignored
 		return
 	}
 	_, _, _ = unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(m.loop.epollFD), unix.EPOLL_CTL_DEL, uintptr(s.fd), 0, 0, 0)
@@ -98,15 +100,16 @@ func (m *memory) attach(index uint32, entry *socket) {
 	}
 	m.detach(index)
 	s.listener, s.client, s.name, s.nameLen, s.attached = entry.listener, entry.client, entry.name, entry.nameLen, 1
+	s.local, s.control, s.controlLen = entry.local, entry.control, entry.controlLen
 	s.upPackets.cost, s.upBytes.cost = entry.upPackets.cost, entry.upBytes.cost
 	s.downPackets.cost, s.downBytes.cost = entry.downPackets.cost, entry.downBytes.cost
 	// An older relay of the same client gives way: it is about to end.
-	for old := m.findClient(s.listener, &s.client); old != 0; old = m.findClient(s.listener, &s.client) {
+	for old := m.findClient(s.listener, &s.client, &s.local); old != 0; old = m.findClient(s.listener, &s.client, &s.local) {
 		m.removeFlows(old-1, nil, commandRemoveFlows)
 		m.detach(old - 1)
 	}
 	s.attached = 1
-	insert(&m.clients, m.loop.hash(&s.client, channelOwner(s.listener, 0)), index)
+	insert(&m.clients, m.loop.hash(&s.client, channelOwner(s.listener, &s.local, 0)), index)
 }
 
 //go:nosplit
@@ -116,7 +119,7 @@ func (m *memory) detach(index uint32) {
 	s := &m.sockets[index%maxSockets]
 	if s.attached != 0 {
 		s.attached = 0
-		remove(&m.clients, m.loop.hash(&s.client, channelOwner(s.listener, 0)), index)
+		remove(&m.clients, m.loop.hash(&s.client, channelOwner(s.listener, &s.local, 0)), index)
 	}
 }
 
@@ -147,7 +150,7 @@ func (m *memory) setFlow(index uint32, wanted *flow) {
 	s.firstFlow, s.flows = at, s.flows+1
 	insert(&m.byPeer, m.loop.hash(&f.peer, uint64(index)), at-1)
 	if f.channel != 0 {
-		insert(&m.byClient, m.loop.hash(&s.client, channelOwner(s.listener, f.channel)), at-1)
+		insert(&m.byClient, m.loop.hash(&s.client, channelOwner(s.listener, &s.local, f.channel)), at-1)
 	}
 }
 
@@ -171,7 +174,7 @@ func (m *memory) removeFlows(index uint32, peer *endpoint, op uint32) {
 		s.flows--
 		remove(&m.byPeer, m.loop.hash(&f.peer, uint64(index)), at-1)
 		if f.channel != 0 {
-			remove(&m.byClient, m.loop.hash(&s.client, channelOwner(s.listener, f.channel)), at-1)
+			remove(&m.byClient, m.loop.hash(&s.client, channelOwner(s.listener, &s.local, f.channel)), at-1)
 		}
 		f.next, m.loop.freeFlow = m.loop.freeFlow, at
 	}

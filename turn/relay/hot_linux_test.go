@@ -1,9 +1,14 @@
 package relay
 
 import (
+	"bytes"
+	"encoding/hex"
+	"hash/crc32"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"unsafe"
 
@@ -62,7 +67,46 @@ var seeds = [][]byte{
 		0, 0x12, 0, 8, 0, 1, 0x26, 0xc2, 0xe7, 0x21, 0xc0, 0x43, 0, 0x13, 0, 1, 7, 0, 0, 0},
 	{0, 0x16, 0, 32, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0, 0x13, 0, 1, 7, 0, 0, 0,
 		0, 0x12, 0, 20, 0, 2, 0x26, 0xc2, 1, 0x13, 0xa9, 0xfa, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13},
+	{0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0x80, 0x28, 0, 4, 0x5b, 0x20, 0xf9, 0xcc},
 	{},
+}
+
+// TestFingerprintVectors holds FINGERPRINT against the samples of RFC 5769 (2.1, a request, and 2.2, an answer).
+func TestFingerprintVectors(t *testing.T) {
+	const id = "b7e7a701bc34d686fa87dfae"
+	for name, text := range map[string]string{
+		"2.1": "000100582112a442" + id + "802200105354554e207465737420636c69656e7400240004" + "6e0001ff" +
+			"80290008932ff9b151263b36" + "000600096576746a3a68367659202020" +
+			"000800149aeaa70cbfd8cb56781ef2b5b2d3f249c1b571a2" + "80280004e57a3bcf",
+		"2.2": "0101003c2112a442" + id + "8022000b7465737420766563746f7220" + "002000080001a147e112a643" +
+			"000800142b91f599fd9e90c38c7489f92af9ba53f06be7d7" + "80280004c07d4c96",
+	} {
+		want, err := hex.DecodeString(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := slices.Clone(want)
+		length := uint32(len(want)) - markBytes
+		clear(got[length:])
+		if n := mark(unsafe.Pointer(&got[0]), length); n != uint32(len(want)) || !bytes.Equal(got, want) {
+			t.Errorf("%s: %x, want %x", name, got, want)
+		}
+	}
+}
+
+// TestCRC holds the loop's CRC against that of the standard library.
+func TestCRC(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	data := make([]byte, 300)
+	for range 1000 {
+		for i := range data {
+			data[i] = byte(random.Uint32())
+		}
+		n := random.IntN(len(data))
+		if got, want := crc(unsafe.Pointer(&data[0]), uintptr(n)), crc32.ChecksumIEEE(data[:n]); got != want {
+			t.Fatalf("%x, want %x, of %x", got, want, data[:n])
+		}
+	}
 }
 
 // TestTakeAnything feeds mutated packets from every side. What leaves must lie within the buffer that it came in. Go's
@@ -106,13 +150,13 @@ func takeOne(t *testing.T, m *memory, side int, data []byte) {
 	from := []netip.AddrPort{testClient, testPeer, testPeer6, testPeer6}[side]
 	index := []uint32{testListener, testRelay, testRelay, testListener}[side]
 	b := unsafe.Pointer(&m.buffers[3])
-	p := packet{socket: index, name: (*[nameBytes]byte)(unsafe.Add(b, outBytes)), payload: unsafe.Add(b, payloadAt)}
+	p := packet{socket: index, payload: unsafe.Add(b, payloadAt)}
 	p.length = uint32(copy(m.buffers[3][payloadAt:payloadAt+payloadBytes], data))
 	family := unix.AF_INET
 	if from.Addr().Is6() {
 		family = unix.AF_INET6
 	}
-	sockaddr(from, family, p.name)
+	sockaddr(from, family, (*[nameBytes]byte)(p.name()))
 	m.take(&p)
 	start := uint64(uintptr(b))
 	for i := range m.loop.outgoing {
@@ -215,12 +259,68 @@ func TestEndpointRoundTrip(t *testing.T) {
 			if family == unix.AF_INET && at.Addr().Is6() {
 				continue
 			}
-			var name [nameBytes]byte
-			p := packet{name: &name}
-			length := sockaddr(at, family, &name)
+			var buffer [bufferBytes]byte
+			p := packet{payload: unsafe.Pointer(&buffer[payloadAt])}
+			length := sockaddr(at, family, (*[nameBytes]byte)(p.name()))
 			if p.readName(); p.from != endpointOf(at) || p.nameLen != length {
 				t.Errorf("%v as family %d became %v", at, family, p.from.addrPort())
 			}
 		}
+	}
+}
+
+// TestOneRateForLoopAndGo has a loop and Go take from one allocation's ceilings at one instant: together they get the
+// burst, to the packet and to the byte, and what one ceiling refuses costs nothing of the other.
+func TestOneRateForLoopAndGo(t *testing.T) {
+	const rate, now, length = 4000, 1e12, 100
+	for name, row := range map[string]struct{ packets, bytes int }{
+		"packets": {packets: rate}, "bytes": {bytes: rate * length}, "packets before bytes": {packets: rate, bytes: 2 * rate * length},
+		"bytes before packets": {packets: 2 * rate, bytes: rate * length},
+	} {
+		m := testMemory(t)
+		m.loop.now = now
+		s := &m.sockets[testRelay]
+		s.upPackets.cost, s.upBytes.cost = cost(row.packets), cost(row.bytes)
+		var passed atomic.Int64
+		var running sync.WaitGroup
+		offer := func(admitted func() bool) {
+			running.Go(func() {
+				for range rate {
+					if admitted() {
+						passed.Add(1)
+					}
+				}
+			})
+		}
+		offer(func() bool { return m.admit(s, &s.upPackets, &s.upBytes, length) })
+		for range 3 {
+			offer(func() bool { return takeBoth(&s.upPackets, &s.upBytes, now, length) == Admitted })
+		}
+		running.Wait()
+		if n := passed.Load(); n != rate/4 {
+			t.Errorf("%s: %d passed, want %d", name, n, rate/4)
+		}
+		if spent := s.upPackets.full; row.packets == 2*rate && spent != now+ceilingBurst/2 {
+			t.Errorf("%s: the packets' bucket is full again after %d ns", name, spent-now)
+		}
+	}
+}
+
+// counting counts what it is given.
+type counting struct{ packets int }
+
+func (c *counting) Packet(netip.AddrPort, []byte) { c.packets++ }
+func (c *counting) Ended()                        {}
+
+// TestDeliverCallsNobody: who calls Deliver may hold the lock that the receiver takes for each packet.
+func TestDeliverCallsNobody(t *testing.T) {
+	r, to, peer := &Relay{}, &counting{}, netip.MustParseAddrPort("192.0.2.1:7")
+	r.arrived.L = &r.mu
+	r.push(peer, []byte("early"))
+	if r.Deliver(to); to.packets != 0 {
+		t.Errorf("%d packets were delivered within Deliver", to.packets)
+	}
+	if r.push(peer, []byte("late")); to.packets != 1 || len(r.queue) != 0 {
+		t.Errorf("%d packets delivered, %d wait", to.packets, len(r.queue))
 	}
 }

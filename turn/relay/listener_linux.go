@@ -18,7 +18,8 @@ const (
 )
 
 // Listener is one loop's part of a listening address. As a net.PacketConn it gives what the loop does not handle
-// itself: requests, and what is out of the ordinary. One goroutine at a time reads.
+// itself: requests, and what is out of the ordinary. One goroutine at a time reads. On a wildcard address ReadPacket and
+// WritePacket also tell and choose the address of this host.
 type Listener struct {
 	handle
 	up     *up
@@ -105,6 +106,9 @@ func bindUDP(at netip.AddrPort, buffer int, share, only6 bool) (fd, family int, 
 		}
 		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only)
 	}
+	if at.Addr().IsUnspecified() {
+		err = errors.Join(err, tellLocal(fd, family))
+	}
 	if share {
 		err = errors.Join(err, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
 	}
@@ -116,6 +120,19 @@ func bindUDP(at netip.AddrPort, buffer int, share, only6 bool) (fd, family int, 
 		return -1, family, err
 	}
 	return fd, family, nil
+}
+
+// tellLocal has a socket on a wildcard address tell of each packet to which address it came. On an IPv6 socket it does
+// so for IPv4 as well.
+func tellLocal(fd, family int) error {
+	level, option := unix.IPPROTO_IP, unix.IP_PKTINFO
+	if family == unix.AF_INET6 {
+		level, option = unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO
+	}
+	if err := unix.SetsockoptInt(fd, level, option, 1); err != nil {
+		return fmt.Errorf("ask for the local address of packets: %w", err)
+	}
+	return nil
 }
 
 func bind(fd int, at netip.AddrPort, family int) error {
@@ -145,29 +162,39 @@ func localAddr(fd int) (netip.AddrPort, error) {
 
 // ReadFrom waits for the next packet. After Close its error is net.ErrClosed, once the port is free.
 func (l *Listener) ReadFrom(p []byte) (int, net.Addr, error) {
+	n, from, _, err := l.ReadPacket(p)
+	if err != nil {
+		return 0, nil, err
+	}
+	return n, net.UDPAddrFromAddrPort(from), nil
+}
+
+// ReadPacket is ReadFrom, and tells at which address of this host the packet came in where the listener is on a
+// wildcard address; local is invalid otherwise. The zone of a link-local address is its interface's index.
+func (l *Listener) ReadPacket(p []byte) (n int, from netip.AddrPort, local netip.Addr, err error) {
 	for {
 		e, err := l.up.peek(true)
 		if l.closed.Load() {
 			<-l.ended
-			return 0, nil, net.ErrClosed
+			return 0, from, local, net.ErrClosed
 		}
 		if err != nil {
-			return 0, nil, err
+			return 0, from, local, err
 		}
 		current := e.generation == l.loop.m.sockets[l.index].generation
-		n := copy(p, e.payload[:e.length])
-		from := net.UDPAddrFromAddrPort(e.from.addrPort())
+		n = copy(p, e.payload[:e.length])
+		from, local = e.from.addrPort(), e.local.local()
 		l.up.done()
 		if current {
-			return n, from, nil
+			return n, from, local, nil
 		}
 	}
 }
 
 // Serve hands every packet to take, in place of ReadFrom, and returns after Close, once the port is free. take must not
-// block; the packet is good until it returns. What take has the loop do may be done only when take has nothing more to
-// do, but before any packet that comes later.
-func (l *Listener) Serve(take func(p []byte, from netip.AddrPort)) {
+// block; the packet is good until it returns, and local is as ReadPacket tells it. What take has the loop do may be done
+// only when take has nothing more to do, but before any packet that comes later.
+func (l *Listener) Serve(take func(p []byte, from netip.AddrPort, local netip.Addr)) {
 	l.loop.wake()
 	for {
 		e, err := l.up.peek(false)
@@ -180,7 +207,7 @@ func (l *Listener) Serve(take func(p []byte, from netip.AddrPort)) {
 			break
 		}
 		if e.generation == l.loop.m.sockets[l.index].generation {
-			take(e.payload[:e.length], e.from.addrPort())
+			take(e.payload[:e.length], e.from.addrPort(), e.local.local())
 		}
 		l.up.done()
 	}
@@ -188,8 +215,11 @@ func (l *Listener) Serve(take func(p []byte, from netip.AddrPort)) {
 	<-l.ended
 }
 
-// Send sends a packet without blocking; a full socket loses it.
-func (l *Listener) Send(p []byte, to netip.AddrPort) error { return l.sendTo(p, to) }
+// WritePacket is WriteTo from an address of this host that ReadPacket told, or that the kernel chooses where it is
+// invalid.
+func (l *Listener) WritePacket(p []byte, to netip.AddrPort, local netip.Addr) error {
+	return l.sendTo(p, to, local)
+}
 
 // WriteTo sends a packet without blocking; a full socket loses it.
 func (l *Listener) WriteTo(p []byte, to net.Addr) (int, error) {
@@ -197,7 +227,7 @@ func (l *Listener) WriteTo(p []byte, to net.Addr) (int, error) {
 	if !ok {
 		return 0, fmt.Errorf("relay: cannot send to a %T", to)
 	}
-	if err := l.sendTo(p, udp.AddrPort()); err != nil {
+	if err := l.sendTo(p, udp.AddrPort(), netip.Addr{}); err != nil {
 		return 0, err
 	}
 	return len(p), nil

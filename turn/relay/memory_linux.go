@@ -24,12 +24,14 @@ const (
 )
 
 // Layout of a buffer, which is what the kernel makes of IORING_OP_RECVMSG with IOSQE_BUFFER_SELECT: struct
-// io_uring_recvmsg_out, room for the name, the payload. The room before the payload is where a header for the client is
-// put once the name has been read: 4 bytes of ChannelData, or 48 of a Data indication.
+// io_uring_recvmsg_out, room for the name, room for a control message, the payload. The room before the payload is where
+// a header for the client is put once the name has been read: 4 bytes of ChannelData, or 48 of a Data indication.
 const (
 	outBytes     = 16
 	nameBytes    = 32
-	payloadAt    = outBytes + nameBytes
+	controlBytes = 40 // CMSG_SPACE of struct in6_pktinfo; of struct in_pktinfo it is 32.
+	controlAt    = outBytes + nameBytes
+	payloadAt    = controlAt + controlBytes
 	bufferBytes  = 2048
 	payloadBytes = bufferBytes - payloadAt - 8 // The rest is padding for a Data indication.
 )
@@ -66,6 +68,6 @@ type memory struct {
 	events   [epollBatch]unix.EpollEvent
 	out      [outSlots]outgoing
 	pieces   [outSlots + maxSegments]vector // Those of one datagram lie in a row.
-	segments [outSlots]segmented
+	messages [outSlots]message
 	letGo    [maxSockets]uint32 // what the loop has freed, in that order; each is reaped before it is used anew
 }

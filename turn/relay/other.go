@@ -30,6 +30,7 @@ type (
 	Client struct {
 		Listener                         *Listener
 		Addr                             netip.AddrPort
+		Local                            netip.Addr
 		PacketsPerSecond, BytesPerSecond int
 	}
 	// Flow is described on Linux.
@@ -58,6 +59,12 @@ func (*Plane) Close() error { return nil }
 // Live is described on Linux.
 func (*Plane) Live(int, uint16, bool) {}
 
+// Draw is described on Linux.
+func (*Plane) Draw(int) bool { return false }
+
+// Admit is described on Linux.
+func (*Relay) Admit(Direction, int) Refusal { return Admitted }
+
 // Counters is described on Linux.
 func (*Plane) Counters() Counters { return Counters{} }
 
@@ -65,10 +72,15 @@ func (*Plane) Counters() Counters { return Counters{} }
 func (*Plane) Listen(netip.AddrPort, bool) ([]*Listener, error) { return nil, errNotLinux }
 
 // Serve is described on Linux.
-func (*Listener) Serve(func([]byte, netip.AddrPort)) {}
+func (*Listener) Serve(func([]byte, netip.AddrPort, netip.Addr)) {}
 
-// Send is described on Linux.
-func (*Listener) Send([]byte, netip.AddrPort) error { return errNotLinux }
+// ReadPacket is described on Linux.
+func (*Listener) ReadPacket([]byte) (int, netip.AddrPort, netip.Addr, error) {
+	return 0, netip.AddrPort{}, netip.Addr{}, errNotLinux
+}
+
+// WritePacket is described on Linux.
+func (*Listener) WritePacket([]byte, netip.AddrPort, netip.Addr) error { return errNotLinux }
 
 // OpenRelay is described on Linux.
 func (*Listener) OpenRelay(netip.AddrPort) (*Relay, error) { return nil, errNotLinux }
@@ -111,3 +123,17 @@ func NewBatches(net.PacketConn) *Batches { return nil }
 
 // Read is described on Linux.
 func (*Batches) Read(func(netip.AddrPort, []byte)) error { return errNotLinux }
+
+// Wildcard is described on Linux.
+type Wildcard struct{ *net.UDPConn }
+
+// NewWildcard fails but on Linux.
+func NewWildcard(*net.UDPConn) (*Wildcard, error) { return nil, errNotLinux }
+
+// ReadPacket is described on Linux.
+func (*Wildcard) ReadPacket([]byte) (int, netip.AddrPort, netip.Addr, error) {
+	return 0, netip.AddrPort{}, netip.Addr{}, errNotLinux
+}
+
+// WritePacket is described on Linux.
+func (*Wildcard) WritePacket([]byte, netip.AddrPort, netip.Addr) error { return errNotLinux }

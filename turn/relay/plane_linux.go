@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unsafe"
+
+	"tourbillon/timing/kernel"
 )
 
 // Options are what a plane is told.
@@ -34,6 +36,10 @@ type Plane struct {
 	shared *shared
 	mapped []byte // shared
 	notes  []string
+
+	using  sync.RWMutex // held shared to use the memory from Go; guards what follows
+	closed bool
+	final  Counters // what they were at the end
 }
 
 // Open starts the loops. The caller closes the plane after everything that it opened on it.
@@ -68,9 +74,16 @@ func (p *Plane) Loops() []*Loop { return p.loops }
 
 // Close ends the loops and waits for their threads. Sockets that are still open end with them.
 func (p *Plane) Close() error {
+	for _, l := range p.loops {
+		l.stop()
+	}
+	final := p.Counters()
+	p.using.Lock()
+	p.closed, p.final = true, final
+	p.using.Unlock()
 	var problems []error
 	for _, l := range p.loops {
-		problems = append(problems, l.close())
+		problems = append(problems, l.release())
 	}
 	return errors.Join(append(problems, unmap(p.mapped))...)
 }
@@ -78,6 +91,11 @@ func (p *Plane) Close() error {
 // Live tells whether a port of an announced address is a relay of ours; set numbers the address, 0 or 1. Flows that
 // depend on it see it with their next packet.
 func (p *Plane) Live(set int, port uint16, live bool) {
+	p.using.RLock()
+	defer p.using.RUnlock()
+	if p.closed {
+		return
+	}
 	value := uint32(0)
 	if live {
 		value = 1
@@ -85,8 +103,13 @@ func (p *Plane) Live(set int, port uint16, live bool) {
 	atomic.StoreUint32(&p.shared.live[set%livenessSets][port], value)
 }
 
-// Counters sums what the loops counted.
+// Counters sums what the loops counted; after Close, what they had counted then.
 func (p *Plane) Counters() (sum Counters) {
+	p.using.RLock()
+	defer p.using.RUnlock()
+	if p.closed {
+		return p.final
+	}
 	for _, l := range p.loops {
 		sum.add(l.m.loop.counters.read())
 	}
@@ -98,7 +121,7 @@ type Loop struct {
 	plane  *Plane
 	m      *memory
 	mapped []byte
-	ring   *ring
+	ring   *kernel.Ring
 	note   string
 	thread sync.WaitGroup
 	ups    [maxSinks]*up // of relays, and of each listener
@@ -130,14 +153,19 @@ type handle struct {
 // end has the loop let go of the socket, which is closed when it has.
 func (h *handle) end() { h.once.Do(func() { h.loop.remove(h.index) }) }
 
-// sendTo sends a datagram from Go. A full socket loses it.
-func (h *handle) sendTo(p []byte, to netip.AddrPort) error {
+// sendTo sends a datagram from Go, from an address of this host if that is valid. A full socket loses it.
+func (h *handle) sendTo(p []byte, to netip.AddrPort, local netip.Addr) error {
 	var name [nameBytes]byte
+	var control [controlBytes / 8]uint64
 	length := sockaddr(to, h.family, &name)
+	controlLength := sourceControl(local, h.family, &control)
 	h.writing.RLock()
 	defer h.writing.RUnlock()
 	if h.gone {
 		return net.ErrClosed
+	}
+	if controlLength != 0 {
+		return sendFrom(h.fd, p, &name, length, &control, controlLength)
 	}
 	return sendRaw(h.fd, p, &name, length)
 }
@@ -199,8 +227,8 @@ func (l *Loop) run(o Options, started chan<- error) {
 	serve(l.m)
 }
 
-// close ends the loop. It is not called twice.
-func (l *Loop) close() error {
+// stop ends the loop and waits for its thread. It is not called twice.
+func (l *Loop) stop() {
 	l.closeSockets()
 	l.mu.Lock()
 	l.command(command{op: commandStop})
@@ -208,7 +236,6 @@ func (l *Loop) close() error {
 	l.kick()
 	l.ups[sinkRelays].close()
 	l.thread.Wait()
-	return l.release()
 }
 
 // closeSockets ends the sockets that are still open and waits until the loop has let go of all, since one that the

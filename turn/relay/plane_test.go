@@ -73,6 +73,11 @@ func newSetting(t *testing.T, p *relay.Plane) *setting {
 
 func socket(t *testing.T) *net.UDPConn {
 	t.Helper()
+	return socketFor(t)
+}
+
+func socketFor(t testing.TB) *net.UDPConn {
+	t.Helper()
 	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(anywhere))
 	if err != nil {
 		t.Fatal(err)
@@ -194,6 +199,7 @@ func TestIndicationsOverIPv6(t *testing.T) {
 	TestIndicationsBothWays(t)
 	TestChannelDataBothWays(t)
 	TestBindingIsAnsweredInTheLoop(t)
+	TestBindingCarriesFingerprint(t)
 }
 
 func TestBindingIsAnsweredInTheLoop(t *testing.T) {
@@ -204,11 +210,64 @@ func TestBindingIsAnsweredInTheLoop(t *testing.T) {
 		want := stun.MustBuild(stun.NewTransactionIDSetter(ask.TransactionID), stun.BindingSuccess,
 			&stun.XORMappedAddress{IP: addr(s.client).Addr().AsSlice(), Port: int(addr(s.client).Port())})
 		s.gets(s.client, addr(s.listener), want.Raw)
-		// With an attribute it is for somebody who knows attributes.
-		odd := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewSoftware("odd")).Raw
-		s.sends(s.client, addr(s.listener), odd)
-		s.gets(s.listener, addr(s.client), odd)
+		// With another attribute it is for somebody who knows attributes.
+		for _, odd := range [][]stun.Setter{
+			{stun.NewSoftware("odd")}, {stun.NewUsername("odd")}, {stun.NewSoftware("odd"), stun.Fingerprint}, {stun.Fingerprint, stun.Fingerprint},
+		} {
+			ask := stun.MustBuild(append([]stun.Setter{stun.TransactionID, stun.BindingRequest}, odd...)...).Raw
+			s.sends(s.client, addr(s.listener), ask)
+			s.gets(s.listener, addr(s.client), ask)
+		}
 	})
+}
+
+// TestBindingCarriesFingerprint asks with and without FINGERPRINT: an answer has it when its request has (RFC 8489 14.7),
+// and one that is wrong is answered by silence (6.3).
+func TestBindingCarriesFingerprint(t *testing.T) {
+	bothWays(t, func(t *testing.T, p *relay.Plane) {
+		s := newSetting(t, p)
+		for _, row := range []struct {
+			name    string
+			setters []stun.Setter
+			marked  bool
+		}{
+			{"bare", nil, false},
+			{"FINGERPRINT", []stun.Setter{stun.Fingerprint}, true},
+		} {
+			ask := stun.MustBuild(append([]stun.Setter{stun.TransactionID, stun.BindingRequest}, row.setters...)...)
+			broken := append([]byte(nil), ask.Raw...)
+			broken[8]++ // Another transaction, for which FINGERPRINT is wrong.
+			if row.marked {
+				s.sends(s.client, addr(s.listener), broken)
+			}
+			s.sends(s.client, addr(s.listener), ask.Raw)
+			s.getsBinding(row.name, ask.TransactionID, row.marked)
+		}
+		if n := p.Counters(); n.Bindings != 2 || n.Garbage != 1 {
+			t.Errorf("%+v", n)
+		}
+	})
+}
+
+// getsBinding expects a Binding success response, as another decoder reads it.
+func (s *setting) getsBinding(name string, id [stun.TransactionIDSize]byte, marked bool) {
+	s.t.Helper()
+	if err := s.client.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		s.t.Fatal(err)
+	}
+	answer := &stun.Message{Raw: make([]byte, 1024)}
+	n, err := s.client.Read(answer.Raw)
+	answer.Raw = answer.Raw[:n]
+	var at stun.XORMappedAddress
+	if err := errors.Join(err, answer.Decode(), at.GetFrom(answer)); err != nil {
+		s.t.Fatalf("%s: %v", name, err)
+	}
+	if at.Port != int(addr(s.client).Port()) || answer.TransactionID != id || answer.Type != stun.BindingSuccess {
+		s.t.Errorf("%s: %v with %v", name, answer, at)
+	}
+	if has := answer.Contains(stun.AttrFingerprint); has != marked || has && stun.Fingerprint.Check(answer) != nil {
+		s.t.Errorf("%s: FINGERPRINT in the answer: %v, %v", name, has, answer)
+	}
 }
 
 func TestBindingsAreThrottled(t *testing.T) {
@@ -423,6 +482,77 @@ func TestCeilings(t *testing.T) {
 				t.Errorf("%d passed, dropped %+v", up.Packets, drops)
 			}
 		})
+	}
+}
+
+// TestSlowWayTakesFromTheSameCeilings sends through a loop what Go admits for the same allocation meanwhile, in both
+// directions: together they keep to one rate.
+func TestSlowWayTakesFromTheSameCeilings(t *testing.T) {
+	const rate, burst, offered = 4000, 1000, 5000
+	bothWays(t, func(t *testing.T, p *relay.Plane) {
+		s := newSetting(t, p)
+		s.relay.Attach(relay.Client{Listener: s.listener, Addr: addr(s.client), PacketsPerSecond: rate})
+		s.bind(0x4001)
+		for d, send := range map[relay.Direction]func(){
+			relay.ToPeer:   func() { s.sends(s.client, addr(s.listener), channelData(0x4001, "through the loop")) },
+			relay.FromPeer: func() { s.sends(s.peer, addr(s.relay), []byte("through the loop")) },
+		} {
+			relayed := func() uint64 {
+				up, down, _ := s.relay.Traffic()
+				return map[relay.Direction]uint64{relay.ToPeer: up.Packets, relay.FromPeer: down.Packets}[d]
+			}
+			send() // The ceilings are in force when it has passed.
+			eventually(t, "the first passes", func() bool { return relayed() == 1 })
+			began, admitted := time.Now(), uint64(0)
+			for range offered {
+				send()
+				if s.relay.Admit(d, 16) == relay.Admitted {
+					admitted++
+				}
+			}
+			// What still waits in a socket was sent before, and takes from the ceilings later.
+			eventually(t, "the loop has seen the last", func() bool {
+				seen := p.Counters().Packets
+				send()
+				eventually(t, "one more is seen", func() bool { return p.Counters().Packets > seen })
+				return relayed() > 1
+			})
+			all, allowed := admitted+relayed(), burst+rate*time.Since(began).Seconds()+2
+			if float64(all) > allowed || admitted == 0 {
+				t.Errorf("direction %d: %d passed, %d of them beside the loop, allowed %.0f", d, all, admitted, allowed)
+			}
+		}
+		if err := s.relay.Close(); err != nil {
+			t.Error(err)
+		}
+		<-s.relay.Ended()
+		if refusal := s.relay.Admit(relay.ToPeer, 1); refusal != relay.Admitted {
+			t.Errorf("an ended relay refuses for %v", refusal)
+		}
+	})
+}
+
+// TestPlaneDraws: what is relayed beside the plane takes from the plane's ceiling, and after the end there is none.
+func TestPlaneDraws(t *testing.T) {
+	p, err := relay.Open(relay.Options{Loops: 1, BytesPerSecond: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSetting(t, p)
+	s.attach()
+	s.bind(0x4001)
+	if !p.Draw(1 << 20) { // More than a bucket passes while that is full, and is paid off for days.
+		t.Error("a full bucket refuses")
+	}
+	if p.Draw(1) || s.relay.Admit(relay.ToPeer, 1) != relay.Server {
+		t.Error("an empty bucket gives")
+	}
+	s.sends(s.client, addr(s.listener), channelData(0x4001, "none left"))
+	eventually(t, "it is dropped", func() bool { return p.Counters().Drops.Server == 1 })
+	want := p.Counters()
+	closePlane(t, p)
+	if got := p.Counters(); p.Draw(1) || got.Drops != want.Drops || got.FromClients != want.FromClients {
+		t.Errorf("after the end %+v, before %+v", got, want)
 	}
 }
 

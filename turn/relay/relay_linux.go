@@ -35,15 +35,12 @@ type Receiver interface {
 	Ended()
 }
 
-// Deliver gives the packets that come from now on to a receiver, and those that wait. It is called once, before Close.
+// Deliver gives the packets that come from now on to a receiver. Those that wait are lost: the caller may hold a lock that
+// the receiver takes, and before the relay serves there is no peer that has a permission. It is called once, before Close.
 func (r *Relay) Deliver(to Receiver) {
 	r.mu.Lock()
-	waiting := r.queue
+	defer r.mu.Unlock()
 	r.receiver, r.queue = to, nil
-	r.mu.Unlock()
-	for _, d := range waiting {
-		to.Packet(d.from, d.data)
-	}
 }
 
 type datagram struct {
@@ -82,6 +79,9 @@ func (l *Listener) OpenRelay(at netip.AddrPort) (*Relay, error) {
 type Client struct {
 	Listener *Listener
 	Addr     netip.AddrPort
+	// Local is the address of this host that the client uses, as ReadPacket told it: its packets to other addresses are
+	// somebody else's, and what goes to it leaves from there. Invalid where the listener is on no wildcard address.
+	Local netip.Addr
 	// PacketsPerSecond and BytesPerSecond bound the payload of each direction.
 	PacketsPerSecond, BytesPerSecond int
 }
@@ -90,6 +90,7 @@ type Client struct {
 func (r *Relay) Attach(c Client) {
 	entry := socket{listener: c.Listener.index, client: endpointOf(c.Addr)}
 	entry.nameLen = sockaddr(c.Addr, c.Listener.family, &entry.name)
+	entry.local, entry.controlLen = localEndpoint(c.Local), sourceControl(c.Local, c.Listener.family, &entry.control)
 	entry.upPackets.cost, entry.downPackets.cost = cost(c.PacketsPerSecond), cost(c.PacketsPerSecond)
 	entry.upBytes.cost, entry.downBytes.cost = cost(c.BytesPerSecond), cost(c.BytesPerSecond)
 	r.order(command{op: commandAttach, entry: entry})
@@ -253,7 +254,7 @@ func (r *Relay) WriteTo(p []byte, to net.Addr) (int, error) {
 	if !ok {
 		return 0, fmt.Errorf("relay: cannot send to a %T", to)
 	}
-	if err := r.sendTo(p, udp.AddrPort()); err != nil {
+	if err := r.sendTo(p, udp.AddrPort(), netip.Addr{}); err != nil {
 		return 0, err
 	}
 	return len(p), nil

@@ -1,5 +1,7 @@
 package relay
 
+import "tourbillon/timing/kernel"
+
 // Kinds of sockets.
 const (
 	kindNone = iota
@@ -19,8 +21,8 @@ const (
 // counter counts packets and payload bytes. The loop writes it, anybody reads.
 type counter struct{ packets, bytes uint64 }
 
-// bucket is a token bucket as one word, the instant in ns at which it is full again (generic cell rate algorithm). cost
-// is what one unit takes to grow back, in 1/1024 ns; 0 limits nothing.
+// bucket is a token bucket as one word, the instant in ns at which it is full again (generic cell rate algorithm), which
+// the loop and Go change by compare-and-swap. cost is what one unit takes to grow back, in 1/1024 ns; 0 limits nothing.
 type bucket struct{ cost, full uint64 }
 
 // socket is one socket of a loop. A relay's entry is also its allocation.
@@ -32,11 +34,17 @@ type socket struct {
 	sink       uint32 // the queue for what the loop does not handle itself
 
 	// What follows belongs to a relay.
-	attached  uint32 // whether it has a client
-	listener  uint32 // the socket that the client reaches us by
-	client    endpoint
-	name      [nameBytes]byte // the client's sockaddr
-	nameLen   uint32
+	attached uint32 // whether it has a client
+	listener uint32 // the socket that the client reaches us by
+	client   endpoint
+	name     [nameBytes]byte // the client's sockaddr
+	nameLen  uint32
+	// local is the address of ours that the client uses, and control what has a packet leave from it (IP_PKTINFO), where
+	// the listener is on a wildcard address. Zero otherwise.
+	local      endpoint
+	control    [controlBytes / 8]uint64
+	controlLen uint32
+
 	firstFlow uint32 // index+1 of the first of its flows
 	flows     uint32
 
@@ -98,7 +106,7 @@ type upRing struct {
 
 type upEntry struct {
 	socket, generation uint32
-	from               endpoint
+	from, local        endpoint
 	length             uint32
 	payload            [bufferBytes]byte
 }
@@ -110,18 +118,25 @@ type outgoing struct {
 	data, length uint64
 	name         uint64
 	nameLen      uint32
-	_            uint32
+	controlLen   uint32 // 0, or the length of the control message that chooses the source address
+	control      uint64
 }
 
-// segmented is what sendmsg needs to send several datagrams as one.
-type segmented struct {
+// message is what sendmsg needs to send a datagram from an address of ours, or several datagrams as one.
+type message struct {
 	header  msghdr
-	control struct { // struct cmsghdr with the size of a segment
-		length      uint64
-		level, kind int32
-		size        uint16
-		_           [3]uint16
+	control struct {
+		source [controlBytes / 8]uint64 // struct cmsghdr with the source address, or what follows
+		_      [3]uint64                // room for what follows: segmentSize
 	}
+}
+
+// segmentSize is struct cmsghdr with the size of a segment.
+type segmentSize struct {
+	length      uint64
+	level, kind int32
+	size        uint16
+	_           [3]uint16
 }
 
 // loop is the state of one loop. Its pointers are to memory outside the Go heap and are written before the loop runs.
@@ -133,8 +148,8 @@ type loop struct {
 	seed                    [3]uint64
 
 	sqTail, cqHead, cqTail *uint32
-	sqes                   *[sqEntries]sqe
-	cqes                   *[cqEntries]cqe
+	sqes                   *[sqEntries]kernel.SQE
+	cqes                   *[cqEntries]kernel.CQE
 	shared                 *shared
 	drawn                  int64 // bytes drawn from the ceiling of the whole plane and not used
 	pushed, submitted      uint32
@@ -150,7 +165,7 @@ type loop struct {
 	sleeping          uint32 // the loop waits, or is about to: a command needs a kick
 	awake             uint32 // Go's: listeners whose goroutine serves; each looks at freed before it rests
 	signal            uint32 // bit set of the sinks that got something in this round
-	now               uint64 // ns, read once in a round, 0 until then
+	now               uint64 // ns, read when a round has waited
 	bindings          bindingLimit
 	recvHeader        msghdr
 	wait              waitArg

@@ -22,11 +22,11 @@ func (l *loop) hash(e *endpoint, owner uint64) uint32 {
 //go:norace
 //go:nocheckptr
 func insert(t *[tableSlots]slot, hash, index uint32) {
-	i := hash % tableSlots
-	for t[i].index != 0 {
-		i = (i + 1) % tableSlots
+	i := hash
+	for t[i%tableSlots].index != 0 {
+		i++
 	}
-	t[i] = slot{hash, index + 1}
+	t[i%tableSlots] = slot{hash, index + 1}
 }
 
 // remove takes an entry out and moves those behind it up, so that no search ends too early.
@@ -35,21 +35,21 @@ func insert(t *[tableSlots]slot, hash, index uint32) {
 //go:norace
 //go:nocheckptr
 func remove(t *[tableSlots]slot, hash, index uint32) {
-	i := hash % tableSlots
-	for t[i].index != index+1 {
-		if t[i].index == 0 {
+	i := hash
+	for t[i%tableSlots].index != index+1 {
+		if t[i%tableSlots].index == 0 {
 			return
 		}
-		i = (i + 1) % tableSlots
+		i++
 	}
-	for j := (i + 1) % tableSlots; t[j].index != 0; j = (j + 1) % tableSlots {
-		home := t[j].hash % tableSlots
+	for j := i + 1; t[j%tableSlots].index != 0; j++ {
+		home := t[j%tableSlots].hash
 		if (j-home)%tableSlots >= (j-i)%tableSlots { // j's way from home passes i.
-			t[i] = t[j]
+			t[i%tableSlots] = t[j%tableSlots]
 			i = j
 		}
 	}
-	t[i] = slot{}
+	t[i%tableSlots] = slot{}
 }
 
 // findPeer returns the index+1 of a relay's flow to a peer.
@@ -59,25 +59,27 @@ func remove(t *[tableSlots]slot, hash, index uint32) {
 //go:nocheckptr
 func (m *memory) findPeer(relay uint32, peer *endpoint) uint32 {
 	h := m.loop.hash(peer, uint64(relay))
-	for i := h % tableSlots; m.byPeer[i].index != 0; i = (i + 1) % tableSlots {
-		if m.byPeer[i].hash != h {
+	for i := h; m.byPeer[i%tableSlots].index != 0; i++ {
+		at := &m.byPeer[i%tableSlots]
+		if at.hash != h {
 			continue
 		}
-		f := &m.flows[(m.byPeer[i].index-1)%maxFlows]
+		f := &m.flows[(at.index-1)%maxFlows]
 		if f.relay == relay && f.peer == *peer {
-			return m.byPeer[i].index
+			return at.index
 		}
 	}
 	return 0
 }
 
-// channelOwner is the part of a channel's key that is no address.
+// channelOwner is the part of a channel's key beside the client's address: with that and the transport it is the 5-tuple
+// (RFC 8656 3.2) and the channel's number.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func channelOwner(listener uint32, channel uint16) uint64 {
-	return uint64(listener)<<16 | uint64(channel)
+func channelOwner(listener uint32, local *endpoint, channel uint16) uint64 {
+	return uint64(listener)<<16 ^ uint64(channel) ^ bits.RotateLeft64(local.hi^local.lo, 32) ^ uint64(local.scope)<<40
 }
 
 // findChannel returns the index+1 of the flow of a client's channel.
@@ -85,16 +87,17 @@ func channelOwner(listener uint32, channel uint16) uint64 {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (m *memory) findChannel(listener uint32, client *endpoint, channel uint16) uint32 {
-	h := m.loop.hash(client, channelOwner(listener, channel))
-	for i := h % tableSlots; m.byClient[i].index != 0; i = (i + 1) % tableSlots {
-		if m.byClient[i].hash != h {
+func (m *memory) findChannel(listener uint32, client, local *endpoint, channel uint16) uint32 {
+	h := m.loop.hash(client, channelOwner(listener, local, channel))
+	for i := h; m.byClient[i%tableSlots].index != 0; i++ {
+		at := &m.byClient[i%tableSlots]
+		if at.hash != h {
 			continue
 		}
-		f := &m.flows[(m.byClient[i].index-1)%maxFlows]
+		f := &m.flows[(at.index-1)%maxFlows]
 		s := &m.sockets[f.relay%maxSockets]
-		if f.channel == channel && s.listener == listener && s.client == *client {
-			return m.byClient[i].index
+		if f.channel == channel && s.listener == listener && s.client == *client && s.local == *local {
+			return at.index
 		}
 	}
 	return 0
@@ -105,12 +108,13 @@ func (m *memory) findChannel(listener uint32, client *endpoint, channel uint16) 
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (m *memory) findClient(listener uint32, client *endpoint) uint32 {
-	h := m.loop.hash(client, channelOwner(listener, 0))
-	for i := h % tableSlots; m.clients[i].index != 0; i = (i + 1) % tableSlots {
-		s := &m.sockets[(m.clients[i].index-1)%maxSockets]
-		if m.clients[i].hash == h && s.listener == listener && s.client == *client {
-			return m.clients[i].index
+func (m *memory) findClient(listener uint32, client, local *endpoint) uint32 {
+	h := m.loop.hash(client, channelOwner(listener, local, 0))
+	for i := h; m.clients[i%tableSlots].index != 0; i++ {
+		at := &m.clients[i%tableSlots]
+		s := &m.sockets[(at.index-1)%maxSockets]
+		if at.hash == h && s.listener == listener && s.client == *client && s.local == *local {
+			return at.index
 		}
 	}
 	return 0

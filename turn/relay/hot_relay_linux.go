@@ -1,0 +1,97 @@
+package relay
+
+import (
+	"sync/atomic"
+	"unsafe"
+)
+
+// fromChannel relays ChannelData to the channel's peer.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) fromChannel(p *packet) {
+	length := uint32(half(p.payload, 2))
+	if length+channelHeader > p.length {
+		m.garbage(p)
+		return
+	}
+	at := m.findChannel(p.socket, &p.from, &p.local, half(p.payload, 0))
+	if at == 0 {
+		m.stranger(p)
+		return
+	}
+	f := &m.flows[(at-1)%maxFlows]
+	if !m.isLive(f) {
+		m.handUp(p)
+		return
+	}
+	m.clientPacket(p)
+	m.toPeer(f, unsafe.Add(p.payload, channelHeader), length)
+}
+
+// stranger passes a packet on to Go if its sender has an allocation.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) stranger(p *packet) {
+	if m.findClient(p.socket, &p.from, &p.local) == 0 {
+		m.clientPacket(p)
+		m.loop.counters.Strangers++
+		return
+	}
+	m.handUp(p)
+}
+
+// toPeer sends data to a flow's peer.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) toPeer(f *flow, data unsafe.Pointer, length uint32) {
+	s := &m.sockets[f.relay%maxSockets]
+	if !m.admit(s, &s.upPackets, &s.upBytes, length) {
+		return
+	}
+	atomic.StoreUint64(&s.toPeers.packets, s.toPeers.packets+1)
+	atomic.StoreUint64(&s.toPeers.bytes, s.toPeers.bytes+uint64(length))
+	m.send(f.relay, f.relay, data, length, &f.name, f.nameLen)
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) isLive(f *flow) bool {
+	return f.livePort == 0 || atomic.LoadUint32(&m.loop.shared.live[f.liveSet%livenessSets][f.livePort]) != 0
+}
+
+// fromPeer relays a peer's packet to the client, as ChannelData or as a Data indication.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) fromPeer(p *packet) {
+	at := m.findPeer(p.socket, &p.from)
+	if at == 0 || !m.isLive(&m.flows[(at-1)%maxFlows]) {
+		m.handUp(p)
+		return
+	}
+	f, s := &m.flows[(at-1)%maxFlows], &m.sockets[p.socket%maxSockets]
+	if !m.admit(s, &s.downPackets, &s.downBytes, p.length) {
+		return
+	}
+	atomic.StoreUint64(&s.fromPeers.packets, s.fromPeers.packets+1)
+	atomic.StoreUint64(&s.fromPeers.bytes, s.fromPeers.bytes+uint64(p.length))
+	start, length := unsafe.Add(p.payload, -channelHeader), p.length+channelHeader
+	if f.channel != 0 {
+		putHalf(start, 0, f.channel)
+		putHalf(start, 2, uint16(p.length))
+	} else {
+		start, length = m.indicate(f, p)
+	}
+	m.loop.counters.ToClients++
+	m.loop.counters.ToClientBytes += uint64(length)
+	o := m.send(s.listener, p.socket, start, length, &s.name, s.nameLen)
+	o.control, o.controlLen = uint64(uintptr(unsafe.Pointer(&s.control))), s.controlLen
+}

@@ -1,0 +1,54 @@
+package relay
+
+import (
+	"math/bits"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// handUp copies a packet into a queue to Go.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) handUp(p *packet) {
+	sink := m.sockets[p.socket%maxSockets].sink % maxSinks
+	r := &m.up[sink]
+	if r.head-atomic.LoadUint32(&r.tail) >= upSlots {
+		m.loop.counters.QueueFull++
+		return
+	}
+	e := &r.entries[r.head%upSlots]
+	e.socket, e.generation, e.from, e.local, e.length = p.socket, m.sockets[p.socket%maxSockets].generation, p.from, p.local, p.length
+	copyWords(unsafe.Pointer(&e.payload), p.payload, uintptr(p.length))
+	atomic.StoreUint32(&r.head, r.head+1)
+	m.loop.signal |= 1 << sink
+}
+
+// copyWords copies eight bytes at a time and may copy up to seven more than asked for; both sides have room.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func copyWords(to, from unsafe.Pointer, n uintptr) {
+	for at := uintptr(0); at < n; at += 8 {
+		*(*uint64)(unsafe.Add(to, at)) = *(*uint64)(unsafe.Add(from, at))
+	}
+}
+
+// wakeGo writes to the eventfd of each sink that got something and whose reader sleeps.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) wakeGo() {
+	for ; m.loop.signal != 0; m.loop.signal &= m.loop.signal - 1 {
+		sink := uint32(bits.TrailingZeros32(m.loop.signal)) % maxSinks
+		if atomic.SwapUint32(&m.up[sink].waiting, 0) != 0 {
+			one := uint64(1)
+			_, _, _ = unix.RawSyscall(unix.SYS_WRITE, uintptr(m.loop.upFD[sink]), uintptr(unsafe.Pointer(&one)), 8)
+		}
+	}
+}
