@@ -12,12 +12,9 @@ import (
 //go:norace
 //go:nocheckptr
 func (m *memory) epollRound() {
-	n, _, errno := waitEpoll(uintptr(m.loop.epollFD), uintptr(unsafe.Pointer(&m.events)), epollBatch)
+	n := m.await()
 	m.loop.now = uint64(nanotime())
 	m.obey()
-	if errno != 0 {
-		return
-	}
 	for i := uintptr(0); i < n; i++ {
 		index := uint32(m.events[i%epollBatch].Fd)
 		s := &m.sockets[index%maxSockets]
@@ -36,8 +33,24 @@ func (m *memory) epollRound() {
 	}
 }
 
+// await waits for readable sockets. It is not inlined, nor is readSocket: the room for a system call's arguments would be
+// part of the round's frame, and the stack of the loop is what a nosplit chain may have, 792 bytes.
+//
+//go:noinline
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) await() (n uintptr) {
+	n, _, errno := waitEpoll(uintptr(m.loop.epollFD), uintptr(unsafe.Pointer(&m.events)), epollBatch)
+	if errno != 0 {
+		return 0
+	}
+	return n
+}
+
 // readSocket reads what one recvmmsg brings.
 //
+//go:noinline
 //go:nosplit
 //go:norace
 //go:nocheckptr
