@@ -32,6 +32,8 @@ type message struct {
 	kind  kind
 	text  string
 	offer offer
+	// pair is what was selected.
+	pair *webrtc.ICECandidatePair
 }
 
 // maxInbox is how many messages of the caller may wait.
@@ -180,6 +182,7 @@ func (c *incoming) take(ctx context.Context, m message) error {
 	case trickled:
 		return c.add(m.text)
 	case selected:
+		c.chosen(m.pair)
 		c.apply(orchestrate.PairSelected)
 	case lost:
 		c.lost.Add(1)
@@ -210,8 +213,10 @@ func (c *incoming) open() error {
 			c.stop(EndConnection, "the connection is "+s.String()) // DTLS ended or failed: no restart of ICE mends that.
 		}
 	})
-	transport := c.connection.SCTP().Transport().ICETransport()
-	transport.OnSelectedCandidatePairChange(func(pair *webrtc.ICECandidatePair) { c.chosen(transport, pair) })
+	// The callback asks pion for nothing: a graceful close waits for it with pion's locks held.
+	c.connection.SCTP().Transport().ICETransport().OnSelectedCandidatePairChange(func(pair *webrtc.ICECandidatePair) {
+		_ = c.post(message{kind: selected, pair: pair})
+	})
 	return nil
 }
 

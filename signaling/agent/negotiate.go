@@ -64,8 +64,9 @@ func (c *incoming) add(candidate string) error {
 	return nil
 }
 
-// chosen begins consent on the pair that ICE has chosen. It runs on pion's goroutine.
-func (c *incoming) chosen(transport *webrtc.ICETransport, pair *webrtc.ICECandidatePair) {
+// chosen begins consent on the pair that ICE has chosen.
+func (c *incoming) chosen(pair *webrtc.ICECandidatePair) {
+	transport := c.connection.SCTP().Transport().ICETransport()
 	address, err := netip.ParseAddr(pair.Remote.Address)
 	local, localErr := transport.GetLocalParameters()
 	remote, remoteErr := transport.GetRemoteParameters()
@@ -89,7 +90,6 @@ func (c *incoming) chosen(transport *webrtc.ICETransport, pair *webrtc.ICECandid
 		LocalUfrag: local.UsernameFragment, RemoteUfrag: remote.UsernameFragment, RemotePassword: remote.Password,
 		Controlling: transport.Role() == webrtc.ICERoleControlling, TieBreaker: binary.BigEndian.Uint64(tieBreaker[:]),
 	})
-	_ = c.post(message{kind: selected})
 }
 
 // addressOf is a candidate's address; the zero AddrPort where that is a name.
