@@ -114,6 +114,18 @@ func TestHeartbeatMeasuresAndLeads(t *testing.T) {
 	}
 }
 
+// TestTheServersReasonIsHeard has the client be gone as soon as it is told why: that it went is not the reason.
+func TestTheServersReasonIsHeard(t *testing.T) {
+	b := newBench(t, Config{})
+	c, sock, _ := b.join("demo")
+	_, otherSock, _ := b.join("demo")
+	sock.parted = func() { b.server.detach(c, nil) }
+	b.server.drop(c, ReasonSlow, slowFarewell())
+	if left := otherSock.message(t, typePeerLeft); left["reason"] != string(ReasonSlow) {
+		t.Errorf("the other heard %v", left)
+	}
+}
+
 func TestMissedBeatsEndTheConnection(t *testing.T) {
 	b := newBench(t, Config{})
 	c, sock, joined := b.join("demo")

@@ -38,6 +38,8 @@ type fakeSocket struct {
 	reason  string
 	ended   bool
 	aborted bool
+	// parted, where set, is called once the close frame is written.
+	parted func()
 }
 
 func newFakeSocket() *fakeSocket {
@@ -91,7 +93,12 @@ func (s *fakeSocket) takeFrames(frames []byte) {
 	}
 }
 
-func (s *fakeSocket) CloseWrite() { s.update(func() { s.ended = true }) }
+func (s *fakeSocket) CloseWrite() {
+	s.update(func() { s.ended = true })
+	if s.parted != nil {
+		s.parted()
+	}
+}
 
 func (s *fakeSocket) Cut() {
 	s.update(func() {

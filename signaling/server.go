@@ -175,7 +175,7 @@ func (s *Server) drop(c *conn, reason Reason, f farewell) {
 	if !c.finish(f) {
 		return
 	}
-	c.flush()
+	defer c.flush() // Last: a client that closes at once would be gone for that reason.
 	switch reason {
 	case ReasonSlow:
 		s.counts.slow.Add(1)
