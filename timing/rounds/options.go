@@ -49,6 +49,22 @@ func Arms(list string, all ...string) ([]string, error) {
 	return arms, nil
 }
 
+// Count is an option that is a number, and what it may be.
+type Count struct {
+	Name             string
+	Value, Low, High int
+}
+
+// Within holds counts to their bounds. Its error is a [*UsageError].
+func Within(counts ...Count) error {
+	for _, c := range counts {
+		if c.Value < c.Low || c.Value > c.High {
+			return &UsageError{fmt.Sprintf("--%s %d", c.Name, c.Value), fmt.Sprintf("from %d to %d", c.Low, c.High)}
+		}
+	}
+	return nil
+}
+
 // PlainName is the program beside this one that has pion as published (`make build`).
 const PlainName = "tourbillon-stdtime"
 

@@ -64,13 +64,13 @@ func ParseOptions(args []string) (Options, error) {
 }
 
 func (o Options) validate() error {
+	err := rounds.Within(rounds.Count{Name: "pairs", Value: o.Pairs, Low: 1, High: maxPairs},
+		rounds.Count{Name: "connects", Value: o.Connects, Low: 1, High: maxConnects})
 	switch {
+	case err != nil:
+		return err
 	case !o.Self && !slices.Contains(o.Arms, ArmPion):
 		return &rounds.UsageError{Wrong: "--arm without " + ArmPion, Remedy: "add it: every ratio is to it"}
-	case o.Pairs < 1 || o.Pairs > maxPairs:
-		return &rounds.UsageError{Wrong: fmt.Sprintf("--pairs %d", o.Pairs), Remedy: fmt.Sprintf("from 1 to %d", maxPairs)}
-	case o.Connects < 1 || o.Connects > maxConnects:
-		return &rounds.UsageError{Wrong: fmt.Sprintf("--connects %d", o.Connects), Remedy: fmt.Sprintf("from 1 to %d", maxConnects)}
 	case o.Duration <= 0 || o.Duration > maxDuration:
 		return &rounds.UsageError{Wrong: fmt.Sprintf("--duration %v", o.Duration), Remedy: fmt.Sprintf("more than 0 and at most %v", maxDuration)}
 	}

@@ -59,15 +59,11 @@ func parseOptions(args []string) (options, error) {
 }
 
 func (o options) validate() error {
-	for _, bound := range []struct {
-		name           string
-		value, low, hi int
-	}{{"clients", o.clients, 0, maxClients}, {"rate", o.rate, 1, maxRate}, {"runs", o.runs, 1, maxRuns}} {
-		if bound.value < bound.low || bound.value > bound.hi {
-			return &rounds.UsageError{Wrong: fmt.Sprintf("--%s %d", bound.name, bound.value), Remedy: fmt.Sprintf("from %d to %d", bound.low, bound.hi)}
-		}
-	}
+	err := rounds.Within(rounds.Count{Name: "clients", Value: o.clients, Low: 0, High: maxClients},
+		rounds.Count{Name: "rate", Value: o.rate, Low: 1, High: maxRate}, rounds.Count{Name: "runs", Value: o.runs, Low: 1, High: maxRuns})
 	switch {
+	case err != nil:
+		return err
 	case o.clients%2 != 0:
 		return &rounds.UsageError{Wrong: fmt.Sprintf("--clients %d", o.clients), Remedy: "an even number: rooms hold two"}
 	case o.duration < minDuration || o.duration > maxDuration:

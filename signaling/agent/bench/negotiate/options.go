@@ -63,15 +63,11 @@ func parseOptions(args []string) (options, error) {
 }
 
 func (o options) validate() error {
-	for _, bound := range []struct {
-		name      string
-		value, hi int
-	}{{"sessions", o.sessions, maxSessions}, {"each", o.each, maxEach}, {"runs", o.runs, maxRuns}} {
-		if bound.value < 1 || bound.value > bound.hi {
-			return &rounds.UsageError{Wrong: fmt.Sprintf("--%s %d", bound.name, bound.value), Remedy: fmt.Sprintf("from 1 to %d", bound.hi)}
-		}
-	}
+	err := rounds.Within(rounds.Count{Name: "sessions", Value: o.sessions, Low: 1, High: maxSessions},
+		rounds.Count{Name: "each", Value: o.each, Low: 1, High: maxEach}, rounds.Count{Name: "runs", Value: o.runs, Low: 1, High: maxRuns})
 	switch {
+	case err != nil:
+		return err
 	case !(o.loss >= 0 && o.loss <= maxLoss):
 		return &rounds.UsageError{Wrong: fmt.Sprintf("--loss %v", o.loss), Remedy: fmt.Sprintf("percent, from 0 to %d", maxLoss)}
 	case o.rtt < 0 || o.rtt > maxRTT:
