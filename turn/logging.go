@@ -75,5 +75,5 @@ func (l *pionLogger) write(level slog.Level, gate *logGate, format string, args 
 		return
 	}
 	text := printable(fmt.Sprintf(format, args...))
-	l.log.Log(ctx, level, "pion/turn", "text", text, "suppressed", suppressed)
+	l.log.Log(ctx, level, "pion/dtls", "text", text, "suppressed", suppressed)
 }
