@@ -37,6 +37,7 @@ type bringing struct {
 	limit    int64
 	begun    int
 	open     []*client
+	socket   int // of what is in scratch
 	finished int
 	first    int // number of the first client, by which sources are told apart
 }
@@ -49,13 +50,16 @@ func (b *bringing) run() error {
 		if err := b.begin(); err != nil {
 			return err
 		}
+		if err := b.repeat(); err != nil {
+			return err
+		}
+		if err := b.flush(); err != nil {
+			return err
+		}
 		for _, event := range b.g.waiter.until(min(b.limit, now()+int64(repeatAfter)/4)) {
 			if err := b.take(int(event.Fd)); err != nil {
 				return err
 			}
-		}
-		if err := b.repeat(); err != nil {
-			return err
 		}
 	}
 	return nil
@@ -78,14 +82,27 @@ func (b *bringing) ask(c *client) error {
 	if err != nil {
 		return err
 	}
-	c.request = request
-	return b.send(c)
+	return b.send(c, request)
 }
 
-func (b *bringing) send(c *client) error {
-	c.sentAt = now()
-	copy(b.g.scratch.add(b.g.Server, c.source, len(c.request)), c.request)
-	return b.g.scratch.send(c.socket)
+// send leaves a request for flush.
+func (b *bringing) send(c *client, request []byte) error {
+	if b.g.scratch.full() || b.socket != c.socket {
+		if err := b.flush(); err != nil {
+			return err
+		}
+	}
+	b.socket, c.sentAt = c.socket, now()
+	copy(b.g.scratch.add(b.g.Server, c.source, len(request)), request)
+	return nil
+}
+
+// flush sends what has been asked, with one system call for many clients where they share a socket.
+func (b *bringing) flush() error {
+	if b.g.scratch.used == 0 {
+		return nil
+	}
+	return b.g.scratch.send(b.socket)
 }
 
 // repeat sends unanswered requests anew, as they were: another transaction would be a second allocation (RFC 8489 6.2.1).
@@ -93,7 +110,7 @@ func (b *bringing) repeat() error {
 	at := now()
 	for _, c := range b.open {
 		if at-c.sentAt > int64(repeatAfter) {
-			if err := b.send(c); err != nil {
+			if err := b.send(c, c.session.asked.Raw); err != nil {
 				return err
 			}
 		}
@@ -167,13 +184,15 @@ func (b *bringing) finish(c *client) {
 // on loopback, and returns how many a second. Each takes a challenge, an Allocate and a Refresh.
 func (g *generator) countAllocations() (perSecond float64, err error) {
 	const group = 4 * dialogues
+	count := group
+	if !g.byChoice {
+		count = min(group, len(g.sockets))
+	}
+	clients := make([]client, count)
 	start, made := now(), 0
 	limit := start + int64(g.AllocateFor)
 	for first := maxClients; now() < limit; first += group {
-		clients := g.newClients(first, min(group, max(group, len(g.sockets))))
-		if !g.byChoice {
-			clients = clients[:min(len(clients), len(g.sockets))]
-		}
+		g.renew(clients, first)
 		if err := g.cycle(clients); err != nil {
 			return 0, fmt.Errorf("allocate and release: %w", err)
 		}

@@ -58,8 +58,7 @@ type client struct {
 	session session
 	source  netip.Addr // the zero Addr for the socket's own
 	socket  int
-	request []byte // the open one
-	sentAt  int64
+	sentAt  int64 // when the open request was
 }
 
 func newGenerator(w workload) (*generator, error) {
@@ -94,15 +93,20 @@ func (g *generator) open() (err error) {
 // newClients makes clients from a number on; the number decides on the source address.
 func (g *generator) newClients(first, count int) []client {
 	clients := make([]client, count)
+	g.renew(clients, first)
+	return clients
+}
+
+// renew turns clients into new ones from a number on.
+func (g *generator) renew(clients []client, first int) {
 	for i := range clients {
 		c := &clients[i]
-		c.session = session{login: g.Login, peer: g.Peer, channel: firstChannel + uint16(i%0x1000)}
+		c.session.renew(g.Login, g.Peer, firstChannel+uint16(i%0x1000))
 		c.socket = g.sockets[min(i, len(g.sockets)-1)]
 		if g.byChoice {
 			c.source = sourceAddr(first + i)
 		}
 	}
-	return clients
 }
 
 // sourceAddr is the loopback address of a client: from 127.1.0.0 on, since 127.0/16 has the server and its resolvers.

@@ -6,6 +6,7 @@ import (
 	"crypto/md5" //nolint:gosec // RFC 8489 9.2.2 prescribes it.
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 
 	"github.com/pion/stun/v4"
@@ -27,60 +28,75 @@ const (
 type login struct{ User, Password string }
 
 // session is one client's dialogue with the server (RFC 8656): challenge, Allocate, ChannelBind and, at the end, a
-// Refresh of lifetime 0. It does no I/O.
+// Refresh of lifetime 0. It does no I/O, and its messages are built in place: what the generator takes of the CPUs that it
+// shares with the server is missing there.
 type session struct {
 	login   login
 	peer    netip.AddrPort
 	channel uint16
 
-	step  step
-	id    [stun.TransactionIDSize]byte
-	realm string
-	nonce stun.Nonce
-	key   stun.MessageIntegrity
+	step    step
+	waiting bool // for the answer to asked
+	asked   stun.Message
+	heard   stun.Message // the latest packet
+	realm   string
+	nonce   []byte
+	key     stun.MessageIntegrity
+}
+
+// renew makes the session one that has not begun. What it has built does not outlive this.
+func (s *session) renew(login login, peer netip.AddrPort, channel uint16) {
+	*s = session{login: login, peer: peer, channel: channel, asked: s.asked, heard: s.heard, nonce: s.nonce[:0]}
 }
 
 // firstChannel is the lowest channel number (RFC 8656 12).
 const firstChannel = 0x4000
 
-// request builds what the session is to send now.
+// request builds what the session is to send now. It is good until the next call.
 func (s *session) request() ([]byte, error) {
-	setters := []stun.Setter{stun.TransactionID, nil}
 	switch s.step {
 	case stepChallenge:
-		setters[1] = stun.NewType(stun.MethodAllocate, stun.ClassRequest)
-		setters = append(setters, attribute(stun.AttrRequestedTransport, 17, 0, 0, 0))
+		s.begin(stun.MethodAllocate)
+		s.asked.Add(stun.AttrRequestedTransport, []byte{17, 0, 0, 0})
+		return s.asked.Raw, nil
 	case stepAllocate:
-		setters[1] = stun.NewType(stun.MethodAllocate, stun.ClassRequest)
-		setters = s.signed(append(setters, attribute(stun.AttrRequestedTransport, 17, 0, 0, 0)))
+		s.begin(stun.MethodAllocate)
+		s.asked.Add(stun.AttrRequestedTransport, []byte{17, 0, 0, 0})
 	case stepBind:
-		setters[1] = stun.NewType(stun.MethodChannelBind, stun.ClassRequest)
-		setters = s.signed(append(setters,
-			attribute(stun.AttrChannelNumber, byte(s.channel>>8), byte(s.channel), 0, 0), peerAttribute(s.peer)))
+		s.begin(stun.MethodChannelBind)
+		s.asked.Add(stun.AttrChannelNumber, []byte{byte(s.channel >> 8), byte(s.channel), 0, 0})
+		s.addPeer()
 	case stepRelease:
-		setters[1] = stun.NewType(stun.MethodRefresh, stun.ClassRequest)
-		setters = s.signed(append(setters, attribute(stun.AttrLifetime, 0, 0, 0, 0)))
+		s.begin(stun.MethodRefresh)
+		s.asked.Add(stun.AttrLifetime, []byte{0, 0, 0, 0})
 	}
-	m, err := stun.Build(setters...)
-	if err != nil {
-		return nil, fmt.Errorf("build a request: %w", err)
+	s.asked.Add(stun.AttrUsername, []byte(s.login.User))
+	s.asked.Add(stun.AttrRealm, []byte(s.realm))
+	s.asked.Add(stun.AttrNonce, s.nonce)
+	if err := s.key.AddTo(&s.asked); err != nil {
+		return nil, fmt.Errorf("sign a request: %w", err)
 	}
-	s.id = m.TransactionID
-	return m.Raw, nil
+	return s.asked.Raw, nil
 }
 
-func (s *session) signed(setters []stun.Setter) []stun.Setter {
-	return append(setters, stun.NewUsername(s.login.User), stun.NewRealm(s.realm), s.nonce, s.key)
+// begin begins a request. Its transaction id need not be hard to guess: nobody but the server hears of it.
+func (s *session) begin(method stun.Method) {
+	s.asked.Reset()
+	s.asked.Type = stun.NewType(method, stun.ClassRequest)
+	binary.NativeEndian.PutUint64(s.asked.TransactionID[:], rand.Uint64())
+	binary.NativeEndian.PutUint32(s.asked.TransactionID[8:], rand.Uint32())
+	s.asked.WriteHeader()
+	s.waiting = true
 }
 
 // answer takes the server's response to the latest request. Others are passed over, and taken is false.
 func (s *session) answer(packet []byte) (taken bool, err error) {
-	m := &stun.Message{Raw: packet}
-	if err := m.Decode(); err != nil || m.TransactionID != s.id {
+	s.heard.Raw = packet
+	if err := s.heard.Decode(); err != nil || !s.waiting || s.heard.TransactionID != s.asked.TransactionID {
 		return false, nil // Not ours, or the answer to a request that was repeated.
 	}
-	s.id = [stun.TransactionIDSize]byte{}
-	return true, s.judge(m)
+	s.waiting = false
+	return true, s.judge(&s.heard)
 }
 
 func (s *session) judge(m *stun.Message) error {
@@ -104,9 +120,11 @@ func (s *session) challenged(m *stun.Message) error {
 	if err := realm.GetFrom(m); err != nil {
 		return fmt.Errorf("a challenge without realm: %w", err)
 	}
-	if err := s.nonce.GetFrom(m); err != nil {
+	nonce, err := m.Get(stun.AttrNonce)
+	if err != nil {
 		return fmt.Errorf("a challenge without nonce: %w", err)
 	}
+	s.nonce = append(s.nonce[:0], nonce...)
 	if s.realm != realm.String() {
 		s.realm = realm.String()
 		key := md5.Sum([]byte(s.login.User + ":" + s.realm + ":" + s.login.Password))
@@ -116,29 +134,13 @@ func (s *session) challenged(m *stun.Message) error {
 	return nil
 }
 
-// rawAttribute is a setter of one attribute with a raw value.
-type rawAttribute stun.RawAttribute
-
-func (a rawAttribute) AddTo(m *stun.Message) error {
-	m.Add(a.Type, a.Value)
-	return nil
-}
-
-func attribute(kind stun.AttrType, value ...byte) stun.Setter {
-	return rawAttribute{Type: kind, Value: value}
-}
-
-// peerAttribute is XOR-PEER-ADDRESS of an IPv4 peer (RFC 8656 18.3).
-type peerAttribute netip.AddrPort
-
-func (p peerAttribute) AddTo(m *stun.Message) error {
+// addPeer adds XOR-PEER-ADDRESS of an IPv4 peer (RFC 8656 18.3).
+func (s *session) addPeer() {
 	const cookie = 0x2112A442
-	peer := netip.AddrPort(p)
-	address := peer.Addr().As4()
-	value := make([]byte, 8)
+	address := s.peer.Addr().As4()
+	var value [8]byte
 	value[1] = 1 // IPv4
-	binary.BigEndian.PutUint16(value[2:], peer.Port()^cookie>>16)
+	binary.BigEndian.PutUint16(value[2:], s.peer.Port()^cookie>>16)
 	binary.BigEndian.PutUint32(value[4:], binary.BigEndian.Uint32(address[:])^cookie)
-	m.Add(stun.AttrXORPeerAddress, value)
-	return nil
+	s.asked.Add(stun.AttrXORPeerAddress, value[:])
 }
