@@ -1,6 +1,7 @@
 package turn_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"io"
 	"net"
@@ -93,46 +94,92 @@ func expectClosed(t *testing.T, conn net.Conn) {
 	}
 }
 
-// TestChallengesAreThrottled asks without credentials, on a clock that stands still, and counts the answers.
+// TestChallengesAreThrottled asks without credentials and counts the answers: where there are no loops, on a clock that
+// stands still, and where there are, on the kernel's, which goes on.
 func TestChallengesAreThrottled(t *testing.T) {
-	clock := timingtest.NewManual()
-	server := listen(t, turn.Config{UDP: []string{"127.0.0.1:0"}, Clock: clock})
-	username, password := issued("alice", time.Now())
-	known := newRawClient(t, server, username, password)
-	if code := errorCode(t, known.allocate()); code != 0 { // Took one challenge.
-		t.Fatalf("allocate answered %d", code)
-	}
-	flood := func(message stun.MessageType, n int) {
-		for range n {
-			if _, err := known.conn.Write(stun.MustBuild(stun.TransactionID, message).Raw); err != nil {
-				t.Fatal(err)
+	for name, withoutLoops := range map[string]bool{"loops": false, "goroutines": true} {
+		t.Run(name, func(t *testing.T) {
+			clock, began := timingtest.NewManual(), time.Now()
+			server := listen(t, turn.Config{UDP: []string{"127.0.0.1:0"}, Clock: clock, WithoutLoops: withoutLoops})
+			username, password := issued("alice", time.Now())
+			known := newRawClient(t, server, username, password)
+			if code := errorCode(t, known.allocate()); code != 0 { // Took one challenge.
+				t.Fatalf("allocate answered %d", code)
 			}
-		}
-		// Authenticated requests are answered as ever, and this one proves that the flood was handled.
-		for range 50 {
-			if code := errorCode(t, known.request(stun.MethodRefresh)); code != 0 {
-				t.Fatalf("refresh answered %d", code)
+			// withheld counts how many of 40 were. What grows back in the time that all this takes is answered.
+			withheld := func(counter func(turn.Stats) uint64, message stun.MessageType, due, perSecond uint64) {
+				before := counter(server.Stats())
+				flood(t, known, message, 40)
+				grown := uint64(0)
+				if !withoutLoops {
+					grown = 1 + uint64(time.Since(began).Seconds()*float64(perSecond))
+				}
+				if n := counter(server.Stats()) - before; n > 40-due || n+grown < 40-due {
+					t.Errorf("%v: %d of 40 withheld, want %d but for %d that have grown back", message, n, 40-due, grown)
+				}
 			}
+			challenge := stun.NewType(stun.MethodAllocate, stun.ClassRequest)
+			challenges := func(s turn.Stats) uint64 { return s.ThrottledChallenges }
+			withheld(challenges, challenge, 9, 10)
+			withheld(func(s turn.Stats) uint64 { return s.ThrottledBindings }, stun.BindingRequest, 20, 20)
+			if withoutLoops {
+				clock.Advance(time.Second)
+				before := challenges(server.Stats())
+				flood(t, known, challenge, 10)
+				if n := challenges(server.Stats()) - before; n != 0 {
+					t.Errorf("a second later %d challenges are still withheld", n)
+				}
+			}
+			s := server.Stats()
+			if s.Challenges+s.ThrottledChallenges < 41 || s.Bindings+s.ThrottledBindings != 40 {
+				t.Errorf("%d challenges and %d Binding responses sent are counted", s.Challenges, s.Bindings)
+			}
+			if s.Garbage != 0 {
+				t.Errorf("%d packets taken for garbage", s.Garbage)
+			}
+		})
+	}
+}
+
+// flood sends requests without credentials, and returns when they have been served.
+func flood(t *testing.T, known *rawClient, message stun.MessageType, n int) {
+	t.Helper()
+	for range n {
+		if _, err := known.conn.Write(stun.MustBuild(stun.TransactionID, message).Raw); err != nil {
+			t.Fatal(err)
 		}
 	}
-	flood(stun.NewType(stun.MethodAllocate, stun.ClassRequest), 40)
-	if n := server.Stats().ThrottledChallenges; n != 40-9 {
-		t.Errorf("%d of 40 challenges withheld, want 31", n)
+	// Authenticated requests are answered as ever, and this one proves that the flood was handled.
+	for range 50 {
+		if code := errorCode(t, known.request(stun.MethodRefresh)); code != 0 {
+			t.Fatalf("refresh answered %d", code)
+		}
 	}
-	began := time.Now()
-	flood(stun.BindingRequest, 40)
-	// The loops answer these on the kernel's clock, which goes on: a token grows back in 50 ms.
-	grown := uint64(time.Since(began) / (50 * time.Millisecond))
-	if n := server.Stats().ThrottledBindings; n > 20 || n+grown+1 < 20 {
-		t.Errorf("%d of 40 Binding responses withheld, want 20 but for at most %d that have grown back", n, grown+1)
+}
+
+// TestChallengesAreTheSame compares the challenge of a request that is served in Go with those that the data plane gives
+// after it.
+func TestChallengesAreTheSame(t *testing.T) {
+	server := listen(t, turn.Config{UDP: []string{"127.0.0.1:0"}})
+	client := newRawClient(t, server, "nobody", "nothing")
+	ask := stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodAllocate, stun.ClassRequest))
+	var answers [][]byte
+	for range 3 {
+		if _, err := client.conn.Write(ask.Raw); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+		buffer := make([]byte, 1500)
+		n, err := client.conn.Read(buffer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers = append(answers, buffer[:n])
 	}
-	clock.Advance(time.Second)
-	flood(stun.NewType(stun.MethodAllocate, stun.ClassRequest), 10)
-	if n := server.Stats().ThrottledChallenges; n != 31 {
-		t.Errorf("a second later challenges are still withheld: %d", n)
-	}
-	if n := server.Stats().Garbage; n != 0 {
-		t.Errorf("%d packets taken for garbage", n)
+	if !bytes.Equal(answers[0], answers[1]) || !bytes.Equal(answers[0], answers[2]) {
+		t.Errorf("challenges differ: %x", answers)
 	}
 }
 

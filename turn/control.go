@@ -3,6 +3,7 @@ package turn
 import (
 	"encoding/binary"
 	"net/netip"
+	"time"
 
 	"github.com/pion/stun/v4"
 
@@ -192,6 +193,20 @@ func (x *transaction) challenge(code stun.ErrorCode) {
 	x.out.Add(stun.AttrNonce, x.core.nonces.at(x.core.clock.Now()))
 	x.out.Add(stun.AttrRealm, x.core.realmBytes)
 	x.back.reply(x.out.Raw, x.from)
+	if code == stun.CodeUnauthorized {
+		x.core.lendChallenge(&x.out)
+	}
+}
+
+// lendChallenge has the data plane give the same challenge to others, as long as the nonce is the one that is given out.
+func (c *core) lendChallenge(challenge *stun.Message) {
+	now := c.clock.Now()
+	step := nonceStepAt(now)
+	if c.plane == nil || c.lent.Swap(step) == step {
+		return
+	}
+	const before = stunHeaderBytes + 8 // The loops write the header and ERROR-CODE themselves.
+	c.plane.SetChallenge(challenge.Raw[before:], nonceStep-time.Duration(now)%nonceStep)
 }
 
 // refuse answers with an error, signed once the request is authenticated (RFC 8489 9.2.4).

@@ -27,7 +27,8 @@ type core struct {
 	relays      *relays
 	policy      atomic.Pointer[Policy] // replaced whole by hostPolicy
 	gate        *gate
-	plane       *relay.Plane // nil where there are no loops
+	plane       *relay.Plane  // nil where there are no loops
+	lent        atomic.Uint32 // the step of the nonce in the challenge that the plane has, ^0 for none
 	// dtlsGate is apart from gate, since anybody can fill it from addresses that are not theirs.
 	dtlsGate  *gate
 	bandwidth ceiling // of all relays together
@@ -54,6 +55,7 @@ func newCore(cfg Config) *core {
 		challenges:  newThrottle(cfg.Limits.ChallengesPerSecond),
 		bindings:    newThrottle(cfg.Limits.BindingsPerSecond),
 	}
+	c.lent.Store(^uint32(0))
 	c.ring.Store(newKeyring(cfg.Realm, cfg.Secrets, cfg.Users))
 	c.relays = newRelays(c, cfg)
 	c.policy.Store(NewPolicy(c.relays.addresses(), cfg.MuxPorts, cfg.AllowPeers, cfg.DenyPeers, nil))
@@ -108,18 +110,19 @@ func (c *core) retry(b *backoff, done <-chan struct{}) bool {
 // (RFC 8489 16.2.2); then silence is the answer.
 func (c *core) admitReply(p []byte, client netip.AddrPort) bool {
 	defer c.survive("reply")
-	limit, sent, withheld := c.bindings, &c.counters.bindings, &c.counters.throttledBindings
+	kind, limit, sent, withheld := relay.BindingReply, c.bindings, &c.counters.bindings, &c.counters.throttledBindings
 	switch classifyReply(p) {
 	case replyOther:
 		return true
 	case replyChallenge:
-		limit, sent, withheld = c.challenges, &c.counters.challenges, &c.counters.throttledChallenges
+		kind, limit = relay.ChallengeReply, c.challenges
+		sent, withheld = &c.counters.challenges, &c.counters.throttledChallenges
 	}
 	if probe := c.probe.Load(); probe != nil && *probe == client {
 		return true
 	}
 	now := c.clock.Now()
-	if limit.allow(client.Addr(), now) {
+	if c.plane != nil && c.plane.AdmitReply(kind, client.Addr()) || c.plane == nil && limit.allow(client.Addr(), now) {
 		sent.Add(1)
 		return true
 	}

@@ -25,15 +25,16 @@
 //     relayConn.WriteTo, and again in relayConn.admitFrom (relay_conn.go).
 //   - Each packet of a relay is held to the ceilings of its allocation and of the server (flow.admit, ceiling.go).
 //   - Over UDP the sockets are read by the loops of package relay. ChannelData, plain Send indications and packets of
-//     peers that have a flow go from socket to socket there, and plain Binding requests are answered; all else comes up
-//     as above. fastPath (fast.go) installs a flow when the policy admits a peer that has been granted, and removes
+//     peers that have a flow go from socket to socket there, and plain Binding requests are answered, as are Allocates
+//     without credentials, with the challenge that transaction.challenge gave last (core.lendChallenge); all else comes
+//     up as above. fastPath (fast.go) installs a flow when the policy admits a peer that has been granted, and removes
 //     it with channel, permission, allocation or policy, so that a cached verdict never outlives its reasons. Whether a
 //     relay of ours is live is looked up for each packet.
 //   - Over TCP and TLS ChannelData goes between stream and socket in stream_relay.go, each packet judged.
 //   - Elsewhere, and where the data plane cannot run, a client's packet goes through transaction.channelData or indication
 //     and relayConn.WriteTo, a peer's through relayConn.pump, or Packet where a loop reads, and entry.toClient.
 //   - Answers leave through udpListener.reply or streamConn.reply. Over UDP core.admitReply (core.go, throttle.go)
-//     withholds those that a spoofed source may have asked for.
+//     withholds those that a spoofed source may have asked for; a source has one share, of which the loops take as well.
 //   - [Server.Allocations] copies the table (view.go) and [Server.Stats] the counters (stats.go, drops.go).
 //   - [Server.Drain] refuses allocations and waits; everything ends in [Server.Close] (server.go): allocations,
 //     connections, listeners, then the wait for every goroutine.

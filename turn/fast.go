@@ -198,9 +198,10 @@ func (c *core) openPlane(cfg Config) {
 	if len(cfg.UDP) == 0 || cfg.WithoutLoops {
 		return
 	}
-	bindings := max(0, cfg.Limits.BindingsPerSecond)
 	plane, err := relay.Open(relay.Options{
-		BindingsPerSecond: bindings, BytesPerSecond: max(0, cfg.Limits.ServerBytesPerSecond),
+		BindingsPerSecond:   max(0, cfg.Limits.BindingsPerSecond),
+		ChallengesPerSecond: max(0, cfg.Limits.ChallengesPerSecond),
+		BytesPerSecond:      max(0, cfg.Limits.ServerBytesPerSecond),
 	})
 	if err != nil {
 		c.log.Warn("turn: packets are relayed without loops", "error", err)
@@ -264,7 +265,8 @@ func (c *core) planeStats(s Stats) Stats {
 	s.FromClients = s.FromClients.plus(Traffic{Packets: n.FromClients, Bytes: n.FromClientBytes})
 	s.ToClients = s.ToClients.plus(Traffic{Packets: n.ToClients, Bytes: n.ToClientBytes})
 	s.Garbage += n.Garbage
-	s.ThrottledBindings += n.ThrottledBindings
+	s.Bindings, s.ThrottledBindings = s.Bindings+n.Bindings, s.ThrottledBindings+n.ThrottledBindings
+	s.Challenges, s.ThrottledChallenges = s.Challenges+n.Challenges, s.ThrottledChallenges+n.ThrottledChallenges
 	for reason, dropped := range map[Reason]uint64{
 		reasonPacketRate: n.Drops.PacketRate, reasonBandwidth: n.Drops.Bandwidth, reasonServer: n.Drops.Server,
 	} {

@@ -11,6 +11,17 @@ const (
 	Server
 )
 
+// Reply is a kind of reply that a spoofed source may have asked for. Each source has a share of each kind, which loops
+// and Go take from.
+type Reply int
+
+// The kinds: Binding responses, and error responses to who has not authenticated.
+const (
+	BindingReply Reply = iota
+	ChallengeReply
+	replyKinds
+)
+
 // Direction is a packet's way through a relay.
 type Direction int
 

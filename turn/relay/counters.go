@@ -9,8 +9,9 @@ type Counters struct {
 	// Garbage counts packets that were neither STUN nor ChannelData, Strangers ChannelData and Send indications of
 	// clients without an allocation.
 	Garbage, Strangers uint64
-	// Bindings counts Binding requests answered, ThrottledBindings those whose source had its share.
-	Bindings, ThrottledBindings uint64
+	// Bindings and Challenges count Binding requests and Allocates without credentials answered, ThrottledBindings and
+	// ThrottledChallenges those whose source had its share.
+	Bindings, ThrottledBindings, Challenges, ThrottledChallenges uint64
 	// Drops counts packets that a ceiling took.
 	Drops Drops
 	// SocketFull and QueueFull count packets that a full socket or a full queue to Go took.
@@ -30,7 +31,8 @@ type Drops struct{ PacketRate, Bandwidth, Server uint64 }
 func (c *Counters) each() []*uint64 {
 	return []*uint64{
 		&c.FromClients, &c.FromClientBytes, &c.ToClients, &c.ToClientBytes, &c.Garbage, &c.Strangers, &c.Bindings,
-		&c.ThrottledBindings, &c.Drops.PacketRate, &c.Drops.Bandwidth, &c.Drops.Server, &c.SocketFull, &c.QueueFull, &c.Truncated, &c.Segments, &c.Rounds, &c.Packets,
+		&c.ThrottledBindings, &c.Challenges, &c.ThrottledChallenges, &c.Drops.PacketRate, &c.Drops.Bandwidth, &c.Drops.Server,
+		&c.SocketFull, &c.QueueFull, &c.Truncated, &c.Segments, &c.Rounds, &c.Packets,
 	}
 }
 

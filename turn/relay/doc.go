@@ -1,5 +1,6 @@
-// Package relay is TURN's data plane: ChannelData, Send and Data indications and plain Binding requests go from socket to
-// socket in loops of its own, and everything else is handed to whoever serves the listeners and relays.
+// Package relay is TURN's data plane: ChannelData, Send and Data indications go from socket to socket in loops of its own,
+// which also answer plain Binding requests and challenge who allocates without credentials; everything else is handed to
+// whoever serves the listeners and relays.
 //
 // A [Plane] has a few [Loop]s, each on a thread of its own. A [Listener] is one loop's share of a listening address
 // (SO_REUSEPORT: the kernel keeps a client to one of them), and a client's [Relay] is on the loop of its listener, so

@@ -53,7 +53,7 @@ func readBinding(p *packet) (kind int) {
 //go:nocheckptr
 func (m *memory) binding(p *packet, marked bool) {
 	m.clientPacket(p)
-	if !m.admitBinding(&p.from) {
+	if !m.admitReply(BindingReply, &p.from) {
 		m.loop.counters.ThrottledBindings++
 		return
 	}
@@ -90,26 +90,4 @@ func mark(message unsafe.Pointer, length uint32) uint32 {
 	putHalf(message, at+2, markBytes-4)
 	putWord(message, at+4, sum)
 	return length + markBytes
-}
-
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func (m *memory) admitBinding(from *endpoint) bool {
-	b := &m.loop.bindings
-	if b.cost == 0 {
-		return true
-	}
-	source := endpoint{hi: from.hi}
-	if from.hi == 0 {
-		source.lo = from.lo
-	}
-	full := &b.full[m.loop.hash(&source, 1)%bindingBuckets]
-	now := m.loop.now
-	start := max(*full, now)
-	if start+b.cost-now > b.burst {
-		return false
-	}
-	*full = start + b.cost
-	return true
 }

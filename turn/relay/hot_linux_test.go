@@ -68,6 +68,7 @@ var seeds = [][]byte{
 	{0, 0x16, 0, 32, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0, 0x13, 0, 1, 7, 0, 0, 0,
 		0, 0x12, 0, 20, 0, 2, 0x26, 0xc2, 1, 0x13, 0xa9, 0xfa, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13},
 	{0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0x80, 0x28, 0, 4, 0x5b, 0x20, 0xf9, 0xcc},
+	{0, 3, 0, 8, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0, 0x19, 0, 4, 17, 0, 0, 0}, // Allocate
 	{},
 }
 
@@ -114,6 +115,7 @@ func TestCRC(t *testing.T) {
 func TestTakeAnything(t *testing.T) {
 	m := testMemory(t)
 	testSetting(m)
+	m.loop.shared.challenge.turn, m.loop.shared.challenge.text = 2, challengeText{length: maxChallenge, until: 1 << 62}
 	random := rand.New(rand.NewPCG(3, 4))
 	sent := 0
 	for range 300_000 {
@@ -123,7 +125,7 @@ func TestTakeAnything(t *testing.T) {
 		m.loop.outgoing, m.loop.signal = 0, 0
 		m.up[0].tail, m.up[1].tail = m.up[0].head, m.up[1].head
 	}
-	if n := m.loop.counters; sent < 1000 || n.Bindings < 1000 || n.Garbage < 1000 || n.Strangers < 1000 {
+	if n := m.loop.counters; sent < 1000 || n.Bindings < 1000 || n.Challenges < 1000 || n.Garbage < 1000 || n.Strangers < 1000 {
 		t.Errorf("%d packets were sent on, %+v", sent, n)
 	}
 }

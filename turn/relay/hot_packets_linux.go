@@ -93,7 +93,8 @@ func (m *memory) clientPacket(p *packet) {
 	m.loop.counters.FromClientBytes += uint64(p.length)
 }
 
-// stun answers a plain Binding request, relays a plain Send indication, and leaves the rest to Go.
+// stun answers a plain Binding request and an Allocate without credentials, relays a plain Send indication, and leaves the
+// rest to Go.
 //
 //go:nosplit
 //go:norace
@@ -102,6 +103,10 @@ func (m *memory) stun(p *packet) {
 	switch half(p.payload, 0) {
 	case bindingRequest:
 		if m.bindingRequest(p) {
+			return
+		}
+	case allocateRequest:
+		if m.challengeRequest(p) {
 			return
 		}
 	case sendIndication:

@@ -5,23 +5,32 @@ import (
 	"unsafe"
 )
 
-// STUN and ChannelData (RFC 8489 5, RFC 8656 12.4).
+// STUN and ChannelData (RFC 8489 5 and 14, RFC 8656 12.4, 17 and 18).
 const (
-	stunHeader     = 20
-	channelHeader  = 4
-	magicCookie    = 0x2112A442
-	bindingRequest = 0x0001
-	bindingSuccess = 0x0101
-	sendIndication = 0x0016
-	dataIndication = 0x0017
-	attrPeer       = 0x0012 // XOR-PEER-ADDRESS
-	attrData       = 0x0013
-	attrMapped     = 0x0020 // XOR-MAPPED-ADDRESS
-	attrMark       = 0x8028 // FINGERPRINT
-	markBytes      = 8      // with its header
-	markXOR        = 0x5354554e
-	familyIPv4     = 1
-	familyIPv6     = 2
+	stunHeader      = 20
+	channelHeader   = 4
+	attrHeader      = 4
+	magicCookie     = 0x2112A442
+	bindingRequest  = 0x0001
+	bindingSuccess  = 0x0101
+	allocateRequest = 0x0003
+	allocateError   = 0x0113
+	sendIndication  = 0x0016
+	dataIndication  = 0x0017
+
+	attrIntegrity       = 0x0008 // MESSAGE-INTEGRITY
+	attrErrorCode       = 0x0009
+	attrPeer            = 0x0012 // XOR-PEER-ADDRESS
+	attrData            = 0x0013
+	attrIntegritySHA256 = 0x001C // MESSAGE-INTEGRITY-SHA256
+	attrMapped          = 0x0020 // XOR-MAPPED-ADDRESS
+	attrMark            = 0x8028 // FINGERPRINT
+
+	unauthorized = 4<<8 | 1 // the value of ERROR-CODE for 401
+	markBytes    = 8        // with its header
+	markXOR      = 0x5354554e
+	familyIPv4   = 1
+	familyIPv6   = 2
 )
 
 // word and the functions after it read and write the payload in network order.

@@ -14,11 +14,12 @@ import (
 type (
 	// Options is described on Linux.
 	Options struct {
-		Loops             int
-		MinWait           time.Duration
-		WithoutRing       bool
-		BindingsPerSecond int
-		BytesPerSecond    int
+		Loops       int
+		MinWait     time.Duration
+		WithoutRing bool
+		BindingsPerSecond,
+		ChallengesPerSecond int
+		BytesPerSecond int
 	}
 	// Plane is described on Linux.
 	Plane struct{}
@@ -61,6 +62,12 @@ func (*Plane) Live(int, uint16, bool) {}
 
 // Draw is described on Linux.
 func (*Plane) Draw(int) bool { return false }
+
+// AdmitReply is described on Linux.
+func (*Plane) AdmitReply(Reply, netip.Addr) bool { return false }
+
+// SetChallenge is described on Linux.
+func (*Plane) SetChallenge([]byte, time.Duration) {}
 
 // Admit is described on Linux.
 func (*Relay) Admit(Direction, int) Refusal { return Admitted }

@@ -24,8 +24,8 @@ type Options struct {
 	MinWait time.Duration
 	// WithoutRing has the loops use epoll where io_uring would be there.
 	WithoutRing bool
-	// BindingsPerSecond bounds the Binding responses to one source, a /32 or a /64, of each loop; 0 bounds nothing.
-	BindingsPerSecond int
+	// BindingsPerSecond and ChallengesPerSecond bound the replies to one source, a /32 or a /64; 0 bounds nothing.
+	BindingsPerSecond, ChallengesPerSecond int
 	// BytesPerSecond bounds the payload that all relays together send, 0 not at all.
 	BytesPerSecond int
 }
@@ -53,6 +53,9 @@ func Open(o Options) (*Plane, error) {
 	}
 	p := &Plane{shared: (*shared)(at), mapped: mapped}
 	p.shared.bandwidth.cost = cost(o.BytesPerSecond)
+	p.shared.seed = newSeed()
+	p.shared.sources[BindingReply].limit(o.BindingsPerSecond)
+	p.shared.sources[ChallengeReply].limit(o.ChallengesPerSecond)
 	for range o.Loops {
 		l, err := openLoop(p, o)
 		if err != nil {
@@ -193,17 +196,26 @@ func openLoop(p *Plane, o Options) (*Loop, error) {
 // prepare sets what does not change.
 func (l *Loop) prepare(o Options) {
 	s := &l.m.loop
-	var seed [24]byte
-	_, _ = rand.Read(seed[:]) // It does not fail (crypto/rand).
-	for i := range s.seed {
-		s.seed[i] = binary.NativeEndian.Uint64(seed[8*i:])
-	}
+	s.seed = newSeed()
 	s.shared = l.plane.shared
 	s.wait = waitArg{minWait: uint32(o.MinWait.Microseconds())}
 	s.minBatch = waitBatch
-	if o.BindingsPerSecond > 0 {
-		s.bindings.cost, s.bindings.burst = uint64(time.Second)/uint64(o.BindingsPerSecond), uint64(time.Second)
+}
+
+// limit sets how many replies a second a source gets, which is also how many at once.
+func (l *sourceLimit) limit(perSecond int) {
+	if perSecond > 0 {
+		l.cost, l.burst = uint64(time.Second)/uint64(perSecond), uint64(time.Second)
 	}
+}
+
+func newSeed() (seed [3]uint64) {
+	var raw [24]byte
+	_, _ = rand.Read(raw[:]) // It does not fail (crypto/rand).
+	for i := range seed {
+		seed[i] = binary.NativeEndian.Uint64(raw[8*i:])
+	}
+	return seed
 }
 
 // waitBatch is how many completions end a wait before its least time is over.

@@ -166,7 +166,8 @@ type loop struct {
 	awake             uint32 // Go's: listeners whose goroutine serves; each looks at freed before it rests
 	signal            uint32 // bit set of the sinks that got something in this round
 	now               uint64 // ns, read when a round has waited
-	bindings          bindingLimit
+	challenge         challengeText
+	challengeTurn     uint32 // of which it is a copy
 	recvHeader        msghdr
 	wait              waitArg
 	kicks             uint64
@@ -174,20 +175,38 @@ type loop struct {
 }
 
 // shared is what all loops look at. Go writes live, which tells for each set of announced addresses which ports are
-// relays of ours; the loops take from the ceiling in lumps, so that they seldom meet there.
+// relays of ours, and the challenge; the loops take from the ceiling in lumps, so that they seldom meet there.
 type shared struct {
 	live      [livenessSets][1 << 16]uint32
 	bandwidth bucket
+	seed      [3]uint64 // of sources
+	sources   [replyKinds]sourceLimit
+	challenge struct {
+		turn uint32 // odd while text is written; 0 before it was
+		_    uint32
+		text challengeText
+	}
 }
+
+// challengeText is what follows ERROR-CODE in a challenge, and until when (ns) it is good.
+type challengeText struct {
+	length uint32
+	_      uint32
+	until  uint64
+	text   [maxChallenge]byte
+}
+
+// maxChallenge holds our nonce and all but extravagant realms.
+const maxChallenge = 256
 
 // livenessSets is one for each family of relay addresses.
 const livenessSets = 2
 
-// bindingLimit limits Binding responses by source, /32 or /64. Sources share buckets by a keyed hash, so memory is fixed
-// and no flood of spoofed sources refills one.
-type bindingLimit struct {
+// sourceLimit limits replies by source, /32 or /64. Sources share buckets by a keyed hash, so memory is fixed and no flood
+// of spoofed sources refills one.
+type sourceLimit struct {
 	cost, burst uint64 // ns; cost 0 limits nothing
-	full        [bindingBuckets]uint64
+	full        [sourceBuckets]uint64
 }
 
-const bindingBuckets = 1 << 12
+const sourceBuckets = 1 << 12

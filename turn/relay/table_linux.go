@@ -9,10 +9,15 @@ import "math/bits"
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (l *loop) hash(e *endpoint, owner uint64) uint32 {
-	h, low := bits.Mul64(e.hi^l.seed[0]|1, e.lo^l.seed[1])
+func (l *loop) hash(e *endpoint, owner uint64) uint32 { return hashEndpoint(&l.seed, e, owner) }
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func hashEndpoint(seed *[3]uint64, e *endpoint, owner uint64) uint32 {
+	h, low := bits.Mul64(e.hi^seed[0]|1, e.lo^seed[1])
 	h ^= low ^ owner ^ uint64(e.port)<<48
-	h, low = bits.Mul64(h^l.seed[2], l.seed[0]|1)
+	h, low = bits.Mul64(h^seed[2], seed[0]|1)
 	return uint32(h ^ low)
 }
 
