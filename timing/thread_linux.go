@@ -3,9 +3,10 @@ package timing
 import (
 	"fmt"
 	"runtime"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tourbillon/timing/kernel"
 )
 
 // Scheduling of a thread of our own.
@@ -14,9 +15,6 @@ const (
 	fifoPriority = 10
 	// timerSlackNS replaces the default 50 µs slack of the thread's sleeps (prctl(2), PR_SET_TIMERSLACK).
 	timerSlackNS = 1
-	// shortSlice is the slice that an ordinary thread asks for instead, the shortest there is: since Linux 6.12 a thread that
-	// wakes with a shorter slice than the running one's gets the CPU at once (sched(7); sched_setattr(2), sched_runtime).
-	shortSlice = 100 * time.Microsecond
 )
 
 // configureThread asks for real-time scheduling of the calling thread, and for it to stay on the given CPUs, if any; a
@@ -50,22 +48,12 @@ func configureThread(cpus []int) EngineReport {
 	return report
 }
 
-// shortenSlice asks for the shortest slice of an ordinary thread and says in words how the thread runs. It needs no right;
-// older kernels pass it over.
+// shortenSlice asks for the shortest slice of an ordinary thread and says in words how the thread runs.
 func shortenSlice() (policy string) {
-	attr, err := unix.SchedGetAttr(0, 0)
-	if err != nil || attr.Policy != unix.SCHED_NORMAL {
+	if !kernel.ShortenSlice() {
 		return ordinary
 	}
-	attr.Flags |= unix.SCHED_FLAG_RESET_ON_FORK
-	attr.Runtime = uint64(shortSlice)
-	if err := unix.SchedSetAttr(0, attr, 0); err != nil {
-		return ordinary
-	}
-	if attr, err = unix.SchedGetAttr(0, 0); err != nil || attr.Runtime != uint64(shortSlice) {
-		return ordinary
-	}
-	return fmt.Sprintf("%s with slices of %v", ordinary, shortSlice)
+	return fmt.Sprintf("%s with slices of %v", ordinary, kernel.ShortSlice)
 }
 
 // ordinary is the policy of threads that ask for nothing.

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"tourbillon/timing/kernel"
 )
 
 // TestAThreadWithoutFIFOHasTheShortestSlice asks the kernel what it made of the wish; one before 6.12 says 0.
@@ -29,7 +31,7 @@ func TestAThreadWithoutFIFOHasTheShortestSlice(t *testing.T) {
 		t.Fatal(got.err)
 	}
 	switch got.slice {
-	case uint64(shortSlice):
+	case uint64(kernel.ShortSlice):
 		if got.policy != "SCHED_OTHER with slices of 100µs" {
 			t.Errorf("policy %q with the shortest slice", got.policy)
 		}

@@ -180,25 +180,23 @@ func (b *bringing) finish(c *client) {
 	}
 }
 
-// countAllocations makes allocations and releases them, each of a client that was never seen before where the server is
-// on loopback, and returns how many a second. Each takes a challenge, an Allocate and a Refresh.
-func (g *generator) countAllocations() (perSecond float64, err error) {
+// countAllocations makes allocations and releases them until an instant, each of a client that was never seen before where
+// the server is on loopback, and returns how many. Each takes a challenge, an Allocate and a Refresh.
+func (g *generator) countAllocations(limit int64) (made int, err error) {
 	const group = 4 * dialogues
 	count := group
 	if !g.byChoice {
 		count = min(group, len(g.sockets))
 	}
 	clients := make([]client, count)
-	start, made := now(), 0
-	limit := start + int64(g.AllocateFor)
 	for first := maxClients; now() < limit; first += group {
 		g.renew(clients, first)
 		if err := g.cycle(clients); err != nil {
-			return 0, fmt.Errorf("allocate and release: %w", err)
+			return 0, err
 		}
 		made += len(clients)
 	}
-	return float64(made) / (float64(now()-start) / 1e9), nil
+	return made, nil
 }
 
 // cycle allocates and releases each client.

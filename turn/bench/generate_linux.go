@@ -140,7 +140,7 @@ func (g *generator) run() (o outcome, err error) {
 		}
 	}
 	if g.AllocateFor > 0 {
-		o.AllocPerS, err = g.countAllocations()
+		err = o.count(g.workload, g.countAllocations)
 	}
 	return o, err
 }
@@ -186,6 +186,25 @@ func (g *generator) measure(o *outcome) error {
 		return err
 	}
 	g.data.report(o, before, after)
+	return nil
+}
+
+// count fills in what allocations cost by making them for a time.
+func (o *outcome) count(w workload, make func(limit int64) (made int, err error)) error {
+	before, err := readMeters(w.PID)
+	if err != nil {
+		return err
+	}
+	made, err := make(before.at + int64(w.AllocateFor))
+	if err != nil {
+		return fmt.Errorf("allocate and release: %w", err)
+	}
+	after, err := readMeters(w.PID)
+	if err != nil || made == 0 {
+		return err
+	}
+	o.AllocPerS = float64(made) / (float64(after.at-before.at) / 1e9)
+	o.CPUPerAlloc = (after.server - before.server) / time.Duration(made)
 	return nil
 }
 

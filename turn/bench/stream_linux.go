@@ -29,11 +29,9 @@ func generateStreams(w workload) (o outcome, err error) {
 		return o, err
 	}
 	if w.AllocateFor > 0 {
-		if o.AllocPerS, err = g.countAllocations(); err != nil {
-			return o, fmt.Errorf("allocate and release: %w", err)
-		}
+		err = o.count(w, g.countAllocations)
 	}
-	return o, nil
+	return o, err
 }
 
 type streams struct {
@@ -126,10 +124,9 @@ func (g *streams) dial() error {
 	return nil
 }
 
-// countAllocations makes connections that allocate and release.
-func (g *streams) countAllocations() (float64, error) {
-	start, made := now(), 0
-	for now() < start+int64(g.AllocateFor) {
+// countAllocations makes connections that allocate and release until an instant, and returns how many.
+func (g *streams) countAllocations(limit int64) (made int, err error) {
+	for now() < limit {
 		s, err := g.connect()
 		if err != nil {
 			return 0, err
@@ -144,7 +141,7 @@ func (g *streams) countAllocations() (float64, error) {
 		}
 		made++
 	}
-	return float64(made) / (float64(now()-start) / 1e9), nil
+	return made, nil
 }
 
 func (g *streams) close() error {

@@ -53,6 +53,7 @@ var (
 var textColumns = []figure{
 	figurePPS, figureLoss, figureCPU,
 	{"rtt p50 µs", func(r row) float64 { return float64(r.RTTP50NS) }, 1e3, 0}, figureP99, figureJitter, figureAlloc,
+	{"CPU µs/alloc", func(r row) float64 { return float64(r.outcome.CPUPerAlloc) }, 1e3, 1},
 	{"RSS MiB", func(r row) float64 { return float64(r.RSSBytes) }, 1 << 20, 1},
 	{"generator CPU %", func(r row) float64 { return 100 * r.outcome.Own.Seconds() / max(r.outcome.Seconds, 1e-9) }, 1, 0},
 }

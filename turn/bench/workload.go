@@ -51,11 +51,13 @@ type outcome struct {
 	Seconds float64       `json:"seconds"`
 	CPU     time.Duration `json:"cpu_ns"`
 	// Own is the generator's CPU time in the window.
-	Own         time.Duration `json:"own_ns"`
-	RTTP50      int64         `json:"rtt_p50_ns"`
-	RTTP99      int64         `json:"rtt_p99_ns"`
-	JitterP99   int64         `json:"jitter_p99_ns"`
-	AllocPerS   float64       `json:"alloc_per_s"`
+	Own       time.Duration `json:"own_ns"`
+	RTTP50    int64         `json:"rtt_p50_ns"`
+	RTTP99    int64         `json:"rtt_p99_ns"`
+	JitterP99 int64         `json:"jitter_p99_ns"`
+	AllocPerS float64       `json:"alloc_per_s"`
+	// CPUPerAlloc is the server's CPU time for an allocation made and released.
+	CPUPerAlloc time.Duration `json:"cpu_per_alloc_ns"`
 	RSS         int64         `json:"rss_bytes"`
 	IdleBytes   int64         `json:"idle_bytes"`
 	IdleGranted int           `json:"idle_granted"`

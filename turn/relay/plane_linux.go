@@ -225,6 +225,7 @@ const waitBatch = 32
 func (l *Loop) run(o Options, started chan<- error) {
 	// Never unlocked, so that the thread ends with the goroutine: the ring belongs to it.
 	runtime.LockOSThread()
+	kernel.ShortenSlice() // Refused, a packet waits for the CPU as any thread does.
 	if !o.WithoutRing {
 		var err error
 		if l.ring, err = openRing(l.m); err != nil {
