@@ -181,6 +181,13 @@ func TestChallengesAreTheSame(t *testing.T) {
 	if !bytes.Equal(answers[0], answers[1]) || !bytes.Equal(answers[0], answers[2]) {
 		t.Errorf("challenges differ: %x", answers)
 	}
+	var theirs stun.Nonce
+	if err := theirs.GetFrom(newRawClient(t, server, "nobody", "nothing").bare(stun.MethodAllocate)); err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(answers[0], theirs) {
+		t.Errorf("two clients have the nonce %s", theirs)
+	}
 }
 
 // TestStrangersAreCutOff opens connections that never authenticate; the clock then passes their deadline.

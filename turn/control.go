@@ -157,7 +157,7 @@ func (x *transaction) authenticate() (ok bool) {
 	case in.username == nil || in.realm == nil || in.nonce == nil:
 		x.refuse(stun.CodeBadRequest)
 		return false
-	case !core.nonces.good(in.nonce, core.clock.Now()):
+	case !core.nonces.good(in.nonce, core.clock.Now(), x.key.client):
 		x.challenge(stun.CodeStaleNonce)
 		return false
 	}
@@ -190,23 +190,23 @@ func (x *transaction) begin(class stun.MessageClass) {
 func (x *transaction) challenge(code stun.ErrorCode) {
 	x.begin(stun.ClassErrorResponse)
 	_ = stun.ErrorCodeAttribute{Code: code}.AddTo(&x.out) // Without a phrase, so that little is sent to a spoofed source.
-	x.out.Add(stun.AttrNonce, x.core.nonces.at(x.core.clock.Now()))
+	text := x.core.nonces.at(x.core.clock.Now(), x.key.client)
+	x.out.Add(stun.AttrNonce, text[:])
 	x.out.Add(stun.AttrRealm, x.core.realmBytes)
 	x.back.reply(x.out.Raw, x.from)
-	if code == stun.CodeUnauthorized {
-		x.core.lendChallenge(&x.out)
-	}
+	x.core.lendChallenge()
 }
 
-// lendChallenge has the data plane give the same challenge to others, as long as the nonce is the one that is given out.
-func (c *core) lendChallenge(challenge *stun.Message) {
+// lendChallenge has the data plane challenge others in the same way, for as long as nonces are of the present period.
+func (c *core) lendChallenge() {
 	now := c.clock.Now()
 	step := nonceStepAt(now)
 	if c.plane == nil || c.lent.Swap(step) == step {
 		return
 	}
-	const before = stunHeaderBytes + 8 // The loops write the header and ERROR-CODE themselves.
-	c.plane.SetChallenge(challenge.Raw[before:], nonceStep-time.Duration(now)%nonceStep)
+	c.plane.SetChallenge(relay.Challenge{
+		Realm: c.realmBytes, Key: c.nonces.key, Step: step, Good: nonceStep - time.Duration(now)%nonceStep,
+	})
 }
 
 // refuse answers with an error, signed once the request is authenticated (RFC 8489 9.2.4).

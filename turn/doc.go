@@ -12,7 +12,7 @@
 //     (gate.go); its frames enter in [streamConn.serve] (stream_conn.go), one per read. For DTLS, [demux] makes
 //     connections of one socket's datagrams (listener_dtls.go).
 //   - [transaction.take] (control.go) serves a packet to its end: message.decode (message.go) reads it, authenticate checks
-//     the nonce (nonces.go), the user name (keyring.judge and [ParseUsername]: keyring.go, credentials.go) and
+//     the nonce (nonces.go, package nonce), the user name (keyring.judge and [ParseUsername]: keyring.go, credentials.go) and
 //     MESSAGE-INTEGRITY under each secret (keyring.verify), and requests.go has a method for each of STUN's.
 //   - Transport, address family, drain and quotas are asked in transaction.make: quota.reserve (quota.go), under the lock of
 //     the table.
@@ -26,7 +26,7 @@
 //   - Each packet of a relay is held to the ceilings of its allocation and of the server (flow.admit, ceiling.go).
 //   - Over UDP the sockets are read by the loops of package relay. ChannelData, plain Send indications and packets of
 //     peers that have a flow go from socket to socket there, and plain Binding requests are answered, as are Allocates
-//     without credentials, with the challenge that transaction.challenge gave last (core.lendChallenge); all else comes
+//     without credentials, with a challenge (core.lendChallenge); all else comes
 //     up as above. fastPath (fast.go) installs a flow when the policy admits a peer that has been granted, and removes
 //     it with channel, permission, allocation or policy, so that a cached verdict never outlives its reasons. Whether a
 //     relay of ours is live is looked up for each packet.
@@ -102,7 +102,8 @@
 // request finds the allocation alive for as long as it is served, or not at all. A loop's commands are given with one
 // kick for all that a listener's burst of requests brings.
 //
-// A nonce is the same for everybody for a minute: it holds the minute and its proof, and a challenge costs no HMAC.
+// A nonce holds the minute that it was made in and its proof, which is about the client's address and port too (RFC 8489
+// 9.2.4), so that who sends from another's address cannot authenticate from there. Until a minute is over the loops make them.
 //
 // Ceilings are shared between cores by one compare-and-swap for each: what a loop relays and what goes past it for
 // the same allocation take from one bucket (relay.Admit). The server's is drawn from in lumps of 16 KiB per loop, or per

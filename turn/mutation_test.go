@@ -48,8 +48,9 @@ func TestMutatedRequests(t *testing.T) {
 			m.Add(kinds[random.IntN(len(kinds))], value)
 		}
 		if random.IntN(5) > 0 {
+			nonce := c.nonces.at(clock.Now(), client(1, "192.0.2.1").client)
 			for _, s := range []stun.Setter{
-				stun.NewUsername(user), stun.NewRealm(DefaultRealm), stun.Nonce(c.nonces.at(clock.Now())), key,
+				stun.NewUsername(user), stun.NewRealm(DefaultRealm), stun.Nonce(nonce[:]), key,
 			} {
 				if err := s.AddTo(m); err != nil {
 					t.Fatal(err)

@@ -1,5 +1,11 @@
 package relay
 
+import (
+	"time"
+
+	"tourbillon/turn/nonce"
+)
+
 // Refusal says which ceiling refused a packet.
 type Refusal int
 
@@ -21,6 +27,15 @@ const (
 	ChallengeReply
 	replyKinds
 )
+
+// Challenge is what a loop needs to challenge whoever allocates without credentials: the realm, and key and period of the
+// nonces, for so long.
+type Challenge struct {
+	Realm []byte
+	Key   nonce.Key
+	Step  uint32
+	Good  time.Duration
+}
 
 // Direction is a packet's way through a relay.
 type Direction int

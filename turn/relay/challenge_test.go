@@ -4,7 +4,7 @@ package relay_test
 
 import (
 	"bytes"
-	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -14,17 +14,22 @@ import (
 
 	"github.com/pion/stun/v4"
 
+	"tourbillon/turn/nonce"
 	"tourbillon/turn/relay"
 )
 
-// challengeOf is what follows ERROR-CODE in a challenge.
-func challengeOf(t *testing.T, nonce, realm string) []byte {
-	t.Helper()
-	m, err := stun.Build(stun.NewNonce(nonce), stun.NewRealm(realm))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m.Raw[len(m.Raw)-int(m.Length):]
+// challengeOf is a challenge of a period and realm.
+func challengeOf(step uint32, realm string) relay.Challenge {
+	return relay.Challenge{Realm: []byte(realm), Key: nonce.Key{1, 2}, Step: step, Good: time.Hour}
+}
+
+// challenged is what a client is to be answered.
+func challenged(c relay.Challenge, client netip.AddrPort, id [stun.TransactionIDSize]byte) []byte {
+	var text [nonce.Size]byte
+	source := nonce.SourceOf(client)
+	nonce.Put(&text, &c.Key, c.Step, &source)
+	return stun.MustBuild(stun.NewTransactionIDSetter(id), stun.NewType(stun.MethodAllocate, stun.ClassErrorResponse),
+		stun.ErrorCodeAttribute{Code: stun.CodeUnauthorized}, stun.Nonce(text[:]), stun.NewRealm(string(c.Realm))).Raw
 }
 
 var allocate = stun.NewType(stun.MethodAllocate, stun.ClassRequest)
@@ -38,12 +43,11 @@ func TestAllocateIsChallengedInTheLoop(t *testing.T) {
 		s.sends(s.client, addr(s.listener), bare.Raw)
 		s.gets(s.listener, addr(s.client), bare.Raw)
 
-		p.SetChallenge(challengeOf(t, "a nonce", "realm"), time.Hour)
+		c := challengeOf(7, "realm")
+		p.SetChallenge(c)
 		for _, ask := range []*stun.Message{bare, stun.MustBuild(stun.TransactionID, allocate)} {
 			s.sends(s.client, addr(s.listener), ask.Raw)
-			s.gets(s.client, addr(s.listener), stun.MustBuild(stun.NewTransactionIDSetter(ask.TransactionID),
-				stun.NewType(stun.MethodAllocate, stun.ClassErrorResponse), stun.ErrorCodeAttribute{Code: stun.CodeUnauthorized},
-				stun.NewNonce("a nonce"), stun.NewRealm("realm")).Raw)
+			s.gets(s.client, addr(s.listener), challenged(c, addr(s.client), ask.TransactionID))
 		}
 
 		short := append(bytes.Clone(bare.Raw), 0, 0, 0, 0) // More than its length says.
@@ -65,10 +69,11 @@ func TestAllocateIsChallengedInTheLoop(t *testing.T) {
 			t.Errorf("%d challenges counted, want 2", n.Challenges)
 		}
 
-		p.SetChallenge(challengeOf(t, "a nonce", "realm"), 0) // Is out of date at once.
+		c.Good = 0 // It is out of date at once.
+		p.SetChallenge(c)
 		s.sends(s.client, addr(s.listener), bare.Raw)
 		s.gets(s.listener, addr(s.client), bare.Raw)
-		p.SetChallenge(make([]byte, 5000), time.Hour) // Longer than the loops keep.
+		p.SetChallenge(challengeOf(7, strings.Repeat("r", 700))) // Longer than the loops keep.
 		s.sends(s.client, addr(s.listener), bare.Raw)
 		s.gets(s.listener, addr(s.client), bare.Raw)
 	})
@@ -81,16 +86,16 @@ const stunHeader = 20
 func TestChallengesChangeWhole(t *testing.T) {
 	bothWays(t, func(t *testing.T, p *relay.Plane) {
 		s := newSetting(t, p)
-		var texts [][]byte
+		var all []relay.Challenge
 		for i := range 4 {
-			texts = append(texts, challengeOf(t, strings.Repeat(string(rune('a'+i)), 32*i+5), fmt.Sprint("realm ", i)))
+			all = append(all, challengeOf(uint32(i), strings.Repeat(string(rune('a'+i)), 32*i+5)))
 		}
-		p.SetChallenge(texts[0], time.Hour)
+		p.SetChallenge(all[0])
 		var others sync.WaitGroup
 		var done atomic.Bool
 		others.Go(func() {
 			for i := 0; !done.Load(); i++ {
-				p.SetChallenge(texts[i%len(texts)], time.Hour)
+				p.SetChallenge(all[i%len(all)])
 			}
 		})
 		others.Go(func() { // What comes up while the challenge is written is answered by nothing.
@@ -105,7 +110,8 @@ func TestChallengesChangeWhole(t *testing.T) {
 		})
 		buffer := make([]byte, 4096)
 		for range 2000 {
-			s.sends(s.client, addr(s.listener), stun.MustBuild(stun.TransactionID, allocate).Raw)
+			ask := stun.MustBuild(stun.TransactionID, allocate)
+			s.sends(s.client, addr(s.listener), ask.Raw)
 			if err := s.client.SetReadDeadline(time.Now().Add(patience)); err != nil {
 				t.Fatal(err)
 			}
@@ -113,8 +119,10 @@ func TestChallengesChangeWhole(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if n > 0 && !slices.ContainsFunc(texts, func(text []byte) bool { return bytes.Equal(text, buffer[stunHeader+8:n]) }) {
-				t.Fatalf("%q is none of the challenges", buffer[stunHeader+8:n])
+			if n > 0 && !slices.ContainsFunc(all, func(c relay.Challenge) bool {
+				return bytes.Equal(buffer[:n], challenged(c, addr(s.client), ask.TransactionID))
+			}) {
+				t.Fatalf("%q is none of the challenges", buffer[:n])
 			}
 		}
 		done.Store(true)
@@ -137,7 +145,7 @@ func TestChallengesAreThrottled(t *testing.T) {
 	}
 	defer closePlane(t, p)
 	s := newSetting(t, p)
-	p.SetChallenge(challengeOf(t, "a nonce", "realm"), time.Hour)
+	p.SetChallenge(challengeOf(7, "realm"))
 	began := time.Now()
 	for range clients {
 		client := socket(t)

@@ -3,10 +3,12 @@ package relay
 import (
 	"sync/atomic"
 	"unsafe"
+
+	"tourbillon/turn/nonce"
 )
 
-// challengeRequest answers an Allocate without credentials with the challenge that Go has left (RFC 8489 9.2.4, 401 with
-// realm and nonce). It reports false for what is Go's: every other request, and this one while there is no challenge.
+// challengeRequest answers an Allocate without credentials as Go would (RFC 8489 9.2.4: 401 with realm and nonce). It
+// reports false for what is Go's: every other request, and this one while there is no challenge.
 //
 //go:nosplit
 //go:norace
@@ -20,20 +22,41 @@ func (m *memory) challengeRequest(p *packet) (done bool) {
 		m.loop.counters.ThrottledChallenges++
 		return true
 	}
-	c := &m.loop.challenge
-	length := stunHeader + attrHeader + 4 + c.length
-	putHalf(p.payload, 0, allocateError)
-	putHalf(p.payload, 2, uint16(length-stunHeader))
-	putHalf(p.payload, stunHeader, attrErrorCode)
-	putHalf(p.payload, stunHeader+2, 4)
-	putWord(p.payload, stunHeader+attrHeader, unauthorized)
-	copyWords(unsafe.Add(p.payload, stunHeader+attrHeader+4), unsafe.Pointer(&c.text), uintptr(c.length))
+	length := m.writeChallenge(p)
 	m.loop.counters.Challenges++
 	m.loop.counters.ToClients++
 	m.loop.counters.ToClientBytes += uint64(length)
 	o := m.send(p.socket, p.socket, p.payload, length, (*[nameBytes]byte)(p.name()), p.nameLen)
 	o.control, o.controlLen = uint64(uintptr(p.control())), p.controlLen
 	return true
+}
+
+// writeChallenge makes a challenge of the request and returns its length.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) writeChallenge(p *packet) uint32 {
+	const (
+		codeAt  = stunHeader
+		nonceAt = codeAt + attrHeader + 4
+		realmAt = nonceAt + attrHeader + nonce.Size
+	)
+	c := &m.loop.challenge
+	length := uint32(realmAt+attrHeader) + (c.length+3)&^3
+	putHalf(p.payload, 0, allocateError)
+	putHalf(p.payload, 2, uint16(length-stunHeader))
+	putHalf(p.payload, codeAt, attrErrorCode)
+	putHalf(p.payload, codeAt+2, 4)
+	putWord(p.payload, codeAt+attrHeader, unauthorized)
+	putHalf(p.payload, nonceAt, attrNonce)
+	putHalf(p.payload, nonceAt+2, nonce.Size)
+	source := nonce.Source{Hi: p.from.hi, Lo: p.from.lo, Port: p.from.port}
+	nonce.Put((*[nonce.Size]byte)(unsafe.Add(p.payload, nonceAt+attrHeader)), &c.key, c.step, &source)
+	putHalf(p.payload, realmAt, attrRealm)
+	putHalf(p.payload, realmAt+2, uint16(c.length))
+	copyWords(unsafe.Add(p.payload, realmAt+attrHeader), unsafe.Pointer(&c.realm), uintptr(c.length+3)&^3)
+	return length
 }
 
 // isBare tells whether a message is well formed and has no attribute that speaks of credentials or proves anything.
@@ -75,14 +98,13 @@ func (m *memory) haveChallenge() bool {
 		if turn%2 != 0 { // It is being written.
 			return false
 		}
-		c.length, c.until = s.text.length, s.text.until
-		copyWords(unsafe.Pointer(&c.text), unsafe.Pointer(&s.text.text), maxChallenge)
+		copyWords(unsafe.Pointer(c), unsafe.Pointer(&s.text), unsafe.Sizeof(s.text))
 		if atomic.LoadUint32(&s.turn) != turn {
 			return false
 		}
 		m.loop.challengeTurn = turn
 	}
-	return c.length != 0 && c.length <= maxChallenge && m.loop.now < c.until
+	return c.length <= maxRealm && m.loop.now < c.until
 }
 
 // admitReply takes a reply from the share of its source.

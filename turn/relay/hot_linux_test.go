@@ -115,7 +115,7 @@ func TestCRC(t *testing.T) {
 func TestTakeAnything(t *testing.T) {
 	m := testMemory(t)
 	testSetting(m)
-	m.loop.shared.challenge.turn, m.loop.shared.challenge.text = 2, challengeText{length: maxChallenge, until: 1 << 62}
+	m.loop.shared.challenge.turn, m.loop.shared.challenge.text = 2, challengeText{length: maxRealm, until: 1 << 62}
 	random := rand.New(rand.NewPCG(3, 4))
 	sent := 0
 	for range 300_000 {

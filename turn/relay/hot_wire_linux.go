@@ -22,6 +22,8 @@ const (
 	attrErrorCode       = 0x0009
 	attrPeer            = 0x0012 // XOR-PEER-ADDRESS
 	attrData            = 0x0013
+	attrRealm           = 0x0014
+	attrNonce           = 0x0015
 	attrIntegritySHA256 = 0x001C // MESSAGE-INTEGRITY-SHA256
 	attrMapped          = 0x0020 // XOR-MAPPED-ADDRESS
 	attrMark            = 0x8028 // FINGERPRINT

@@ -67,7 +67,7 @@ func (*Plane) Draw(int) bool { return false }
 func (*Plane) AdmitReply(Reply, netip.Addr) bool { return false }
 
 // SetChallenge is described on Linux.
-func (*Plane) SetChallenge([]byte, time.Duration) {}
+func (*Plane) SetChallenge(Challenge) {}
 
 // Admit is described on Linux.
 func (*Relay) Admit(Direction, int) Refusal { return Admitted }

@@ -3,7 +3,6 @@ package relay
 import (
 	"net/netip"
 	"sync/atomic"
-	"time"
 )
 
 // AdmitReply takes a reply that Go is about to send from the share of its source, a /32 or a /64, which is the one that
@@ -18,17 +17,17 @@ func (p *Plane) AdmitReply(kind Reply, to netip.Addr) bool {
 	return p.shared.sources[kind%replyKinds].admit(&p.shared.seed, &source, uint64(nanotime()))
 }
 
-// SetChallenge has the loops answer an Allocate that has no credentials with 401 and these attributes, for so long; then
-// such requests come to Go again. Attributes of more than a few hundred bytes are left to Go.
-func (p *Plane) SetChallenge(attributes []byte, good time.Duration) {
+// SetChallenge has the loops answer an Allocate that has no credentials with 401. Until it is called, and after it is
+// good no more, such requests come to Go. A realm of more than a few hundred bytes is left to Go.
+func (p *Plane) SetChallenge(c Challenge) {
 	p.using.Lock() // One writes at a time.
 	defer p.using.Unlock()
-	if p.closed || len(attributes) > maxChallenge {
+	if p.closed || len(c.Realm) > maxRealm {
 		return
 	}
 	s := &p.shared.challenge
 	atomic.AddUint32(&s.turn, 1)
-	s.text.length = uint32(copy(s.text.text[:], attributes))
-	s.text.until = uint64(nanotime()) + uint64(good)
+	s.text = challengeText{until: uint64(nanotime()) + uint64(c.Good), key: c.Key, step: c.Step, length: uint32(len(c.Realm))}
+	copy(s.text.realm[:], c.Realm)
 	atomic.AddUint32(&s.turn, 1)
 }

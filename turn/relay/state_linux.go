@@ -1,6 +1,9 @@
 package relay
 
-import "tourbillon/timing/kernel"
+import (
+	"tourbillon/timing/kernel"
+	"tourbillon/turn/nonce"
+)
 
 // Kinds of sockets.
 const (
@@ -188,16 +191,16 @@ type shared struct {
 	}
 }
 
-// challengeText is what follows ERROR-CODE in a challenge, and until when (ns) it is good.
+// challengeText is what a challenge is made of, and until when (ns) it is good.
 type challengeText struct {
-	length uint32
-	_      uint32
-	until  uint64
-	text   [maxChallenge]byte
+	until        uint64
+	key          nonce.Key
+	step, length uint32
+	realm        [maxRealm]byte // of length, with zeroes behind
 }
 
-// maxChallenge holds our nonce and all but extravagant realms.
-const maxChallenge = 256
+// maxRealm holds all but extravagant realms.
+const maxRealm = 256
 
 // livenessSets is one for each family of relay addresses.
 const livenessSets = 2
