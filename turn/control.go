@@ -85,20 +85,23 @@ func (x *transaction) channelData(p []byte) {
 	if e == nil {
 		return
 	}
-	if peer, ok := e.peerOf(binary.BigEndian.Uint16(p)); ok {
-		body := int(binary.BigEndian.Uint16(p[2:]))
-		e.socket.sendTo(p[channelHeaderBytes:channelHeaderBytes+body], peer)
-	}
-}
-
-// indication relays a Send indication to a peer that has a permission (RFC 8656 11.3); all others are silently passed
-// over.
-func (x *transaction) indication() {
-	in := &x.in
-	if in.Type.Method != stun.MethodSend || in.data == nil || len(in.peers) == 0 || len(in.unknown) > 0 {
+	peer, ok := e.peerOf(binary.BigEndian.Uint16(p))
+	if !ok {
+		e.socket.drop(reasonNoChannel)
 		return
 	}
-	if e := x.core.allocations.of(x.key); e != nil && e.permits(in.peers[0].Addr()) {
+	body := int(binary.BigEndian.Uint16(p[2:]))
+	e.socket.sendTo(p[channelHeaderBytes:channelHeaderBytes+body], peer)
+}
+
+// indication relays a Send indication to a peer that has a permission; all others are silently passed over (RFC 8656 11.2),
+// as is one that wants the DF bit, which we cannot set.
+func (x *transaction) indication() {
+	in := &x.in
+	if in.Type.Method != stun.MethodSend || in.data == nil || len(in.peers) == 0 || len(in.unknown) > 0 || in.dontFragment {
+		return
+	}
+	if e := x.core.allocations.of(x.key); e != nil {
 		e.socket.sendTo(in.data, in.peers[0])
 	}
 }

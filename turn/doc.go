@@ -20,9 +20,10 @@
 //   - An allocation is an [entry] (entry.go) of one table (allocations.go): its permissions, channels, lifetimes with one
 //     timer for all of them, and its limits.
 //   - A peer is judged three times by one pure [Policy] (policy.go; encodings in policy_canonical.go, lists in
-//     policy_tables.go, the host's own addresses in policy_host.go, kept up to date by host_policy.go): by address in
-//     transaction.admit when a permission or channel is asked for, by address and port for each packet in
-//     relayConn.WriteTo, and again in relayConn.admitFrom (relay_conn.go).
+//     policy_tables.go, the host's own addresses in policy_host.go, kept up to date by host_policy.go): in
+//     transaction.admit, by address when a permission is asked for and by address and port for a channel, then by address
+//     and port for each packet in relayConn.WriteTo, and again in relayConn.admitFrom (relay_conn.go). Both ask for the
+//     permission first, without which no channel relays.
 //   - Each packet of a relay is held to the ceilings of its allocation and of the server (flow.admit, ceiling.go).
 //   - Over UDP the sockets are read by the loops of package relay. ChannelData, plain Send indications and packets of
 //     peers that have a flow go from socket to socket there, and plain Binding requests are answered, as are Allocates
@@ -71,8 +72,10 @@
 //	EVEN-PORT                     an even port, and   with R, the next     RTP without multiplexing alone wants it;
 //	                              a token             port reserved too    a held port is a port less for others
 //	RESERVATION-TOKEN             508                 the reserved port    as above
-//	DONT-FRAGMENT in Allocate     420                 the same, where DF   the loops' sockets send without it
-//	                                                  cannot be set
+//	DONT-FRAGMENT                 420; a Send         the same, where DF   the loops' sockets send without it
+//	                              indication dropped  cannot be set
+//	USERHASH, PASSWORD-ALGORITHM, 420                 the same, where      REST credentials are HMAC-SHA1, and no browser
+//	MESSAGE-INTEGRITY-SHA256                          not offered          asks for more
 //	ADDITIONAL-ADDRESS-FAMILY     one relay           two relays, or an    comprehension-optional; who wants both
 //	                                                  ADDRESS-ERROR-CODE   allocates twice
 //	channels 0x5000 to 0x7FFF     served              400                  RFC 5766 has them, and its clients are about

@@ -30,6 +30,13 @@ const (
 	reasonChannelTaken Reason = "channel-taken"
 )
 
+// Reasons for dropping a packet that are not the policy's.
+const (
+	reasonNoPermission Reason = "no-permission"
+	reasonNoChannel    Reason = "no-channel"
+	reasonTooLong      Reason = "too-long"
+)
+
 // lapse is when something ends unless it is refreshed: at is when it does, shown is what the admin page says.
 type lapse struct {
 	at    timing.Instant
@@ -255,7 +262,7 @@ func (e *entry) admit(peers []netip.AddrPort, channel uint16) Reason {
 	newPeers, now, ok := e.newPeers, e.core.clock.Now(), true
 	if rate := limits.NewPeersPerSecond; rate != Unlimited {
 		for range fresh {
-			if newPeers, ok = newPeers.take(now, float64(rate), float64(max(rate, newPeersAtOnce))); !ok {
+			if newPeers, ok = newPeers.take(now, float64(rate), float64(max(rate, limits.peersAtOnce()))); !ok {
 				return reasonNewPeers
 			}
 		}
@@ -291,21 +298,22 @@ func (e *entry) peerOf(channel uint16) (peer netip.AddrPort, ok bool) {
 	return b.peer, ok && !e.ended
 }
 
-// toClient sends what a peer sent on to the client: as ChannelData where the peer has a channel, as a Data indication
-// where its address has a permission, and else not at all (RFC 8656 11.5, 12.7).
+// toClient sends what a peer sent on to the client if the peer's address has a permission: as ChannelData where the peer has
+// a channel, else as a Data indication (RFC 8656 11.3, 11.5, 12.7).
 func (e *entry) toClient(peer netip.AddrPort, data []byte) {
 	e.mu.Lock()
 	channel, bound := e.numbers[peer]
 	_, permitted := e.permissions[peer.Addr()]
 	e.mu.Unlock()
 	switch {
+	case !permitted: // It has lapsed just now.
 	case bound:
 		frame := make([]byte, channelHeaderBytes+(len(data)+3)&^3)
 		binary.BigEndian.PutUint16(frame, channel)
 		binary.BigEndian.PutUint16(frame[2:], uint16(len(data)))
 		copy(frame[channelHeaderBytes:], data)
 		e.back.send(frame, e.from)
-	case permitted:
+	default:
 		m := stun.New()
 		m.Type = stun.NewType(stun.MethodData, stun.ClassIndication)
 		m.TransactionID = stun.NewTransactionID()

@@ -113,7 +113,8 @@ func TestInstallLimitsPeersAndChannels(t *testing.T) {
 
 // TestNewPeersComeInABurst lets an allocation add what a call needs at once, and no more than the rate from then on.
 func TestNewPeersComeInABurst(t *testing.T) {
-	for _, row := range []struct{ rate, burst int }{{5, newPeersAtOnce}, {100, 100}, {1, newPeersAtOnce}} {
+	const all = maxFrameBytes / 12
+	for _, row := range []struct{ rate, burst int }{{5, all}, {200, 200}, {1, all}} {
 		clock := timingtest.NewManual()
 		c := limitedCore(t, clock, Limits{PeersPerAllocation: Unlimited, NewPeersPerSecond: row.rate})
 		e, next := testEntry(t, c, 1, "a"), 0
@@ -138,9 +139,14 @@ func TestNewPeersComeInABurst(t *testing.T) {
 		if e.install([]netip.AddrPort{peerAt(0), peerAt(1)}, 0) != "" {
 			t.Error("a refresh counts as new")
 		}
-		clock.Advance(time.Minute)
+		clock.Advance(3 * time.Minute)
 		if n := add(); n != row.burst {
-			t.Errorf("rate %d: %d after a minute's rest, want %d", row.rate, n, row.burst)
+			t.Errorf("rate %d: %d after a rest, want %d", row.rate, n, row.burst)
+		}
+	}
+	for limit, want := range map[int]int{0: 32, 8: 32, 64: 64} {
+		if n := (Limits{PeersPerAllocation: limit}).peersAtOnce(); n != want {
+			t.Errorf("%d at once with a limit of %d, want %d", n, limit, want)
 		}
 	}
 }
@@ -288,7 +294,14 @@ func FuzzTake(f *testing.F) {
 	f.Fuzz(func(t *testing.T, p []byte) {
 		c := limitedCore(t, timingtest.NewManual(), LimitsOff())
 		testEntry(t, c, 1, "a")
-		before := fmt.Sprint(c.allocations.snapshot())
+		shown := func() string { // But for drops.
+			all := c.allocations.snapshot()
+			for i := range all {
+				all[i].Denied, all[i].Drops = 0, nil
+			}
+			return fmt.Sprint(all)
+		}
+		before := shown()
 		to := &letters{}
 		x := (&control{core: c, transport: UDP}).transactions(to)
 		whole := string(p)
@@ -298,7 +311,7 @@ func FuzzTake(f *testing.F) {
 		if n := c.counters.panics.Load(); n != 0 || string(p) != whole {
 			t.Fatalf("%x: %d panics, or changed", p, n)
 		}
-		if after := fmt.Sprint(c.allocations.snapshot()); after != before {
+		if after := shown(); after != before {
 			t.Fatalf("%x: from %s to %s", p, before, after)
 		}
 		for _, answer := range to.sent {

@@ -52,7 +52,7 @@ func (f *fastPath) grant(addr netip.Addr) {
 	f.granted[addr] = struct{}{}
 }
 
-// revoke ends a permission. A channel outlives it: it has a lifetime of its own.
+// revoke ends a permission, without which no channel relays either.
 func (f *fastPath) revoke(addr netip.Addr) {
 	if f.relay == nil {
 		return
@@ -61,7 +61,7 @@ func (f *fastPath) revoke(addr netip.Addr) {
 	defer f.mu.Unlock()
 	delete(f.granted, addr)
 	for peer := range f.flows {
-		if _, bound := f.channels[peer]; peer.Addr() == addr && !bound {
+		if peer.Addr() == addr {
 			f.drop(peer)
 		}
 	}
@@ -124,10 +124,10 @@ func (f *fastPath) invalidate() {
 
 // install makes a flow for an announced peer that has been granted and that the policy admits.
 func (f *fastPath) install(peer netip.AddrPort) {
-	channel, bound := f.channels[peer]
+	channel := f.channels[peer] // 0 for none
 	_, granted := f.granted[peer.Addr()]
 	_, there := f.flows[peer]
-	if there || !bound && !granted || len(f.flows) >= maxFlows {
+	if there || !granted || len(f.flows) >= maxFlows {
 		return
 	}
 	flow := relay.Flow{Peer: f.relays.inward(peer), Announced: peer, Channel: channel}
@@ -264,7 +264,10 @@ func (c *core) planeStats(s Stats) Stats {
 	n := c.plane.Counters()
 	s.FromClients = s.FromClients.plus(Traffic{Packets: n.FromClients, Bytes: n.FromClientBytes})
 	s.ToClients = s.ToClients.plus(Traffic{Packets: n.ToClients, Bytes: n.ToClientBytes})
-	s.Garbage += n.Garbage
+	s.Garbage, s.Strangers = s.Garbage+n.Garbage, n.Strangers
+	if n.Truncated > 0 {
+		s.DeniedPackets[string(reasonTooLong)] += n.Truncated
+	}
 	s.Bindings, s.ThrottledBindings = s.Bindings+n.Bindings, s.ThrottledBindings+n.ThrottledBindings
 	s.Challenges, s.ThrottledChallenges = s.Challenges+n.Challenges, s.ThrottledChallenges+n.ThrottledChallenges
 	for reason, dropped := range map[Reason]uint64{

@@ -15,9 +15,9 @@ type Limits struct {
 	PeersPerAllocation int
 	// ChannelsPerAllocation bounds the channels of one allocation at a time. Default 32.
 	ChannelsPerAllocation int
-	// NewPeersPerSecond bounds how fast one allocation may add peer addresses, once it has added the 32 that may come at
-	// once: ICE installs a permission for every candidate of a peer together, and a meeting begins with many peers.
-	// Default 5.
+	// NewPeersPerSecond bounds how fast one allocation may add peer addresses, once it has added those that may come at
+	// once, which are 32 or PeersPerAllocation: ICE installs a permission for every candidate of a peer together, and a
+	// meeting begins with many peers. Default 5.
 	NewPeersPerSecond int
 	// ChallengesPerSecond bounds the unauthenticated error replies to one source over UDP. Default 10.
 	ChallengesPerSecond int
@@ -37,9 +37,15 @@ type Limits struct {
 	ServerBytesPerSecond int
 }
 
-// newPeersAtOnce is how many peer addresses an allocation may add at once: as many permissions as it may have by
-// default, so that no call meets the rate before it meets PeersPerAllocation.
-const newPeersAtOnce = 32
+// peersAtOnce is how many peer addresses an allocation may add at once: as many permissions as it may have, or where that is
+// unlimited as one request can name, so that no call meets the rate before it meets PeersPerAllocation.
+func (l Limits) peersAtOnce() int {
+	const least, inOneRequest = 32, maxFrameBytes / 12 // XOR-PEER-ADDRESS of IPv4 with its header
+	if l.PeersPerAllocation == Unlimited {
+		return inOneRequest
+	}
+	return max(least, l.PeersPerAllocation)
+}
 
 // LimitsOff returns limits that limit nothing. It is for benchmarks on loopback.
 func LimitsOff() Limits {

@@ -31,7 +31,7 @@ func (l *udpListener) run(x *transaction) {
 	if l.loop != nil {
 		defer l.readEnded.Do(l.core.tasks.Done)
 		l.loop.Serve(func(p []byte, from netip.AddrPort, local netip.Addr) {
-			if l.inspect(p) && len(p) <= maxFrameBytes {
+			if l.inspect(p) && l.short(p, maxFrameBytes) {
 				x.take(p, tuple{client: from, local: local})
 			}
 		})
@@ -43,7 +43,7 @@ func (l *udpListener) run(x *transaction) {
 		if err != nil {
 			return
 		}
-		if n < len(buffer) { // What fills it may have been longer.
+		if l.short(buffer[:n], len(buffer)-1) { // What fills it may have been longer.
 			x.take(buffer[:n], from)
 		}
 	}
@@ -74,6 +74,15 @@ func (l *udpListener) inspect(p []byte) (ok bool) {
 	l.core.counters.fromClients.add(len(p))
 	if classify(p) == kindGarbage {
 		l.core.counters.garbage.Add(1)
+		return false
+	}
+	return true
+}
+
+// short tells whether a packet is no longer than any that is served, and counts one that is.
+func (l *udpListener) short(p []byte, longest int) bool {
+	if len(p) > longest {
+		l.core.counters.droppedPackets.add(reasonTooLong)
 		return false
 	}
 	return true

@@ -24,14 +24,15 @@ type message struct {
 	unknown stun.UnknownAttributes
 }
 
-// decode reads a packet, which it copies: verifying writes into the message. It reports false for what is no message.
+// decode reads a packet, which it copies: verifying writes into the message. It reports false for what is no message, or
+// has a FINGERPRINT that is not its own.
 func (m *message) decode(p []byte) (ok bool) {
 	kept := message{peers: m.peers[:0], unknown: m.unknown[:0]}
 	kept.Raw, kept.Attributes = append(m.Raw[:0], p...), m.Attributes
 	kept.Type.Class = stun.ClassIndication // Which is owed no answer, until we know.
 	*m = kept
-	if m.Decode() != nil {
-		return false
+	if m.Decode() != nil || m.Contains(stun.AttrFingerprint) && stun.Fingerprint.Check(&m.Message) != nil {
+		return false // RFC 8489 6.3
 	}
 	for _, a := range m.Attributes {
 		m.note(a)
@@ -72,7 +73,7 @@ func (m *message) note(a stun.RawAttribute) {
 		m.dontFragment = true
 		return
 	default:
-		if a.Type.Required() && !a.Type.Known() {
+		if a.Type.Required() && !passedOver(a.Type) {
 			m.unknown = append(m.unknown, a.Type)
 		}
 		return
@@ -80,6 +81,17 @@ func (m *message) note(a stun.RawAttribute) {
 	if *slot == nil {
 		*slot = a.Value
 	}
+}
+
+// passedOver tells whether a comprehension-required attribute is one that we know and that says nothing to a server in a
+// request: those of responses. What belongs to ICE and to the algorithms of RFC 8489 that we do not offer is unknown to us.
+func passedOver(kind stun.AttrType) bool {
+	switch kind {
+	case stun.AttrMappedAddress, stun.AttrXORMappedAddress, stun.AttrXORRelayedAddress, stun.AttrErrorCode,
+		stun.AttrUnknownAttributes, stun.AttrConnectionID:
+		return true
+	}
+	return false
 }
 
 // notePeer reads an XOR-PEER-ADDRESS (RFC 8489 14.2).

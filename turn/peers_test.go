@@ -72,13 +72,15 @@ func TestDeniedPeersGetNoPermission(t *testing.T) {
 // TestOwnServicesAreOutOfReach gives a relay the permission for its own address, which relay-to-relay needs, and aims
 // at a service on that address that is no relay, by indication and by channel, and back.
 func TestOwnServicesAreOutOfReach(t *testing.T) {
-	server := listen(t, turn.Config{UDP: []string{"127.0.0.1:0"}})
 	service, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer service.Close()
 	target := service.LocalAddr().(*net.UDPAddr).AddrPort()
+	// The service has a port of the relays' range.
+	first := target.Port() - min(200, target.Port()-1024)
+	server := listen(t, turn.Config{UDP: []string{"127.0.0.1:0"}, PortMin: first, PortMax: first + 400})
 	username, password := issued("alice", time.Now())
 	c, other := newRawClient(t, server, username, password), newRawClient(t, server, username, password)
 	for _, each := range []*rawClient{c, other} {
@@ -92,6 +94,13 @@ func TestOwnServicesAreOutOfReach(t *testing.T) {
 	bind := c.request(stun.MethodChannelBind, attr(stun.AttrChannelNumber, 0x40, 0, 0, 0), peerAddress(target))
 	if code := errorCode(t, bind); code != 0 {
 		t.Fatalf("channel to the relay's own address answered %d", code)
+	}
+	for _, port := range []uint16{0, 22, first - 1, first + 401} {
+		bind := c.request(stun.MethodChannelBind, attr(stun.AttrChannelNumber, 0x40, 1, 0, 0),
+			peerAddress(netip.AddrPortFrom(target.Addr(), port)))
+		if code := errorCode(t, bind); code != 403 {
+			t.Errorf("channel to port %d of the relay's own address, where no relay can be, answered %d", port, code)
+		}
 	}
 	relays := server.Allocations()
 

@@ -129,6 +129,13 @@ func (r *relays) isLive(peer netip.AddrPort) bool {
 	return end != nil && peer.Addr() == end.announced() && end.conn(peer.Port()) != nil
 }
 
+// mayBeLive tells whether an address and port is a relay of ours or may become one: who binds a channel to a relay may do so
+// before the other side has it.
+func (r *relays) mayBeLive(peer netip.AddrPort) bool {
+	end := r.end(familyOfAddr(peer.Addr()))
+	return end != nil && peer.Addr() == end.announced() && peer.Port() >= r.first && int(peer.Port()-r.first) < r.ports
+}
+
 // close refuses new relays.
 func (r *relays) close() {
 	r.mu.Lock()

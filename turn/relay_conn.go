@@ -59,6 +59,7 @@ func (c *relayConn) pump(e *entry) {
 			return
 		}
 		if n == len(buffer) { // It may have been longer.
+			c.drop(reasonTooLong)
 			continue
 		}
 		func() {
@@ -74,7 +75,11 @@ const maxPeerBytes = 1600
 // Packet implements [relay.Receiver].
 func (c *relayConn) Packet(from netip.AddrPort, data []byte) {
 	defer c.relays.core.survive("relay read")
-	if c.ended.closed() || len(data) >= maxPeerBytes {
+	if c.ended.closed() {
+		return
+	}
+	if len(data) >= maxPeerBytes {
+		c.drop(reasonTooLong)
 		return
 	}
 	if peer := c.admitFrom(net.UDPAddrFromAddrPort(from), len(data)); peer != nil {
@@ -113,12 +118,13 @@ func (c *relayConn) endRead() error {
 }
 
 // admitFrom judges and counts a packet from a peer. It returns the peer's address as clients know it, or nil when the
-// packet is to be dropped.
+// packet is to be dropped. What has no permission is dropped first (RFC 8656 11.3): a stranger's packets take nothing of
+// what the peers may send.
 func (c *relayConn) admitFrom(from net.Addr, n int) (peer net.Addr) {
 	defer c.relays.core.survive("relay read")
 	bound := addrPort(from)
 	announced := c.relays.outward(bound)
-	if !c.judge(announced) || !c.within(c.in, n) {
+	if !c.permits(announced) || !c.judge(announced) || !c.within(c.in, n) {
 		return nil
 	}
 	c.fromPeers.add(n)
@@ -129,12 +135,12 @@ func (c *relayConn) admitFrom(from net.Addr, n int) (peer net.Addr) {
 	return net.UDPAddrFromAddrPort(announced)
 }
 
-// WriteTo sends one packet to a peer. A packet to a denied peer or above a ceiling is dropped and counted, and reported
-// as sent.
+// WriteTo sends one packet to a peer. A packet to a peer without a permission or denied, or above a ceiling, is dropped and
+// counted, and reported as sent.
 func (c *relayConn) WriteTo(p []byte, to net.Addr) (n int, err error) {
 	defer c.relays.core.survive("relay write")
 	announced := addrPort(to)
-	if !c.judge(announced) || !c.within(c.out, len(p)) {
+	if !c.permits(announced) || !c.judge(announced) || !c.within(c.out, len(p)) {
 		return len(p), nil
 	}
 	if bound := c.relays.inward(announced); bound != announced {
@@ -145,6 +151,15 @@ func (c *relayConn) WriteTo(p []byte, to net.Addr) (n int, err error) {
 	}
 	c.fast.offer(announced)
 	return n, err
+}
+
+func (c *relayConn) permits(peer netip.AddrPort) bool {
+	e := c.allocation.Load()
+	permitted := e != nil && e.permits(peer.Addr())
+	if !permitted {
+		c.drop(reasonNoPermission)
+	}
+	return permitted
 }
 
 func (c *relayConn) judge(peer netip.AddrPort) bool {

@@ -58,7 +58,7 @@ func (x *transaction) wanted() (w wish, code stun.ErrorCode) {
 	in := &x.in
 	family, ok := x.family()
 	switch {
-	case len(in.transport) != 4, !ok, in.evenPort != nil && len(in.evenPort) != 1,
+	case len(in.transport) != 4, !ok, in.lifetime != nil && len(in.lifetime) != 4, in.evenPort != nil && len(in.evenPort) != 1,
 		in.reservation != nil && (in.evenPort != nil || in.family != nil):
 		return w, stun.CodeBadRequest
 	case in.transport[0] != protocolUDP:
@@ -167,7 +167,7 @@ func (x *transaction) refresh() {
 		lifetime = 0
 	}
 	switch f := x.in.family; {
-	case f != nil && len(f) != 4:
+	case f != nil && len(f) != 4, x.in.lifetime != nil && len(x.in.lifetime) != 4:
 		x.refuse(stun.CodeBadRequest)
 		return
 	case f != nil && f[0] != e.socket.home.family:
@@ -220,15 +220,19 @@ func (x *transaction) answer(code stun.ErrorCode) {
 	x.finish()
 }
 
-// admit judges the peers of a request, by address here and by address and port for each packet, and installs their
-// permissions and the channel, if it names one. The error is 0 where all are admitted.
+// admit judges the peers of a request, by address, or by address and port where it is for a channel, and installs their
+// permissions and the channel. Each packet is judged anew. The error is 0 where all are admitted.
 func (x *transaction) admit(e *entry, channel uint16) stun.ErrorCode {
 	policy := x.core.policy.Load()
 	for _, peer := range x.in.peers {
 		if familyOfAddr(peer.Addr()) != e.socket.home.family {
 			return stun.CodePeerAddrFamilyMismatch
 		}
-		if verdict := policy.JudgeIP(peer.Addr()); !verdict.Allowed {
+		verdict := policy.JudgeIP(peer.Addr())
+		if channel != 0 { // A channel is for one port alone.
+			verdict = policy.Judge(peer, x.core.relays.mayBeLive)
+		}
+		if !verdict.Allowed {
 			x.core.counters.deniedPermissions.add(string(verdict.Reason))
 			return stun.CodeForbidden
 		}

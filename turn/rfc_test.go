@@ -35,7 +35,7 @@ func TestErrorsAreTheRFCs(t *testing.T) {
 	})
 	username, password := issued("alice", time.Now())
 	c := newRawClient(t, server, username, password)
-	peer := peerAddress(netip.MustParseAddrPort("127.0.0.1:5000"))
+	peer := peerAddress(netip.MustParseAddrPort("127.0.0.1:60000")) // Of the relays' range.
 	channel := func(low byte) stun.Setter { return attr(stun.AttrChannelNumber, 0x40, low, 0, 0) }
 	lifetime := attr(stun.AttrLifetime, 0, 0, 2, 88)
 

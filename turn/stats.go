@@ -17,8 +17,9 @@ type Stats struct {
 	ToPeers, FromPeers Traffic
 	// FromClients and ToClients count packets on the listeners; STUN and ChannelData headers are part of the bytes.
 	FromClients, ToClients Traffic
-	// Garbage counts packets that were neither STUN nor ChannelData.
-	Garbage uint64
+	// Garbage counts packets that were neither STUN nor ChannelData, Strangers ChannelData and Send indications of clients
+	// without an allocation, over UDP where there are loops.
+	Garbage, Strangers uint64
 	// Challenges and Bindings count replies to unauthenticated requests and Binding responses that were sent over UDP.
 	Challenges, Bindings uint64
 	// ThrottledChallenges and ThrottledBindings count replies that were not sent because their source had its share.
@@ -30,8 +31,8 @@ type Stats struct {
 	QuotaRefusals map[string]uint64
 	// DeniedPermissions counts CreatePermission and ChannelBind requests refused by the policy or a limit, by reason.
 	DeniedPermissions map[string]uint64
-	// DeniedPackets counts packets that a relay did not pass on, in either direction, by reason: the policy's, or the
-	// ceiling that they were above (packet-rate, bandwidth, server-bandwidth).
+	// DeniedPackets counts packets that a relay did not pass on, in either direction, by reason: the policy's, no-permission,
+	// no-channel, too-long, or the ceiling that they were above (packet-rate, bandwidth, server-bandwidth).
 	DeniedPackets map[string]uint64
 	// Retries counts socket errors that were survived.
 	Retries uint64

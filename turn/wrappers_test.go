@@ -78,6 +78,7 @@ func TestReadErrorsAreRetried(t *testing.T) {
 		},
 		"relay": func(c *core, s net.PacketConn) reader {
 			r := newRelayConn(c.relays, s, c.relays.ends[0], 50000)
+			r.allocation.Store(&entry{permissions: map[netip.Addr]lapse{addrPort(relay).Addr(): {}}})
 			return func(p []byte) (int, netip.AddrPort, error) {
 				n, from, err := r.ReadFrom(p)
 				return n, addrPort(from), err

@@ -36,7 +36,7 @@ func (m *memory) bindingRequest(p *packet) (done bool) {
 func readBinding(p *packet) (kind int) {
 	const marked = stunHeader + markBytes
 	switch {
-	case p.length == stunHeader:
+	case p.length == stunHeader && half(p.payload, 2) == 0:
 		return bindingPlain
 	case p.length != marked || word(p.payload, stunHeader) != attrMark<<16|(markBytes-4) || half(p.payload, 2) != markBytes:
 		return bindingElsewhere

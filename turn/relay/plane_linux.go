@@ -18,7 +18,8 @@ import (
 
 // Options are what a plane is told.
 type Options struct {
-	// Loops is how many loops share the clients, each on a thread of its own. Default: one for each processor.
+	// Loops is how many loops share the clients, each on a thread of its own. Default: one for each CPU, or for each
+	// processor of Go where those are fewer.
 	Loops int
 	// MinWait is how long a loop may wait for more packets once it waits, 0 for not at all.
 	MinWait time.Duration
@@ -45,7 +46,7 @@ type Plane struct {
 // Open starts the loops. The caller closes the plane after everything that it opened on it.
 func Open(o Options) (*Plane, error) {
 	if o.Loops == 0 {
-		o.Loops = runtime.GOMAXPROCS(0)
+		o.Loops = min(runtime.GOMAXPROCS(0), runtime.NumCPU())
 	}
 	at, mapped, err := mapMemory(unsafe.Sizeof(shared{}))
 	if err != nil {
