@@ -1,4 +1,4 @@
-import { givenUpDelay, leaveToServer, pathReport, relayOf, reportedState, waitFor } from './care.js';
+import { givenUpDelay, isSameReport, leaveToServer, pathReport, relayOf, reportedState, waitFor } from './care.js';
 import type { Clock } from './clock.js';
 import { Connection } from './connection.js';
 import { Emitter } from './emitter.js';
@@ -14,6 +14,8 @@ import { RemoteStreams } from './streams.js';
 
 /** Chat lines that wait for the channel to open, at most. */
 const MAX_WAITING_TEXTS = 100;
+/** Browsers answer with statistics of up to 50 ms ago, and ICE may change its mind more than once. */
+const PAIR_SETTLES_MS = 200;
 /** Help that began this short a time ago is what the peer asks for. */
 const HELPED_JUST_NOW_MS = 3000;
 
@@ -64,6 +66,9 @@ export class PeerSession implements Peer {
   private gaveUp = false;
   /** An ICE restart of this end's is under way, which the server was told. */
   private restarting = false;
+  /** What the server was told last. */
+  private reported: PathReport | null = null;
+  private cancelPair: (() => void) | null = null;
   private totals: Totals | undefined;
   private closed = false;
   private readonly emitter = new Emitter<PeerEvents>();
@@ -203,7 +208,10 @@ export class PeerSession implements Peer {
     this.present = true;
     const pathDied = serverChanged || this.pathDied;
     this.pathDied = false;
-    if (pathDied && (await this.isRelayed())) {
+    this.repairTimer.takeBack();
+    const before = this.peerDescription;
+    // An offer that comes meanwhile is of a new path.
+    if (pathDied && (await this.isRelayed()) && this.peerDescription === before) {
       this.reportState('failed');
       return this.scheduleRepair('dead-path');
     }
@@ -246,8 +254,11 @@ export class PeerSession implements Peer {
 
   /** The server says what it makes of the connection: this end leaves it to it, until it gives up. */
   told(news: PathNews): void {
-    if (news.state !== 'failed') {
+    if (news.state === 'connected' || news.state === 'failed') this.repairTimer.takeBack();
+    if (news.state === 'connected') {
       this.repairTimer.postpone(waitFor(news));
+    } else if (news.state !== 'failed') {
+      this.repairTimer.leave(waitFor(news));
     } else if (this.connectionState !== 'connected') {
       this.repairTimer.restAndRetry(givenUpDelay(this.polite));
       if (!this.gaveUp) this.context.error(noPath(this.name || this.id));
@@ -259,6 +270,7 @@ export class PeerSession implements Peer {
   close(): void {
     this.closed = true;
     this.repairTimer.clear();
+    this.cancelPair?.();
     this.current?.close();
     this.remote.clear();
   }
@@ -269,7 +281,23 @@ export class PeerSession implements Peer {
 
   /** Tells a server that looks after connections how this one stands. */
   private reportState(state: PathReport['state'], path: Path | null = null): void {
-    if (this.context.cares() && this.present) this.context.report(pathReport(this.id, state, path));
+    if (!this.context.cares() || !this.present) return;
+    this.reported = pathReport(this.id, state, path);
+    this.context.report(this.reported);
+  }
+
+  private pairChanged(): void {
+    this.cancelPair?.();
+    this.cancelPair = this.context.clock.after(PAIR_SETTLES_MS, () => void this.reportConnected(false));
+  }
+
+  /** The server believes that this end is not connected. */
+  private get saidLost(): boolean {
+    return this.reported?.state !== 'connected';
+  }
+
+  private get peerDescription(): string | undefined {
+    return this.connection?.remoteDescription?.sdp;
   }
 
   private reportRestarting(): void {
@@ -284,9 +312,10 @@ export class PeerSession implements Peer {
   }
 
   /** Says how the packets travel, unless the connection is lost again by the time that is known. */
-  private async reportConnected(): Promise<void> {
+  private async reportConnected(always = true): Promise<void> {
     const path = await this.path().catch(() => null);
-    if (this.connectionState === 'connected') this.reportState('connected', path);
+    if (this.connectionState !== 'connected') return;
+    if (always || !isSameReport(this.reported, pathReport(this.id, 'connected', path))) this.reportState('connected', path);
   }
 
   /** The polite side would wait before it helps; the other need not. */
@@ -307,8 +336,8 @@ export class PeerSession implements Peer {
     if (outcome === 'done' && signal.type === 'offer') this.repairTimer.clear();
     if (outcome !== 'done') return;
     if (this.connectionState !== 'connected') this.scheduleRepair('stalled');
-    // A restart of a connection that works need not change its state.
-    else if (this.restarting) this.reportNow();
+    // A restart of a connection that works, or seems to, need not change its state.
+    else if (this.restarting || (!connection.tellsPairs && this.saidLost)) this.reportNow();
     this.restarting = false;
   }
 
@@ -335,6 +364,7 @@ export class PeerSession implements Peer {
       track: (track, streams) => this.addTrack(track, streams),
       channel: (channel) => this.emitter.emit('channel', channel),
       stateChanged: () => this.stateChanged(),
+      pairChanged: () => this.pairChanged(),
       channelOpen: () => this.flushTexts(),
       text: (text) => this.context.text(this, text),
       error: (error) => this.report(error),
