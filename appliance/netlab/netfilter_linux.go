@@ -1,11 +1,8 @@
-//go:build interop && linux
-
-package survive_test
+package netlab
 
 import (
 	"encoding/binary"
 	"fmt"
-	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,11 +23,10 @@ const (
 	compareOf, compareHow, compareWith, dataValue  = 1, 2, 3, 1
 	masqueradeFlags                                = 1
 
+	natTable, lossTable                       = "nat", "loss"
 	register1, networkHeader, sourceAddressAt = 1, 1, 12
 	hookForward, hookPostRouting              = 2, 4
 	verdictDrop, verdictAccept                = 0, 1
-	// randomFully gives every new mapping a port by chance.
-	randomFully = 1 << 4
 )
 
 // attribute is one netlink attribute, padded to four bytes.
@@ -68,22 +64,22 @@ func request(kind, flags uint16, family byte, resource uint16, attributes ...[]b
 	return append(m, body...)
 }
 
-// tables changes the packet filter in one go.
-func tables(changes ...[]byte) error {
+// changeTables changes the packet filter in one go.
+func (n *Network) changeTables(changes ...[]byte) error {
 	begin := request(batchBegin, 0, unix.AF_UNSPEC, subsysTables)
 	end := request(batchEnd, 0, unix.AF_UNSPEC, subsysTables)
-	return tell(append(append(begin, join(changes)...), end...), len(changes))
+	return n.tell(append(append(begin, join(changes)...), end...), len(changes))
 }
 
 func change(what, flags uint16, attributes ...[]byte) []byte {
 	return request(subsysTables<<8|what, unix.NLM_F_ACK|flags, unix.NFPROTO_IPV4, 0, attributes...)
 }
 
-// tell sends to netfilter and waits for so many acknowledgements.
-func tell(messages []byte, answers int) error {
-	socket, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+// tell sends to the router's netfilter and waits for so many acknowledgements.
+func (n *Network) tell(messages []byte, answers int) error {
+	socket, err := n.netlink()
 	if err != nil {
-		return fmt.Errorf("open netlink: %w", err)
+		return err
 	}
 	defer unix.Close(socket)
 	if err := unix.Sendto(socket, messages, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
@@ -91,11 +87,11 @@ func tell(messages []byte, answers int) error {
 	}
 	buffer := make([]byte, 1<<16)
 	for answers > 0 {
-		n, _, err := unix.Recvfrom(socket, buffer, 0)
+		size, _, err := unix.Recvfrom(socket, buffer, 0)
 		if err != nil {
 			return fmt.Errorf("hear from netfilter: %w", err)
 		}
-		for rest := buffer[:n]; len(rest) >= unix.SizeofNlMsghdr+4; answers-- {
+		for rest := buffer[:size]; len(rest) >= unix.SizeofNlMsghdr+4; answers-- {
 			size := binary.NativeEndian.Uint32(rest)
 			if code := int32(binary.NativeEndian.Uint32(rest[unix.SizeofNlMsghdr:])); code != 0 {
 				return fmt.Errorf("netfilter refuses: %w", unix.Errno(-code))
@@ -106,17 +102,29 @@ func tell(messages []byte, answers int) error {
 	return nil
 }
 
-// masquerade has the router hide one host behind its own addresses, every flow behind a port by chance.
-func masquerade(host [4]byte) error {
-	return tables(
-		change(newTable, unix.NLM_F_CREATE, text(tableName, "nat")),
-		change(newChain, unix.NLM_F_CREATE, text(chainTable, "nat"), text(chainName, "out"), text(chainType, "nat"),
+// netlink opens a socket to the router's netfilter. It belongs to the namespace in which it was made, whoever uses it.
+func (n *Network) netlink() (socket int, err error) {
+	err = within(n.namespace(router), func() error {
+		socket, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+		return err
+	})
+	if err != nil {
+		return -1, fmt.Errorf("open netlink: %w", err)
+	}
+	return socket, nil
+}
+
+// masquerade hides one host behind the router's own addresses.
+func (n *Network) masquerade(host [4]byte, ports PortChoice) error {
+	return n.changeTables(
+		change(newTable, unix.NLM_F_CREATE, text(tableName, natTable)),
+		change(newChain, unix.NLM_F_CREATE, text(chainTable, natTable), text(chainName, "out"), text(chainType, "nat"),
 			nested(chainHook, number(hookNumber, hookPostRouting), number(hookPriority, 100)), number(chainPolicy, verdictAccept)),
-		change(newRule, unix.NLM_F_CREATE|unix.NLM_F_APPEND, text(ruleTable, "nat"), text(ruleChain, "out"), nested(ruleExpressions,
+		change(newRule, unix.NLM_F_CREATE|unix.NLM_F_APPEND, text(ruleTable, natTable), text(ruleChain, "out"), nested(ruleExpressions,
 			expression("payload", number(payloadInto, register1), number(payloadBase, networkHeader),
 				number(payloadAt, sourceAddressAt), number(payloadOf, 4)),
 			expression("cmp", number(compareOf, register1), number(compareHow, 0), nested(compareWith, attribute(dataValue, host[:]))),
-			expression("masq", number(masqueradeFlags, randomFully)),
+			expression("masq", number(masqueradeFlags, uint32(ports))),
 		)),
 	)
 }
@@ -125,21 +133,20 @@ func expression(name string, data ...[]byte) []byte {
 	return nested(listElement, text(expressionName, name), nested(expressionData, data...))
 }
 
-// forget drops every mapping, as a translator does that is switched off and on.
-func forget() error {
-	return tell(request(subsysConntrack<<8|conntrackDelete, unix.NLM_F_ACK, unix.AF_UNSPEC, 0), 1)
+// forget drops every mapping.
+func (n *Network) forget() error {
+	return n.tell(request(subsysConntrack<<8|conntrackDelete, unix.NLM_F_ACK, unix.AF_UNSPEC, 0), 1)
 }
 
-// lose has the router pass nothing on any more, pass lifts that.
-func lose() error {
-	return tables(
-		change(newTable, unix.NLM_F_CREATE, text(tableName, "loss")),
-		change(newChain, unix.NLM_F_CREATE, text(chainTable, "loss"), text(chainName, "all"), text(chainType, "filter"),
+// lose drops all that would be forwarded; pass lifts that.
+func (n *Network) lose() error {
+	return n.changeTables(
+		change(newTable, unix.NLM_F_CREATE, text(tableName, lossTable)),
+		change(newChain, unix.NLM_F_CREATE, text(chainTable, lossTable), text(chainName, "all"), text(chainType, "filter"),
 			nested(chainHook, number(hookNumber, hookForward), number(hookPriority, 0)), number(chainPolicy, verdictDrop)),
 	)
 }
 
-func pass() error { return tables(change(deleteTable, 0, text(tableName, "loss"))) }
-
-// forward has the namespace's kernel route between its links.
-func forward() error { return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0) }
+func (n *Network) pass() error {
+	return n.changeTables(change(deleteTable, 0, text(tableName, lossTable)))
+}
