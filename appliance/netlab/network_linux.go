@@ -3,6 +3,7 @@ package netlab
 import (
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -34,14 +35,14 @@ const (
 	RandomPorts PortChoice = 1<<2 | 1<<4
 )
 
-// New makes a network of hosts by their addresses, each an IPv4 address in a /24 of its own whose .1 is the router's. All
+// New makes the one network of a test, of hosts by their addresses, each an IPv4 address in a /24 of its own whose .1 is the router's. All
 // of it is gone when the test has ended. Where that cannot be, for want of root, the test fails.
 func New(t testing.TB, hosts map[string]string) *Network {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Fatal("this test makes network namespaces, which needs root: run it as root, or leave the tag interop out")
 	}
-	n := &Network{t: t, name: fmt.Sprintf("tb%d", os.Getpid())}
+	n := &Network{t: t, name: fmt.Sprintf("tb%d-%08x-", os.Getpid(), crc32.ChecksumIEEE([]byte(t.Name())))}
 	n.add(router)
 	n.must("forward", within(n.namespace(router), func() error {
 		return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0) // That of the namespace.
