@@ -22,11 +22,17 @@ const (
 	payloadInto, payloadBase, payloadAt, payloadOf = 1, 2, 3, 4
 	compareOf, compareHow, compareWith, dataValue  = 1, 2, 3, 1
 	masqueradeFlags                                = 1
+	immediateInto, immediateData                   = 1, 2
+	dataVerdict, verdictCode                       = 2, 1
 
-	natTable, lossTable                       = "nat", "loss"
-	register1, networkHeader, sourceAddressAt = 1, 1, 12
-	hookForward, hookPostRouting              = 2, 4
-	verdictDrop, verdictAccept                = 0, 1
+	natTable, lossTable                          = "nat", "loss"
+	verdictRegister, register1                   = 0, 1
+	networkHeader                                = 1
+	sourceAddressAt, destinationAddressAt        = 12, 16
+	hookPreRouting, hookForward                  = 0, 2
+	hookPostRouting                              = 4
+	verdictDrop, verdictAccept                   = 0, 1
+	beforeTranslation, translation        uint32 = 1<<32 - 300, 100
 )
 
 // attribute is one netlink attribute, padded to four bytes.
@@ -114,19 +120,34 @@ func (n *Network) netlink() (socket int, err error) {
 	return socket, nil
 }
 
-// masquerade hides one host behind the router's own addresses.
+// masquerade hides one host behind the router's own addresses. From outside its own address leads nowhere: what comes
+// for it is dropped before an answer's translation puts it there.
 func (n *Network) masquerade(host [4]byte, ports PortChoice) error {
 	return n.changeTables(
 		change(newTable, unix.NLM_F_CREATE, text(tableName, natTable)),
 		change(newChain, unix.NLM_F_CREATE, text(chainTable, natTable), text(chainName, "out"), text(chainType, "nat"),
-			nested(chainHook, number(hookNumber, hookPostRouting), number(hookPriority, 100)), number(chainPolicy, verdictAccept)),
+			nested(chainHook, number(hookNumber, hookPostRouting), number(hookPriority, translation)), number(chainPolicy, verdictAccept)),
 		change(newRule, unix.NLM_F_CREATE|unix.NLM_F_APPEND, text(ruleTable, natTable), text(ruleChain, "out"), nested(ruleExpressions,
-			expression("payload", number(payloadInto, register1), number(payloadBase, networkHeader),
-				number(payloadAt, sourceAddressAt), number(payloadOf, 4)),
-			expression("cmp", number(compareOf, register1), number(compareHow, 0), nested(compareWith, attribute(dataValue, host[:]))),
+			loadAddress(sourceAddressAt), compareTo(host),
 			expression("masq", number(masqueradeFlags, uint32(ports))),
 		)),
+		change(newChain, unix.NLM_F_CREATE, text(chainTable, natTable), text(chainName, "in"), text(chainType, "filter"),
+			nested(chainHook, number(hookNumber, hookPreRouting), number(hookPriority, beforeTranslation)), number(chainPolicy, verdictAccept)),
+		change(newRule, unix.NLM_F_CREATE|unix.NLM_F_APPEND, text(ruleTable, natTable), text(ruleChain, "in"), nested(ruleExpressions,
+			loadAddress(destinationAddressAt), compareTo(host),
+			expression("immediate", number(immediateInto, verdictRegister),
+				nested(immediateData, nested(dataVerdict, number(verdictCode, verdictDrop)))),
+		)),
 	)
+}
+
+// loadAddress puts an address of the packet's IPv4 header into the register, compareTo goes on if it is the host's.
+func loadAddress(at uint32) []byte {
+	return expression("payload", number(payloadInto, register1), number(payloadBase, networkHeader), number(payloadAt, at), number(payloadOf, 4))
+}
+
+func compareTo(host [4]byte) []byte {
+	return expression("cmp", number(compareOf, register1), number(compareHow, 0), nested(compareWith, attribute(dataValue, host[:])))
 }
 
 func expression(name string, data ...[]byte) []byte {
