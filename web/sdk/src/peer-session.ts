@@ -68,6 +68,8 @@ export class PeerSession implements Peer {
   private restarting = false;
   /** What the server was told last. */
   private reported: PathReport | null = null;
+  /** Help that a connection needs whatever it says, and that has to wait for the server. */
+  private owed: RepairCause | null = null;
   private cancelPair: (() => void) | null = null;
   private totals: Totals | undefined;
   private closed = false;
@@ -216,16 +218,24 @@ export class PeerSession implements Peer {
       return this.scheduleRepair('dead-path');
     }
     this.reportNow();
+    this.giveOwed();
     if (this.connectionState !== 'connected') this.scheduleRepair('unfinished');
   }
 
   /** Our session went on and no signal got lost, but help that was due meanwhile was not given. */
   resumed(): void {
     this.reportNow();
+    this.giveOwed();
     const state = this.connectionState;
     if (state === 'connected') return;
     if (state === 'failed' || state === 'disconnected') return this.scheduleRepair(state);
     this.scheduleRepair(this.current ? 'stalled' : 'awaited');
+  }
+
+  private giveOwed(): void {
+    const cause = this.owed;
+    this.owed = null;
+    if (cause) this.scheduleRepair(cause);
   }
 
   /** The network of this host came back, perhaps as another one. */
@@ -357,6 +367,7 @@ export class PeerSession implements Peer {
     this.current?.close();
     this.remote.clear();
     this.totals = undefined;
+    this.owed = null;
     this.repairTimer.clear();
     const connection: Connection = new Connection(this.configuration(), this.context.streams(), offering, {
       polite: () => this.polite,
@@ -404,8 +415,11 @@ export class PeerSession implements Peer {
 
   private async repair(cause: RepairCause): Promise<void> {
     this.repairTimer.clear();
-    // Without the server nothing can be said; the re-join looks at each connection again.
-    if (!this.context.ready() || !this.present) return;
+    // Without the server nothing can be said; the re-join looks at each connection again, but sees no reason in this one.
+    if (!this.context.ready() || !this.present) {
+      if (isNeededWhenConnected(cause, this.polite)) this.owed = cause;
+      return;
+    }
     if (this.connectionState === 'connected' && !isNeededWhenConnected(cause, this.polite)) return;
     const before = this.current;
     await this.context.freshServers();

@@ -361,6 +361,20 @@ describe('a path that the server looks after', () => {
     expect(FakeConnection.last.configurations.at(-1)?.iceTransportPolicy).toBeUndefined();
   });
 
+  it('is restarted when the server is back, where a page asked meanwhile', async () => {
+    await connected(false);
+    FakeSocket.last.drop();
+    room?.peers.get('bob')?.restart();
+    await vi.advanceTimersByTimeAsync(250);
+    expect(FakeConnection.last.restartIce).not.toHaveBeenCalled();
+    FakeSocket.last.open();
+    const { type: _, peers: __, ...seat } = joined([]);
+    FakeSocket.last.receive({ type: 'resumed', ...seat, got: 0, replayed: 0 });
+    await settle();
+    expect(FakeConnection.last.restartIce).toHaveBeenCalledOnce();
+    expect(reports().at(-1)).toBe('restarting');
+  });
+
   it('is called lost when the server gives up, and tried now and then', async () => {
     await connected(false);
     const errors = record('error');
