@@ -49,6 +49,7 @@ var owners = map[string][]string{
 	"tourbillon/timing/stdtime":     {"tourbillon/timing", "tourbillon/appliance"},
 	"github.com/coder/websocket":    nil, // The rival in a benchmark, and a client in tests.
 	"tourbillon/timing/timingtest":  nil, // Tests alone.
+	"tourbillon/appliance/netlab":   nil, // The same.
 }
 
 type listedPackage struct {

@@ -64,7 +64,11 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 
 func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	cmd := command(t, args...)
+	return runCommand(t, command(t, args...))
+}
+
+func runCommand(t *testing.T, cmd *exec.Cmd) (code int, stdout, stderr string) {
+	t.Helper()
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
@@ -95,8 +99,14 @@ var link = regexp.MustCompile(`(Call|Admin) +(http\S+)`)
 
 func start(t *testing.T, env []string, args ...string) *server {
 	t.Helper()
-	s := &server{cmd: command(t, args...), stderr: &strings.Builder{}}
-	s.cmd.Env = append(s.cmd.Env, env...)
+	cmd := command(t, args...)
+	cmd.Env = append(cmd.Env, env...)
+	return startCommand(t, cmd)
+}
+
+func startCommand(t *testing.T, cmd *exec.Cmd) *server {
+	t.Helper()
+	s := &server{cmd: cmd, stderr: &strings.Builder{}}
 	s.cmd.Stderr = s.stderr
 	stdout, err := s.cmd.StdoutPipe()
 	if err != nil {

@@ -15,13 +15,11 @@ import (
 	"regexp"
 	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
 	"tourbillon/appliance"
 	"tourbillon/appliance/config"
-	"tourbillon/timing"
 )
 
 // helperVariable names the role that this test binary is to play, in a process of its own.
@@ -38,36 +36,11 @@ func TestMain(m *testing.M) {
 func TestHelper(t *testing.T) {
 	given := []byte(os.Getenv(helperVariable + "_CONFIG"))
 	switch os.Getenv(helperVariable) {
-	case "router":
-		route(t)
 	case "server":
 		serve(t, given)
 	case "caller":
 		callOut(t, given)
 	}
-}
-
-// lossTime is how long total loss lasts, in real time.
-const lossTime = 10 * time.Second
-
-// route is the router between all hosts.
-func route(t *testing.T) {
-	if err := forward(); err != nil {
-		t.Fatal(err)
-	}
-	obey(map[string]func() string{
-		"hide ada": func() string { return done(masquerade([4]byte{10, 78, 2, 2})) },
-		"forget":   func() string { return done(forget()) },
-		"loss": func() string {
-			if err := lose(); err != nil {
-				return err.Error()
-			}
-			over := make(chan struct{})
-			timing.Runtime{}.AfterFunc(lossTime, func() { close(over) })
-			<-over
-			return done(pass())
-		},
-	})
 }
 
 // serverConfig is what the server's role needs.

@@ -2,14 +2,22 @@
 
 package survive_test
 
-import "testing"
+import (
+	"testing"
+	"time"
+
+	"tourbillon/appliance/netlab"
+)
+
+// lossTime is how long total loss lasts, in real time.
+const lossTime = 10 * time.Second
 
 // TestAddressChange moves the polite side to another address, as a laptop that is carried elsewhere: it loses the server
 // and the call, comes back to the server from there, and has the other side restart.
 func TestAddressChange(t *testing.T) {
 	w := newWorld(t)
 	w.call(callerConfig{})
-	w.address("b", bobMoved)
+	w.net.Move("bob", bobMoved)
 	w.flows()
 	w.restarted()
 	w.neverBoth()
@@ -19,9 +27,9 @@ func TestAddressChange(t *testing.T) {
 // that is nobody's any more, and what comes is from one that it does not know.
 func TestNATRebinding(t *testing.T) {
 	w := newWorld(t)
-	w.router.expect("hide ada")
+	w.net.Masquerade(adaAddress, netlab.RandomPorts)
 	w.call(callerConfig{})
-	w.router.expect("forget")
+	w.net.Forget()
 	w.flows()
 	w.restarted()
 	w.neverBoth()
@@ -45,7 +53,7 @@ func TestRelayRestart(t *testing.T) {
 func TestTenSecondsOfTotalLoss(t *testing.T) {
 	w := newWorld(t)
 	w.call(callerConfig{})
-	w.router.expect("loss")
+	w.loses(lossTime)
 	w.flows()
 	w.neverBoth()
 	for _, line := range w.path().Timeline {

@@ -12,13 +12,15 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"tourbillon/appliance/netlab"
+	"tourbillon/timing"
 )
 
-// The addresses of the hosts, each on a link of its own to the router, which has .1 on it.
+// The addresses of the hosts.
 const (
 	serverAddress = "10.78.1.2"
 	adaAddress    = "10.78.2.2"
@@ -29,67 +31,45 @@ const (
 // patience bounds each wait for a helper: the machine may be busy with other things.
 const patience = 60 * time.Second
 
-// world is a router with the server's and two clients' hosts, each a network namespace.
+// world is a network with the server's and two clients' hosts.
 type world struct {
-	t    *testing.T
-	name string
-	dir  string
+	t   *testing.T
+	net *netlab.Network
+	dir string
 	// server is the running one.
-	server, router, ada, bob *helper
+	server, ada, bob *helper
 }
 
-// newWorld needs root, as CI has, and takes everything away when the test ends.
+// newWorld takes everything away when the test ends.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Fatal("this test makes network namespaces, which needs root: run it as root, or leave the tag interop out")
-	}
-	w := &world{t: t, name: fmt.Sprintf("tb%d", os.Getpid()), dir: t.TempDir()}
-	for _, host := range []string{"r", "s", "a", "b"} {
-		w.ip("netns", "add", w.name+host)
-		t.Cleanup(func() { w.ip("netns", "del", w.name+host) })
-		w.ip("-n", w.name+host, "link", "set", "lo", "up")
-	}
-	for host, address := range map[string]string{"s": serverAddress, "a": adaAddress, "b": bobAddress} {
-		w.ip("-n", w.name+"r", "link", "add", "to-"+host, "type", "veth", "peer", "name", "cable", "netns", w.name+host)
-		w.ip("-n", w.name+"r", "address", "add", gateway(address)+"/24", "dev", "to-"+host)
-		w.ip("-n", w.name+"r", "link", "set", "to-"+host, "up")
-		w.address(host, address)
-	}
-	w.router = w.help("r", "router", nil)
+	w := &world{t: t, dir: t.TempDir()}
+	w.net = netlab.New(t, map[string]string{"server": serverAddress, "ada": adaAddress, "bob": bobAddress})
 	w.serve()
 	return w
 }
 
-func gateway(address string) string { return address[:strings.LastIndex(address, ".")] + ".1" }
-
-// address gives a host its address, in place of the one before.
-func (w *world) address(host, address string) {
+// loses has nothing pass between any two hosts for a while.
+func (w *world) loses(lasting time.Duration) {
 	w.t.Helper()
-	w.ip("-n", w.name+host, "address", "flush", "dev", "cable")
-	w.ip("-n", w.name+host, "address", "add", address+"/24", "dev", "cable")
-	w.ip("-n", w.name+host, "link", "set", "cable", "up")
-	w.ip("-n", w.name+host, "route", "replace", "default", "via", gateway(address))
-}
-
-func (w *world) ip(args ...string) {
-	w.t.Helper()
-	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
-		w.t.Fatalf("no network namespace could be set up: ip %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
+	w.net.Lose()
+	over := make(chan struct{})
+	timing.Runtime{}.AfterFunc(lasting, func() { close(over) })
+	<-over
+	w.net.Pass()
 }
 
 // serve starts the server; one that was killed has the same state and addresses again.
 func (w *world) serve() {
 	w.t.Helper()
-	w.server = w.help("s", "server", serverConfig{Dir: w.dir})
+	w.server = w.help("server", "server", serverConfig{Dir: w.dir})
 }
 
 // call has Ada, the impolite one, and Bob connect, and media flow both ways.
 func (w *world) call(c callerConfig) {
 	w.t.Helper()
-	w.ada = w.help("a", "caller", c)
-	w.bob = w.help("b", "caller", c)
+	w.ada = w.help("ada", "caller", c)
+	w.bob = w.help("bob", "caller", c)
 	w.flows()
 }
 
@@ -180,7 +160,7 @@ func (w *world) help(host, role string, config any) *helper {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	cmd := exec.Command("ip", "netns", "exec", w.name+host, os.Args[0], "-test.run=^TestHelper$", "-test.timeout=10m")
+	cmd := w.net.Inside(host, exec.Command(os.Args[0], "-test.run=^TestHelper$", "-test.timeout=10m"))
 	cmd.Env = append(os.Environ(), helperVariable+"="+role, helperVariable+"_CONFIG="+string(given))
 	cmd.Stderr = os.Stderr
 	h := &helper{t: w.t, name: role + " " + host, cmd: cmd, lines: make(chan string, 16)}

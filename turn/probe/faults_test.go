@@ -52,6 +52,11 @@ func fakeUDP(t *testing.T, answer func(conn *net.UDPConn, from netip.AddrPort, a
 // onManualClock probes with time going on as fast as timers are armed, once the server is ready for that.
 func onManualClock(t *testing.T, targets []Target, o Options, ready func(clock *timingtest.Manual, advanced int) bool) Server {
 	t.Helper()
+	return reportOnManualClock(t, targets, o, ready).Servers[0]
+}
+
+func reportOnManualClock(t *testing.T, targets []Target, o Options, ready func(clock *timingtest.Manual, advanced int) bool) Report {
+	t.Helper()
 	clock := timingtest.NewManual()
 	o.Clock = clock
 	done := make(chan Report, 1)
@@ -65,7 +70,7 @@ func onManualClock(t *testing.T, targets []Target, o Options, ready func(clock *
 			if n := clock.Pending(); n > 0 {
 				t.Errorf("%d timers are left armed", n)
 			}
-			return report.Servers[0]
+			return report
 		case <-ctx.Done():
 			t.Fatal("the probe hangs")
 		default:
@@ -104,6 +109,32 @@ func TestSilentServer(t *testing.T) {
 		t.Errorf("%+v %+v", s.Steps, problems(s))
 	}
 }
+
+// TestSilentSecondAddress has a server name a second address that answers to nobody, as one does that was given an address
+// which only it can reach: its silence is no sign of a filter.
+func TestSilentSecondAddress(t *testing.T) {
+	var asked atomic.Int32
+	other := fakeUDP(t, func(*net.UDPConn, netip.AddrPort, *stun.Message) []byte { asked.Add(1); return nil })
+	at := fakeUDP(t, func(_ *net.UDPConn, from netip.AddrPort, ask *stun.Message) []byte {
+		if ask.Contains(stun.AttrChangeRequest) {
+			return nil // It would be sent from the other one.
+		}
+		named := &stun.MappedAddress{IP: other.Addr().AsSlice(), Port: int(other.Port())}
+		return stun.MustBuild(ask, stun.BindingSuccess, &stun.XORMappedAddress{IP: from.Addr().AsSlice(), Port: int(from.Port())},
+			otherAddress{named}, stun.Fingerprint).Raw
+	})
+	o := hasty()
+	o.Count = 0
+	report := reportOnManualClock(t, []Target{target(STUN, at, UDP)}, o, func(*timingtest.Manual, int) bool { return asked.Load() > 0 })
+	if len(report.NAT) != 1 || report.NAT[0].Mapping != mappingNone || report.NAT[0].Filtering != "" {
+		t.Errorf("%+v", report.NAT)
+	}
+}
+
+// otherAddress is a MAPPED-ADDRESS by the name of OTHER-ADDRESS.
+type otherAddress struct{ *stun.MappedAddress }
+
+func (a otherAddress) AddTo(m *stun.Message) error { return a.AddToAs(m, stun.AttrOtherAddress) }
 
 func TestMangledAnswers(t *testing.T) {
 	at := netip.MustParseAddrPort("192.0.2.1:3478")

@@ -88,16 +88,22 @@ func TestJudgeCertificate(t *testing.T) {
 
 func TestJudgeNAT(t *testing.T) {
 	at := netip.MustParseAddrPort
-	local, a, b := at("10.0.0.2:5000"), at("192.0.2.1:3478"), at("192.0.2.2:3478")
-	for want, views := range map[string][]seen{
-		mappingNone:    {{a, local}, {b, local}},
-		mappingSame:    {{a, at("198.51.100.1:7")}, {b, at("198.51.100.1:7")}},
-		mappingDiffers: {{a, at("198.51.100.1:7")}, {b, at("198.51.100.1:8")}},
-		mappingUnknown: {{a, at("198.51.100.1:7")}},
+	local, a, b, otherPort := at("10.0.0.2:5000"), at("192.0.2.1:3478"), at("192.0.2.2:3478"), at("192.0.2.1:3479")
+	one, two := at("198.51.100.1:7"), at("198.51.100.1:8")
+	for name, c := range map[string]struct {
+		views []seen
+		want  string
+	}{
+		"none":                     {[]seen{{a, local}, {b, local}}, mappingNone},
+		"the same":                 {[]seen{{a, one}, {b, one}}, mappingSame},
+		"by address":               {[]seen{{a, one}, {b, two}}, mappingDiffers},
+		"by port":                  {[]seen{{a, one}, {otherPort, two}}, mappingDiffers},
+		"one server":               {[]seen{{a, one}}, mappingUnknown},
+		"two ports of one address": {[]seen{{a, one}, {otherPort, one}}, mappingUnknown},
 	} {
-		n := judgeNAT(local, views)
-		if n.Mapping != want || n.Translated != (want != mappingNone) || n.Words == "" || len(n.Mapped) != len(views) {
-			t.Errorf("%+v, want %s", n, want)
+		n := judgeNAT(local, c.views)
+		if n.Mapping != c.want || n.Translated != (c.want != mappingNone) || n.Words == "" || len(n.Mapped) != len(c.views) {
+			t.Errorf("%s: %+v, want %s", name, n, c.want)
 		}
 	}
 }

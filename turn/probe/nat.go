@@ -13,9 +13,10 @@ type NAT struct {
 	// Translated tells that they see another address than the socket's own.
 	Translated bool `json:"translated"`
 	// Mapping is "none", "same" for one mapping towards all servers, "differs" where it depends on the server (peers
-	// then cannot use what STUN says), or "unknown" where only one server answered.
+	// then cannot use what STUN says), or "unknown" where servers of one IP address only answered: the mapping may depend
+	// on the address (RFC 4787 section 4.1).
 	Mapping string `json:"mapping"`
-	// Filtering is told where a server has a second address (RFC 5780): "open" where it may answer from there unasked,
+	// Filtering is told where a server has a second address that answers (RFC 5780): "open" where it may answer from there unasked,
 	// "restricted" where it may not, else empty.
 	Filtering string `json:"filtering,omitempty"`
 	// Hairpin tells, where it was asked for, whether a packet to the own mapped address comes back.
@@ -44,11 +45,11 @@ type seen struct {
 // judgeNAT is a function of what the servers said of a socket on a local address. It is pure.
 func judgeNAT(local netip.AddrPort, views []seen) *NAT {
 	n := &NAT{Local: local.String(), Mapped: map[string]string{}, Mapping: mappingUnknown}
-	mappings, servers := map[netip.AddrPort]struct{}{}, map[netip.AddrPort]struct{}{}
+	mappings, servers := map[netip.AddrPort]struct{}{}, map[netip.Addr]struct{}{}
 	for _, v := range views {
 		n.Mapped[v.server.String()] = v.mapped.String()
 		n.Translated = n.Translated || v.mapped != local
-		mappings[v.mapped], servers[v.server] = struct{}{}, struct{}{}
+		mappings[v.mapped], servers[v.server.Addr()] = struct{}{}, struct{}{}
 	}
 	switch {
 	case len(mappings) == 0:
@@ -75,5 +76,5 @@ func (n *NAT) words(views []seen) string {
 	if len(views) == 0 {
 		return "no server told an address"
 	}
-	return fmt.Sprintf("translated to %v; name a second server to see whether the mapping stays the same", views[0].mapped)
+	return fmt.Sprintf("translated to %v; name a second server at another address to see whether the mapping stays the same", views[0].mapped)
 }

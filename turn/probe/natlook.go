@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/pion/stun/v4"
@@ -60,7 +61,7 @@ func (r *runner) nat(ctx context.Context, servers []answered) *NAT {
 		return nil
 	}
 	n := judgeNAT(l.local, views)
-	r.filtering(ctx, n, servers)
+	r.filtering(ctx, n, servers, views)
 	if r.o.Hairpin {
 		n.Hairpin = r.hairpin(ctx, l, views[0].mapped)
 	}
@@ -78,10 +79,10 @@ func (r *runner) ask(ctx context.Context, l *link, t Target, to, from netip.Addr
 }
 
 // filtering asks a server with a second address to answer from there, to a socket that it has not been spoken to from
-// (RFC 5780 section 4.4).
-func (r *runner) filtering(ctx context.Context, n *NAT, servers []answered) {
+// (RFC 5780 section 4.4). A second address that answers to nothing says nothing by its silence here.
+func (r *runner) filtering(ctx context.Context, n *NAT, servers []answered, views []seen) {
 	for _, s := range servers {
-		if !s.other.IsValid() {
+		if !slices.ContainsFunc(views, func(v seen) bool { return v.server == s.other }) {
 			continue
 		}
 		l, err := r.listen(s.local)

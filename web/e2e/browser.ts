@@ -26,9 +26,21 @@ const CANDIDATES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/
  * another certificate that is not signed by an authority of the host's is refused.
  */
 export async function launchBrowser(pin?: string): Promise<Browser> {
-  const executablePath = process.env['CHROMIUM'] ?? CANDIDATES.find(existsSync) ?? 'chromium';
-  const trust = pin ? [`--ignore-certificate-errors-spki-list=${pin}`] : [];
-  return chromium.launch({ executablePath, args: [...FLAGS, ...trust], timeout: PATIENCE_MS });
+  return launch(browserPath(), pin ? [`--ignore-certificate-errors-spki-list=${pin}`] : []);
+}
+
+/** Where the browser is. */
+export function browserPath(): string {
+  return process.env['CHROMIUM'] ?? CANDIDATES.find(existsSync) ?? 'chromium';
+}
+
+/** Starts what a program starts, which has an origin without TLS use cameras as one with it. */
+export async function launchInsecure(program: string, origin: string): Promise<Browser> {
+  return launch(program, [`--unsafely-treat-insecure-origin-as-secure=${origin}`]);
+}
+
+function launch(executablePath: string, args: string[]): Promise<Browser> {
+  return chromium.launch({ executablePath, args: [...FLAGS, ...args], timeout: PATIENCE_MS });
 }
 
 /** What the pages of a test did wrong: scripts that broke, and anything that a security policy stopped. */

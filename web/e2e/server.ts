@@ -25,11 +25,36 @@ interface Ports {
   turns: number;
 }
 
+/** The host that a server runs on. */
+export interface Place {
+  readonly address: string;
+  /** The command line that has the host run a program. */
+  commandLine(program: string, args: readonly string[]): [string, readonly string[]];
+  /** GETs a URL from there; the status, or 0 where nothing answers. */
+  status(url: string, authority?: string): Promise<number>;
+}
+
+/** The host of the tests themselves. */
+const HERE: Place = {
+  address: '127.0.0.1',
+  commandLine: (program, args) => [program, args],
+  status: (url, authority) =>
+    new Promise((resolve) => {
+      const judge = (answer: IncomingMessage): void => {
+        answer.resume();
+        resolve(answer.statusCode ?? 0);
+      };
+      const request = authority ? httpsGet(url, { ca: authority }, judge) : httpGet(url, judge);
+      request.on('error', () => resolve(0));
+    }),
+};
+
 export class Server {
   private child: ChildProcess | null = null;
   private output = '';
 
   private constructor(
+    private readonly place: Place,
     private readonly stateDir: string,
     private readonly ports: Ports,
     private readonly settings: string[],
@@ -38,17 +63,17 @@ export class Server {
   ) {}
 
   /** Further settings are as on the command line, "key=value"; they win over the tests' own. */
-  static async start(settings: string[] = [], tls = false): Promise<Server> {
+  static async start(settings: string[] = [], tls = false, place = HERE): Promise<Server> {
     const [http = 0, admin = 0, turn = 0, turns = 0] = await freePorts(4);
     const stateDir = await mkdtemp(join(tmpdir(), 'tourbillon-e2e-'));
     const certificate = tls ? await makeCertificate(stateDir) : null;
-    const server = new Server(stateDir, { http, admin, turn, turns }, settings, certificate);
+    const server = new Server(place, stateDir, { http, admin, turn, turns }, settings, certificate);
     await server.run();
     return server;
   }
 
   get url(): string {
-    return `${this.certificate ? 'https' : 'http'}://127.0.0.1:${this.ports.http}`;
+    return `${this.certificate ? 'https' : 'http'}://${this.place.address}:${this.ports.http}`;
   }
 
   get adminURL(): string {
@@ -71,7 +96,7 @@ export class Server {
   /** Starts the process and waits until it serves. */
   async run(): Promise<void> {
     this.output = '';
-    const child = spawn(BINARY, this.arguments(), { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(...this.place.commandLine(BINARY, this.arguments()), { stdio: ['ignore', 'pipe', 'pipe'] });
     const listen = (chunk: Buffer): void => void (this.output += chunk.toString());
     child.stdout.on('data', listen);
     child.stderr.on('data', listen);
@@ -99,7 +124,8 @@ export class Server {
 
   /** A fresh link, as the operator gets one from a running server. */
   async freshLink(): Promise<string> {
-    const child = spawn(BINARY, ['admin-link', ...this.arguments()], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const line = this.place.commandLine(BINARY, ['admin-link', ...this.arguments()]);
+    const child = spawn(...line, { stdio: ['ignore', 'pipe', 'inherit'] });
     let output = '';
     child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
     await new Promise((resolve) => child.on('close', resolve));
@@ -109,27 +135,20 @@ export class Server {
   private arguments(): string[] {
     const { http, admin, turn, turns } = this.ports;
     const { chain, key } = this.certificate ?? {};
+    const { address } = this.place;
     return [
-      `http.listen=127.0.0.1:${http}`,
+      `http.listen=${address}:${http}`,
       `admin.listen=127.0.0.1:${admin}`,
-      `turn.udp=[127.0.0.1:${turn}]`,
-      `turn.tcp=[127.0.0.1:${turn}]`,
-      ...(chain ? [`tls.cert=${chain}`, `tls.key=${key}`, `turn.tls=[127.0.0.1:${turns}]`] : []),
+      `turn.udp=[${address}:${turn}]`,
+      `turn.tcp=[${address}:${turn}]`,
+      ...(chain ? [`tls.cert=${chain}`, `tls.key=${key}`, `turn.tls=[${address}:${turns}]`] : []),
       `state_dir=${this.stateDir}`,
       ...this.settings,
     ].flatMap((setting) => ['--set', setting]);
   }
 
-  private isHealthy(): Promise<boolean> {
-    const url = `${this.url}/healthz`;
-    return new Promise((resolve) => {
-      const judge = (answer: IncomingMessage): void => {
-        answer.resume();
-        resolve(answer.statusCode === 200);
-      };
-      const request = this.certificate ? httpsGet(url, { ca: this.certificate.authority }, judge) : httpGet(url, judge);
-      request.on('error', () => resolve(false));
-    });
+  private async isHealthy(): Promise<boolean> {
+    return (await this.place.status(`${this.url}/healthz`, this.certificate?.authority)) === 200;
   }
 
   private async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {

@@ -40,14 +40,7 @@ func openSilent(t *testing.T, n int) *silentPeers {
 	t.Helper()
 	s := &silentPeers{stamps: make(chan time.Time, 10000)}
 	for range n {
-		conn := listenUDP(t)
-		raw, err := conn.SyscallConn()
-		check(t, "reach the socket", err)
-		var refused error
-		check(t, "reach the socket", raw.Control(func(fd uintptr) {
-			refused = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
-		}))
-		check(t, "have packets stamped", refused)
+		conn := listenStamped(t)
 		s.conns = append(s.conns, conn)
 		s.reading.Go(func() { s.read(conn) })
 	}

@@ -40,6 +40,11 @@ export function pathReport(to: string, state: PathReport['state'], path: Path | 
   return report;
 }
 
+/** Whether the server knows as much already. */
+export function isSameReport(before: PathReport | null, now: PathReport): boolean {
+  return before?.state === now.state && before.via === now.via && before.transport === now.transport;
+}
+
 /** The word for a connection's state; null for one that is over. */
 export function reportedState(state: RTCPeerConnectionState): PathReport['state'] | null {
   switch (state) {

@@ -8,6 +8,8 @@ export interface ConnectionHooks {
   /** The peer opened a data channel. */
   channel(channel: RTCDataChannel): void;
   stateChanged(): void;
+  /** The packets travel another way, which need not show in the state. */
+  pairChanged(): void;
   channelOpen(): void;
   text(text: string): void;
   error(error: unknown): void;
@@ -27,6 +29,8 @@ export class Connection {
   private ignoring = false;
   private closed = false;
   private early: (RTCIceCandidateInit | null)[] = [];
+  /** The transport below all media, once it is there, where the browser tells of its pairs. */
+  private ice: RTCIceTransport | undefined;
 
   constructor(
     configuration: RTCConfiguration,
@@ -38,7 +42,10 @@ export class Connection {
     this.pc.onnegotiationneeded = () => void this.offer();
     this.pc.onicecandidate = ({ candidate }) =>
       hooks.send({ type: 'candidate', candidate: candidate?.toJSON() ?? null });
-    this.pc.onconnectionstatechange = () => hooks.stateChanged();
+    this.pc.onconnectionstatechange = () => {
+      this.watchPair();
+      hooks.stateChanged();
+    };
     this.pc.ontrack = ({ track, streams }) => hooks.track(track, streams ?? []);
     this.pc.ondatachannel = ({ channel }) => hooks.channel(channel);
     this.texts = this.openTexts();
@@ -58,6 +65,11 @@ export class Connection {
     }
     // A candidate that fits nothing belongs to an offer that was ignored or to a connection that is gone.
     await this.pc.addIceCandidate(candidate).catch(() => undefined);
+  }
+
+  /** Whether this browser tells of another pair. */
+  get tellsPairs(): boolean {
+    return this.ice !== undefined;
   }
 
   /** Says the current offer again, with the candidates found so far. */
@@ -99,7 +111,15 @@ export class Connection {
     this.pc.onnegotiationneeded = this.pc.onicecandidate = this.pc.onconnectionstatechange = this.pc.ontrack = null;
     this.pc.ondatachannel = null;
     this.texts.onopen = this.texts.onmessage = null;
+    if (this.ice) this.ice.onselectedcandidatepairchange = null;
     this.pc.close();
+  }
+
+  private watchPair(): void {
+    const ice = this.pc.sctp?.transport?.iceTransport;
+    if (!ice || ice === this.ice || !('onselectedcandidatepairchange' in ice)) return;
+    this.ice = ice;
+    ice.onselectedcandidatepairchange = () => this.hooks.pairChanged();
   }
 
   private async offer(): Promise<void> {

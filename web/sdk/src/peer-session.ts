@@ -1,4 +1,4 @@
-import { givenUpDelay, leaveToServer, pathReport, relayOf, reportedState, waitFor } from './care.js';
+import { givenUpDelay, isSameReport, leaveToServer, pathReport, relayOf, reportedState, waitFor } from './care.js';
 import type { Clock } from './clock.js';
 import { Connection } from './connection.js';
 import { Emitter } from './emitter.js';
@@ -14,6 +14,8 @@ import { RemoteStreams } from './streams.js';
 
 /** Chat lines that wait for the channel to open, at most. */
 const MAX_WAITING_TEXTS = 100;
+/** Browsers answer with statistics of up to 50 ms ago, and ICE may change its mind more than once. */
+const PAIR_SETTLES_MS = 200;
 /** Help that began this short a time ago is what the peer asks for. */
 const HELPED_JUST_NOW_MS = 3000;
 
@@ -64,6 +66,11 @@ export class PeerSession implements Peer {
   private gaveUp = false;
   /** An ICE restart of this end's is under way, which the server was told. */
   private restarting = false;
+  /** What the server was told last. */
+  private reported: PathReport | null = null;
+  /** Help that a connection needs whatever it says, and that has to wait for the server. */
+  private owed: RepairCause | null = null;
+  private cancelPair: (() => void) | null = null;
   private totals: Totals | undefined;
   private closed = false;
   private readonly emitter = new Emitter<PeerEvents>();
@@ -203,21 +210,32 @@ export class PeerSession implements Peer {
     this.present = true;
     const pathDied = serverChanged || this.pathDied;
     this.pathDied = false;
-    if (pathDied && (await this.isRelayed())) {
+    this.repairTimer.takeBack();
+    const before = this.peerDescription;
+    // An offer that comes meanwhile is of a new path.
+    if (pathDied && (await this.isRelayed()) && this.peerDescription === before) {
       this.reportState('failed');
       return this.scheduleRepair('dead-path');
     }
     this.reportNow();
+    this.giveOwed();
     if (this.connectionState !== 'connected') this.scheduleRepair('unfinished');
   }
 
   /** Our session went on and no signal got lost, but help that was due meanwhile was not given. */
   resumed(): void {
     this.reportNow();
+    this.giveOwed();
     const state = this.connectionState;
     if (state === 'connected') return;
     if (state === 'failed' || state === 'disconnected') return this.scheduleRepair(state);
     this.scheduleRepair(this.current ? 'stalled' : 'awaited');
+  }
+
+  private giveOwed(): void {
+    const cause = this.owed;
+    this.owed = null;
+    if (cause) this.scheduleRepair(cause);
   }
 
   /** The network of this host came back, perhaps as another one. */
@@ -246,8 +264,11 @@ export class PeerSession implements Peer {
 
   /** The server says what it makes of the connection: this end leaves it to it, until it gives up. */
   told(news: PathNews): void {
-    if (news.state !== 'failed') {
+    if (news.state === 'connected' || news.state === 'failed') this.repairTimer.takeBack();
+    if (news.state === 'connected') {
       this.repairTimer.postpone(waitFor(news));
+    } else if (news.state !== 'failed') {
+      this.repairTimer.leave(waitFor(news));
     } else if (this.connectionState !== 'connected') {
       this.repairTimer.restAndRetry(givenUpDelay(this.polite));
       if (!this.gaveUp) this.context.error(noPath(this.name || this.id));
@@ -259,6 +280,7 @@ export class PeerSession implements Peer {
   close(): void {
     this.closed = true;
     this.repairTimer.clear();
+    this.cancelPair?.();
     this.current?.close();
     this.remote.clear();
   }
@@ -269,7 +291,23 @@ export class PeerSession implements Peer {
 
   /** Tells a server that looks after connections how this one stands. */
   private reportState(state: PathReport['state'], path: Path | null = null): void {
-    if (this.context.cares() && this.present) this.context.report(pathReport(this.id, state, path));
+    if (!this.context.cares() || !this.present) return;
+    this.reported = pathReport(this.id, state, path);
+    this.context.report(this.reported);
+  }
+
+  private pairChanged(): void {
+    this.cancelPair?.();
+    this.cancelPair = this.context.clock.after(PAIR_SETTLES_MS, () => void this.reportConnected(false));
+  }
+
+  /** The server believes that this end is not connected. */
+  private get saidLost(): boolean {
+    return this.reported?.state !== 'connected';
+  }
+
+  private get peerDescription(): string | undefined {
+    return this.connection?.remoteDescription?.sdp;
   }
 
   private reportRestarting(): void {
@@ -284,9 +322,10 @@ export class PeerSession implements Peer {
   }
 
   /** Says how the packets travel, unless the connection is lost again by the time that is known. */
-  private async reportConnected(): Promise<void> {
+  private async reportConnected(always = true): Promise<void> {
     const path = await this.path().catch(() => null);
-    if (this.connectionState === 'connected') this.reportState('connected', path);
+    if (this.connectionState !== 'connected') return;
+    if (always || !isSameReport(this.reported, pathReport(this.id, 'connected', path))) this.reportState('connected', path);
   }
 
   /** The polite side would wait before it helps; the other need not. */
@@ -307,8 +346,8 @@ export class PeerSession implements Peer {
     if (outcome === 'done' && signal.type === 'offer') this.repairTimer.clear();
     if (outcome !== 'done') return;
     if (this.connectionState !== 'connected') this.scheduleRepair('stalled');
-    // A restart of a connection that works need not change its state.
-    else if (this.restarting) this.reportNow();
+    // A restart of a connection that works, or seems to, need not change its state.
+    else if (this.restarting || (!connection.tellsPairs && this.saidLost)) this.reportNow();
     this.restarting = false;
   }
 
@@ -328,6 +367,7 @@ export class PeerSession implements Peer {
     this.current?.close();
     this.remote.clear();
     this.totals = undefined;
+    this.owed = null;
     this.repairTimer.clear();
     const connection: Connection = new Connection(this.configuration(), this.context.streams(), offering, {
       polite: () => this.polite,
@@ -335,6 +375,7 @@ export class PeerSession implements Peer {
       track: (track, streams) => this.addTrack(track, streams),
       channel: (channel) => this.emitter.emit('channel', channel),
       stateChanged: () => this.stateChanged(),
+      pairChanged: () => this.pairChanged(),
       channelOpen: () => this.flushTexts(),
       text: (text) => this.context.text(this, text),
       error: (error) => this.report(error),
@@ -374,8 +415,11 @@ export class PeerSession implements Peer {
 
   private async repair(cause: RepairCause): Promise<void> {
     this.repairTimer.clear();
-    // Without the server nothing can be said; the re-join looks at each connection again.
-    if (!this.context.ready() || !this.present) return;
+    // Without the server nothing can be said; the re-join looks at each connection again, but sees no reason in this one.
+    if (!this.context.ready() || !this.present) {
+      if (isNeededWhenConnected(cause, this.polite)) this.owed = cause;
+      return;
+    }
     if (this.connectionState === 'connected' && !isNeededWhenConnected(cause, this.polite)) return;
     const before = this.current;
     await this.context.freshServers();

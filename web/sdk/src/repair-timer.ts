@@ -6,6 +6,8 @@ export class RepairTimer {
   private cancel: (() => void) | null = null;
   private due = Infinity;
   private latest: RepairCause = 'stalled';
+  /** Until when the server acts. */
+  private leftUntil = -Infinity;
 
   constructor(
     private readonly clock: Clock,
@@ -17,9 +19,21 @@ export class RepairTimer {
     return this.latest;
   }
 
-  /** The earliest of several causes decides. */
-  schedule(cause: RepairCause, polite: boolean, extraMs = 0): void {
-    this.arm(cause, repairDelay(cause, polite) + extraMs);
+  /** The earliest of several causes decides. What is left to the server for a while waits for as long as it acts. */
+  schedule(cause: RepairCause, polite: boolean, leaveMs = 0): void {
+    const delay = repairDelay(cause, polite) + leaveMs;
+    this.arm(cause, leaveMs > 0 ? Math.max(delay, this.leftUntil - this.clock.now()) : delay);
+  }
+
+  /** The server acts for so long: leaves it to it, whatever comes meanwhile. */
+  leave(delayMs: number): void {
+    this.leftUntil = this.clock.now() + delayMs;
+    this.postpone(delayMs);
+  }
+
+  /** The server does nothing more about it. */
+  takeBack(): void {
+    this.leftUntil = -Infinity;
   }
 
   /** Puts what is scheduled off, to so long from now at the earliest. */

@@ -68,6 +68,31 @@ function reports(): string[] {
   return FakeSocket.last.sentOf('stats').map((message) => (message as PathReport).state);
 }
 
+/** Has the connection tell of its pairs from now on, as Chromium does. */
+function tellPairs(): void {
+  FakeConnection.last.sctp = { transport: { iceTransport: { onselectedcandidatepairchange: null } } };
+  FakeConnection.last.onconnectionstatechange?.();
+}
+
+/** The statistics of a pair through this end's relay. */
+function pairThrough(transport: 'udp' | 'tcp'): [string, unknown][] {
+  return [
+    ['T', { id: 'T', type: 'transport', selectedCandidatePairId: 'P' }],
+    ['P', { id: 'P', type: 'candidate-pair', localCandidateId: 'L', remoteCandidateId: 'R' }],
+    ['L', { id: 'L', type: 'local-candidate', candidateType: 'relay', relayProtocol: transport }],
+  ];
+}
+
+/** Loses the server and joins one that was started in its place, where Bob is already. */
+async function returnToAnotherServer(): Promise<void> {
+  FakeSocket.last.drop();
+  await vi.advanceTimersByTimeAsync(250);
+  FakeSocket.last.open();
+  FakeSocket.last.receive({ type: 'error', code: 'session-unknown', message: 'no', remedy: 'join', fatal: false });
+  FakeSocket.last.receive(joined([bob(true)], { server: 'two' }));
+  await settle();
+}
+
 function ask(route: PathRoute, username = 'fresh'): void {
   const servers = SERVERS.map((server) => (server.username ? { ...server, username } : server));
   FakeSocket.last.receive({ type: 'restart', from: 'bob', reason: 'failed', route, ice_servers: servers, ice_ttl_ms: 300_000 });
@@ -138,13 +163,51 @@ describe('reports', () => {
       ['P', { id: 'P', type: 'candidate-pair', localCandidateId: 'L', remoteCandidateId: 'R' }],
       ['R', { id: 'R', type: 'remote-candidate', candidateType: 'relay' }],
     ];
-    FakeSocket.last.drop();
-    await vi.advanceTimersByTimeAsync(250);
-    FakeSocket.last.open();
-    FakeSocket.last.receive({ type: 'error', code: 'session-unknown', message: 'no', remedy: 'join', fatal: false });
-    FakeSocket.last.receive(joined([bob(true)], { server: 'two' }));
-    await settle();
+    await returnToAnotherServer();
     expect(reports()).toEqual(['failed']);
+  });
+
+  it('tell of another way of the packets that no state shows, once', async () => {
+    await connected(true);
+    tellPairs();
+    FakeConnection.last.selectPair(pairThrough('udp'));
+    FakeConnection.last.selectPair(pairThrough('tcp'));
+    await beat(1);
+    FakeConnection.last.selectPair(pairThrough('tcp'));
+    await beat(1);
+    expect(FakeSocket.last.sentOf('stats').slice(-2)).toEqual([
+      { type: 'stats', to: 'bob', state: 'connected' },
+      { type: 'stats', to: 'bob', state: 'connected', via: 'relay', transport: 'tcp' },
+    ]);
+  });
+
+  it.each([true, false])('end what was said of a dead path that its state never showed, events of pairs %s', async (told) => {
+    await connected(true);
+    if (told) tellPairs();
+    FakeConnection.last.stats = pairThrough('udp');
+    await returnToAnotherServer();
+    expect(reports()).toEqual(['failed']);
+    FakeSocket.last.receive({ type: 'offer', from: 'bob', sdp: sdp('B', 2) });
+    await settle();
+    expect(reports()).toEqual(told ? ['failed'] : ['failed', 'connected']); // The answer alone proves nothing.
+    FakeConnection.last.selectPair(pairThrough('udp'));
+    await beat(1);
+    expect(reports()).toEqual(['failed', 'connected']);
+  });
+
+  it('call no path dead for which there is an offer already', async () => {
+    await connected(true);
+    const pc = FakeConnection.last;
+    let read: () => void = () => undefined;
+    pc.getStats = () => new Promise((resolve) => (read = () => resolve(pairThrough('udp'))));
+    await returnToAnotherServer();
+    FakeSocket.last.receive({ type: 'offer', from: 'bob', sdp: sdp('B', 2) });
+    await settle();
+    read();
+    await settle();
+    read();
+    await settle();
+    expect(reports()).toEqual(['connected']);
   });
 
   it('leave out what is over', () => {
@@ -245,6 +308,30 @@ describe('a path that the server looks after', () => {
     expect(FakeConnection.last.restartIce).toHaveBeenCalledOnce();
   });
 
+  it('is left to it also when it fails while it is being restarted', async () => {
+    await connected(false);
+    FakeConnection.last.become('disconnected');
+    ask('direct');
+    await settle();
+    path('restarting', { next_ms: 10_000, attempt: 1 });
+    await beat(3);
+    FakeConnection.last.become('failed');
+    await beat(11);
+    expect(FakeConnection.last.restartIce).toHaveBeenCalledOnce();
+    expect(FakeSocket.last.sentOf('offer')).toHaveLength(1);
+    await beat(1);
+    expect(FakeSocket.last.sentOf('offer')).toHaveLength(2);
+  });
+
+  it('is helped as ever once the server has seen it connected again', async () => {
+    await connected(false);
+    path('restarting', { next_ms: 10_000, attempt: 1 });
+    path('connected', { attempt: 1 });
+    FakeConnection.last.become('failed');
+    await beat(PATIENCE_MS / 1000);
+    expect(FakeConnection.last.restartIce).toHaveBeenCalledOnce();
+  });
+
   it('is never restarted by the polite side while the server is there', async () => {
     await connected(true);
     FakeConnection.last.become('failed');
@@ -272,6 +359,20 @@ describe('a path that the server looks after', () => {
     await settle();
     expect(FakeConnection.last.restartIce).toHaveBeenCalledTimes(2);
     expect(FakeConnection.last.configurations.at(-1)?.iceTransportPolicy).toBeUndefined();
+  });
+
+  it('is restarted when the server is back, where a page asked meanwhile', async () => {
+    await connected(false);
+    FakeSocket.last.drop();
+    room?.peers.get('bob')?.restart();
+    await vi.advanceTimersByTimeAsync(250);
+    expect(FakeConnection.last.restartIce).not.toHaveBeenCalled();
+    FakeSocket.last.open();
+    const { type: _, peers: __, ...seat } = joined([]);
+    FakeSocket.last.receive({ type: 'resumed', ...seat, got: 0, replayed: 0 });
+    await settle();
+    expect(FakeConnection.last.restartIce).toHaveBeenCalledOnce();
+    expect(reports().at(-1)).toBe('restarting');
   });
 
   it('is called lost when the server gives up, and tried now and then', async () => {

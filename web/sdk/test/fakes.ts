@@ -85,6 +85,8 @@ export class FakeConnection {
   readonly transceivers: string[] = [];
   readonly configurations: RTCConfiguration[] = [];
   stats: [string, unknown][] = [];
+  /** Null stands for a browser that tells nothing of its pairs. */
+  sctp: { transport: { iceTransport: { onselectedcandidatepairchange: (() => void) | null } } } | null = null;
   rollbacks = 0;
   onnegotiationneeded: (() => void) | null = null;
   onicecandidate: ((event: { candidate: null }) => void) | null = null;
@@ -161,6 +163,12 @@ export class FakeConnection {
   become(state: RTCPeerConnectionState): void {
     this.connectionState = state;
     this.onconnectionstatechange?.();
+  }
+
+  /** ICE selects another pair, which these statistics show, without any other event. */
+  selectPair(stats: [string, unknown][]): void {
+    this.stats = stats;
+    this.sctp?.transport.iceTransport.onselectedcandidatepairchange?.();
   }
 
   close(): void {
