@@ -112,9 +112,9 @@
 // # Paths
 //
 // Where "paths" is true the server decides who of two peers restarts their connection, when, and over which route. A
-// client reports each change of its connection to a peer, and after it came back how it stands now. "state" is
-// "gathering", "checking", "connected", "disconnected" (nothing comes), "failed" (it will not come back) or "restarting"
-// (an ICE restart has begun here, asked for or not). With "connected" goes "via", "direct" or "relay", and the
+// client reports each change of its connection to a peer and of the way its packets take, and after it came back how it
+// stands now. "state" is "gathering", "checking", "connected", "disconnected" (nothing comes), "failed" (it will not come
+// back) or "restarting" (an ICE restart has begun here, asked for or not). With "connected" goes "via", "direct" or "relay", and the
 // "transport" to this end's relay, "udp", "tcp" or "tls"; either may be left out, and so may "stats".
 //
 //	→ {"type":"stats","to":"p9w1x8e2zz","state":"connected","via":"relay","transport":"udp"}

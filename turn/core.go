@@ -25,6 +25,7 @@ type core struct {
 	ring        atomic.Pointer[keyring] // replaced whole by SetCredentials
 	allocations *allocations
 	relays      *relays
+	reserved    *reservations
 	policy      atomic.Pointer[Policy] // replaced whole by hostPolicy
 	gate        *gate
 	plane       *relay.Plane  // nil where there are no loops
@@ -49,6 +50,7 @@ func newCore(cfg Config) *core {
 	c := &core{
 		clock: cfg.Clock, now: cfg.Now, log: cfg.Log, limits: cfg.Limits, realmBytes: []byte(cfg.Realm), nonces: newNonces(),
 		allocations: newAllocations(cfg.Limits, cfg.Clock),
+		reserved:    newReservations(cfg.Clock),
 		gate:        newGate(cfg.Limits),
 		dtlsGate:    newGate(cfg.Limits),
 		bandwidth:   newCeiling(cfg.Limits.ServerBytesPerSecond),

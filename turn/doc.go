@@ -69,9 +69,6 @@
 // # Deviations from the RFCs
 //
 //	request                       answer              the RFC              why
-//	EVEN-PORT                     an even port, and   with R, the next     RTP without multiplexing alone wants it;
-//	                              a token             port reserved too    a held port is a port less for others
-//	RESERVATION-TOKEN             508                 the reserved port    as above
 //	DONT-FRAGMENT                 420; a Send         the same, where DF   the loops' sockets send without it
 //	                              indication dropped  cannot be set
 //	USERHASH, PASSWORD-ALGORITHM, 420                 the same, where      REST credentials are HMAC-SHA1, and no browser

@@ -334,11 +334,11 @@ func TestFullPortRangeIsToldApart(t *testing.T) {
 	}
 	defer taken.Close()
 	c.relays.first = addrPort(taken.LocalAddr()).Port()
-	if _, err := c.relays.allocate(c.relays.ends[0], false, nil); err != errRelayPorts {
+	if _, err := c.relays.allocate(c.relays.ends[0], anyPort, nil); err != errRelayPorts {
 		t.Errorf("a full range: %v", err)
 	}
 	c.relays.ends[0].bind = netip.MustParseAddr("192.0.2.7") // Of no interface here.
-	if _, err := c.relays.allocate(c.relays.ends[0], false, nil); err == nil || err == errRelayPorts {
+	if _, err := c.relays.allocate(c.relays.ends[0], anyPort, nil); err == nil || err == errRelayPorts {
 		t.Errorf("an address that is not ours: %v", err)
 	}
 }

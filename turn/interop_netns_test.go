@@ -343,6 +343,9 @@ func everyUclient() (all [][]string) {
 					args = append(args, "-e", family.peer, "-r", peerPort)
 				}
 				all = append(all, append(args, family.at))
+				if mode == "-y" && family.flag == "" { // With RTCP, whose port is reserved: EVEN-PORT and RESERVATION-TOKEN.
+					all = append(all, all[len(all)-1][1:])
+				}
 			}
 		}
 	}

@@ -43,11 +43,11 @@ func newRelays(c *core, cfg Config) *relays {
 	return r
 }
 
-// allocate makes an allocation's socket at a random port, an even one if asked, on the listener's loop where it has one.
-func (r *relays) allocate(end *relayEnd, even bool, at *relay.Listener) (*relayConn, error) {
+// allocate makes an allocation's socket at a random port that suits, on the listener's loop where it has one.
+func (r *relays) allocate(end *relayEnd, suits func(port uint16) bool, at *relay.Listener) (*relayConn, error) {
 	for range relayTries {
 		port := r.randomPort()
-		if even && port%2 != 0 {
+		if !suits(port) {
 			continue
 		}
 		conn, err := r.open(end, port, at)
@@ -60,6 +60,11 @@ func (r *relays) allocate(end *relayEnd, even bool, at *relay.Listener) (*relayC
 	}
 	return nil, errRelayPorts
 }
+
+// anyPort suits who asks for no particular one.
+func anyPort(uint16) bool { return true }
+
+func evenPort(port uint16) bool { return port%2 == 0 }
 
 // randomPort is unpredictable, so that a stranger cannot aim at a relay that is yet to come.
 func (r *relays) randomPort() uint16 {
@@ -133,8 +138,10 @@ func (r *relays) isLive(peer netip.AddrPort) bool {
 // before the other side has it.
 func (r *relays) mayBeLive(peer netip.AddrPort) bool {
 	end := r.end(familyOfAddr(peer.Addr()))
-	return end != nil && peer.Addr() == end.announced() && peer.Port() >= r.first && int(peer.Port()-r.first) < r.ports
+	return end != nil && peer.Addr() == end.announced() && r.inRange(peer.Port())
 }
+
+func (r *relays) inRange(port uint16) bool { return port >= r.first && int(port-r.first) < r.ports }
 
 // close refuses new relays.
 func (r *relays) close() {

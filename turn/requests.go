@@ -1,7 +1,6 @@
 package turn
 
 import (
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"net/netip"
@@ -47,10 +46,13 @@ func (x *transaction) allocate() {
 	}
 }
 
-// wish is what kind of relay an Allocate asks for.
+// wish is what kind of relay an Allocate asks for: one with an even port, perhaps with the next port reserved, or the port
+// that a token stands for.
 type wish struct {
-	end            *relayEnd
-	even, reserved bool
+	end          *relayEnd
+	even, paired bool
+	token        *token
+	port         uint16
 }
 
 // wanted reads what an Allocate asks for, or says why we cannot have it.
@@ -59,19 +61,60 @@ func (x *transaction) wanted() (w wish, code stun.ErrorCode) {
 	family, ok := x.family()
 	switch {
 	case len(in.transport) != 4, !ok, in.lifetime != nil && len(in.lifetime) != 4, in.evenPort != nil && len(in.evenPort) != 1,
-		in.reservation != nil && (in.evenPort != nil || in.family != nil):
+		in.reservation != nil && (len(in.reservation) != len(token{}) || in.evenPort != nil || in.family != nil):
 		return w, stun.CodeBadRequest
 	case in.transport[0] != protocolUDP:
 		return w, stun.CodeUnsupportedTransProto
-	case in.reservation != nil: // Nothing is ever reserved.
-		return w, stun.CodeInsufficientCapacity
+	case in.reservation != nil:
+		return x.reserved()
 	}
 	if w.end = x.core.relays.end(family); w.end == nil {
 		return w, stun.CodeAddrFamilyNotSupported
 	}
 	w.even = in.evenPort != nil
-	w.reserved = w.even && in.evenPort[0]&0x80 != 0
+	w.paired = w.even && in.evenPort[0]&0x80 != 0
 	return w, 0
+}
+
+// reserved is the wish for a port that was reserved (RFC 8656 7.2).
+func (x *transaction) reserved() (w wish, code stun.ErrorCode) {
+	t := token(x.in.reservation)
+	held := x.core.reserved.of(t, x.user)
+	if held == nil {
+		return w, stun.CodeInsufficientCapacity
+	}
+	return wish{end: held.end, token: &t, port: held.port}, 0
+}
+
+// bind makes the socket of a wish, and the token of the next port if that is to be reserved.
+func (x *transaction) bind(w wish) (conn *relayConn, next []byte, err error) {
+	relays := x.core.relays
+	switch {
+	case w.token != nil:
+		if !x.core.reserved.take(*w.token, x.user) { // It has lapsed while we looked.
+			return nil, nil, errRelayPorts
+		}
+		conn, err = relays.open(w.end, w.port, x.loop)
+		return conn, nil, err
+	case !w.even:
+		conn, err = relays.allocate(w.end, anyPort, x.loop)
+		return conn, nil, err
+	case !w.paired:
+		conn, err = relays.allocate(w.end, evenPort, x.loop)
+		return conn, nil, err
+	}
+	var t token
+	conn, err = relays.allocate(w.end, func(port uint16) (ok bool) {
+		if evenPort(port) && relays.inRange(port+1) {
+			x.core.reserved.take(t, x.user) // Of a port whose neighbour was taken.
+			t, ok = x.core.reserved.keep(w.end, port+1, x.user)
+		}
+		return ok
+	}, x.loop)
+	if err != nil {
+		x.core.reserved.take(t, x.user)
+	}
+	return conn, t[:], err
 }
 
 // family is the address family that an Allocate is for. A client that names none gets IPv4 (RFC 8656 7.2), or what we
@@ -98,7 +141,7 @@ func (x *transaction) make(w wish) {
 		x.refuse(stun.CodeAllocQuotaReached)
 		return
 	}
-	socket, err := x.core.relays.allocate(w.end, w.even, x.loop)
+	socket, next, err := x.bind(w)
 	if err != nil {
 		table.cancel(x.key)
 		if !errors.Is(err, errClosing) {
@@ -108,15 +151,11 @@ func (x *transaction) make(w wish) {
 		return
 	}
 	e := &entry{
-		core: x.core, key: x.key, user: x.user, socket: socket, back: x.back, from: x.from, transaction: x.in.TransactionID,
+		core: x.core, key: x.key, user: x.user, socket: socket, back: x.back, from: x.from, transaction: x.in.TransactionID, token: next,
 		shown: Allocation{
 			Client: x.key.client, Server: x.from.server(x.server), Relay: netip.AddrPortFrom(w.end.announced(), socket.port),
 			Transport: x.transport, User: printable(x.user), Since: x.core.now(),
 		},
-	}
-	if w.reserved {
-		e.token = make([]byte, 8)
-		_, _ = rand.Read(e.token) // It does not fail (crypto/rand).
 	}
 	socket.fast.attach(x.key, x.loop)
 	if conn, ok := x.back.(*streamConn); ok {

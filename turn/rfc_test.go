@@ -49,6 +49,10 @@ func TestErrorsAreTheRFCs(t *testing.T) {
 	c.expectSigned("IPv6 relay", c.allocate(attr(stun.AttrRequestedAddressFamily, 2, 0, 0, 0)), 440)
 	c.expectSigned("odd family", c.allocate(attr(stun.AttrRequestedAddressFamily, 9, 0, 0, 0)), 440)
 	c.expectSigned("reservation", c.allocate(attr(stun.AttrReservationToken, 1, 2, 3, 4, 5, 6, 7, 8)), 508)
+	c.expectSigned("short reservation", c.allocate(attr(stun.AttrReservationToken, 1, 2, 3, 4)), 400)
+	c.expectSigned("short lifetime", c.allocate(attr(stun.AttrLifetime, 1, 2)), 400)
+	c.expectSigned("PRIORITY", c.allocate(attr(stun.AttrPriority, 1, 2, 3, 4)), 420)
+	c.expectSigned("PASSWORD-ALGORITHM", c.allocate(attr(stun.AttrPasswordAlgorithm, 0, 1, 0, 0)), 420)
 	unknown := c.allocate(attr(stun.AttrDontFragment))
 	c.expectSigned("DONT-FRAGMENT", unknown, 420)
 	var attributes stun.UnknownAttributes

@@ -208,6 +208,7 @@ func (s *Server) Close(ctx context.Context) error {
 		s.stop()
 		s.watching.StopAndWait()
 		s.core.relays.close()
+		s.core.reserved.close()
 		s.core.allocations.close()
 		for _, l := range s.listeners {
 			// What closing reports is of no use to anyone: the socket is gone either way.

@@ -264,28 +264,69 @@ func TestWhatIsNotOffered(t *testing.T) {
 	}
 }
 
-// TestEvenPort expects an even port (RFC 8656 7.2), and that the reservation token, which pion hands out with it, is
-// refused.
+// TestEvenPort asks for even ports and for the ports after them, and takes those by their tokens (RFC 8656 7.2): once, by
+// the user that they were reserved for, for half a minute.
 func TestEvenPort(t *testing.T) {
-	server := listen(t, turn.Config{UDP: []string{"127.0.0.1:0"}})
-	username, password := issued("alice", time.Now())
-	var token []byte
-	for i := range 8 {
-		c := newRawClient(t, server, username, password)
-		answer := c.allocate(attr(stun.AttrEvenPort, 0x80))
-		if code := errorCode(t, answer); code != 0 {
-			t.Fatalf("allocation %d answered %d", i, code)
-		}
-		token, _ = answer.Get(stun.AttrReservationToken)
-	}
-	for _, a := range server.Allocations() {
-		if a.Relay.Port()%2 != 0 {
-			t.Errorf("odd port: %+v", a)
-		}
-	}
-	c := newRawClient(t, server, username, password)
-	if code := errorCode(t, c.allocate(attr(stun.AttrReservationToken, token...))); code != 508 {
-		t.Errorf("the token was answered %d", code)
+	for name, withoutLoops := range map[string]bool{"loops": false, "goroutines": true} {
+		t.Run(name, func(t *testing.T) {
+			clock := timingtest.NewManual()
+			server := listen(t, turn.Config{
+				UDP: []string{"127.0.0.1:0"}, Clock: clock, WithoutLoops: withoutLoops, Limits: turn.LimitsOff(),
+			})
+			username, password := issued("alice", time.Now())
+			allocate := func(username, password string, setter stun.Setter) (code int, relay stun.XORMappedAddress, token []byte) {
+				answer := newRawClient(t, server, username, password).allocate(setter)
+				token, _ = answer.Get(stun.AttrReservationToken)
+				_ = relay.GetFromAs(answer, stun.AttrXORRelayedAddress)
+				return errorCode(t, answer), relay, token
+			}
+			take := func(token []byte) stun.Setter { return attr(stun.AttrReservationToken, token...) }
+			if code, relay, token := allocate(username, password, attr(stun.AttrEvenPort, 0)); code != 0 || relay.Port%2 != 0 || token != nil {
+				t.Errorf("an even port: %d, %v, token %x", code, relay, token)
+			}
+			for range 8 {
+				code, relay, token := allocate(username, password, attr(stun.AttrEvenPort, 0x80))
+				if code != 0 || relay.Port%2 != 0 || len(token) != 8 {
+					t.Fatalf("a pair: %d, %v, token %x", code, relay, token)
+				}
+				strangers, word := issued("mallory", time.Now())
+				if code, _, _ := allocate(strangers, word, take(token)); code != 508 {
+					t.Errorf("another user's token was answered %d", code)
+				}
+				if code, next, _ := allocate(username, password, take(token)); code != 0 || next.Port != relay.Port+1 {
+					t.Errorf("the token of %v was answered %d, %v", relay, code, next)
+				}
+				if code, _, _ := allocate(username, password, take(token)); code != 508 {
+					t.Errorf("the token was answered %d the second time", code)
+				}
+			}
+			_, relay, token := allocate(username, password, attr(stun.AttrEvenPort, 0x80))
+			if socket, err := net.ListenUDP("udp4", &net.UDPAddr{IP: relay.IP, Port: relay.Port + 1}); err == nil {
+				socket.Close()
+				t.Error("the port after it is not kept")
+			}
+			clock.Advance(31 * time.Second)
+			if code, _, _ := allocate(username, password, take(token)); code != 508 {
+				t.Errorf("a token that has lapsed was answered %d", code)
+			}
+			socket, err := net.ListenUDP("udp4", &net.UDPAddr{IP: relay.IP, Port: relay.Port + 1})
+			if err != nil {
+				t.Fatal("the port is kept for ever:", err)
+			}
+			socket.Close()
+			kept := 0
+			for ; kept < 200; kept++ { // None is taken.
+				if code, _, _ := allocate(username, password, attr(stun.AttrEvenPort, 0x80)); code != 0 {
+					if code != 508 {
+						t.Errorf("one reservation too many was answered %d", code)
+					}
+					break
+				}
+			}
+			if kept != 64 {
+				t.Errorf("%d ports are kept at a time, want 64", kept)
+			}
+		})
 	}
 }
 

@@ -1,0 +1,112 @@
+package turn
+
+import (
+	"crypto/rand"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"tourbillon/timing"
+)
+
+const (
+	// reservationHeld is how long a port is kept for whoever brings its token (RFC 8656 7.2: at least 30 s).
+	reservationHeld = 30 * time.Second
+	// maxReservations bounds the ports that are kept at a time.
+	maxReservations = 64
+)
+
+// token is the value of a RESERVATION-TOKEN.
+type token [8]byte
+
+// reservations are the ports next to those of relays with an even one, for RTCP without multiplexing (RFC 8656 7.2). A
+// port is kept by a socket that nobody reads. It is safe for concurrent use.
+type reservations struct {
+	clock timing.Clock
+
+	mu     sync.Mutex // guards what follows
+	held   map[token]*reservation
+	closed bool
+}
+
+// reservation is one port that is kept, for a user.
+type reservation struct {
+	socket *net.UDPConn
+	end    *relayEnd
+	port   uint16
+	user   string
+	timer  timing.Timer
+}
+
+func newReservations(clock timing.Clock) *reservations {
+	return &reservations{clock: clock, held: make(map[token]*reservation)}
+}
+
+// keep binds a port for a user and returns its token. It reports false where the port is taken, or too many are kept.
+func (r *reservations) keep(end *relayEnd, port uint16, user string) (t token, ok bool) {
+	if r.full() {
+		return t, false
+	}
+	socket, err := net.ListenUDP(end.network, net.UDPAddrFromAddrPort(netip.AddrPortFrom(end.bind, port)))
+	if err != nil {
+		return t, false
+	}
+	_, _ = rand.Read(t[:]) // It does not fail (crypto/rand).
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed || len(r.held) >= maxReservations { // Meanwhile.
+		_ = socket.Close() // Nothing was sent.
+		return t, false
+	}
+	held := &reservation{socket: socket, end: end, port: port, user: user}
+	held.timer = timing.Coarse(r.clock).AfterFunc(reservationHeld, func() { r.take(t, user) })
+	r.held[t] = held
+	return t, true
+}
+
+func (r *reservations) full() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.held) >= maxReservations
+}
+
+// of tells what a user's token stands for, nil for nothing.
+func (r *reservations) of(t token, user string) *reservation {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if held := r.held[t]; held != nil && held.user == user {
+		return held
+	}
+	return nil
+}
+
+// take frees the port that a user's token stands for, and reports whether there was one.
+func (r *reservations) take(t token, user string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	held := r.held[t]
+	if held == nil || held.user != user {
+		return false
+	}
+	delete(r.held, t)
+	held.free()
+	return true
+}
+
+// free does not block: the timer's callback is not waited for.
+func (h *reservation) free() {
+	h.timer.Stop()
+	_ = h.socket.Close() // Nothing was sent.
+}
+
+// close frees all ports and keeps no more.
+func (r *reservations) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	for t, held := range r.held {
+		delete(r.held, t)
+		held.free()
+	}
+}
