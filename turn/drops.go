@@ -7,6 +7,7 @@ var dropReasons = [...]Reason{
 	ReasonInvalid, ReasonPort, ReasonUnspecified, ReasonLoopback, ReasonLinkLocal, ReasonMetadata, ReasonMulticast,
 	ReasonTunnel, ReasonPrivate, ReasonShared, ReasonDocumentation, ReasonReserved, ReasonNotGlobal, ReasonDenied,
 	ReasonOwnHost, reasonPacketRate, reasonBandwidth, reasonServer,
+	reasonSlowClient,
 }
 
 // dropIndex finds a reason's counter.

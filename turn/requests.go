@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/pion/stun/v4"
+
+	"tourbillon/turn/relay"
 )
 
 // Lifetimes of allocations (RFC 8656 7.2: the default, and the recommended maximum).
@@ -98,7 +100,11 @@ func (x *transaction) make(w wish) {
 		x.refuse(stun.CodeAllocQuotaReached)
 		return
 	}
-	socket, err := x.core.relays.allocate(w.end, w.even, x.loop)
+	loop, stream, err := x.place()
+	var socket *relayConn
+	if err == nil {
+		socket, err = x.core.relays.allocate(w.end, w.even, loop)
+	}
 	if err != nil {
 		table.cancel(x.key)
 		if !errors.Is(err, errClosing) {
@@ -118,7 +124,7 @@ func (x *transaction) make(w wish) {
 		e.token = make([]byte, 8)
 		_, _ = rand.Read(e.token) // It does not fail (crypto/rand).
 	}
-	socket.fast.attach(x.key, x.loop)
+	socket.fast.attach(x.key, x.loop, stream)
 	if conn, ok := x.back.(*streamConn); ok {
 		socket.attachStream(conn)
 	}
@@ -127,6 +133,18 @@ func (x *transaction) make(w wish) {
 		return
 	}
 	x.allocated(e)
+}
+
+// place is the loop that relays for the client, nil for none: its listener's, or the one that its connection is on from
+// now on.
+func (x *transaction) place() (*relay.Loop, *relay.Stream, error) {
+	if conn, ok := x.back.(*streamConn); ok {
+		return conn.toLoop()
+	}
+	if x.loop == nil {
+		return nil, nil, nil
+	}
+	return x.loop.Loop(), nil, nil
 }
 
 // allocated answers an Allocate with success.

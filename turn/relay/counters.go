@@ -11,7 +11,7 @@ type Counters struct {
 	Garbage, Strangers uint64
 	// Bindings counts Binding requests answered, ThrottledBindings those whose source had its share.
 	Bindings, ThrottledBindings uint64
-	// Drops counts packets that a ceiling took.
+	// Drops counts packets that were not passed on.
 	Drops Drops
 	// SocketFull and QueueFull count packets that a full socket or a full queue to Go took.
 	SocketFull, QueueFull uint64
@@ -23,14 +23,16 @@ type Counters struct {
 	Rounds, Packets uint64
 }
 
-// Drops are packets that a ceiling took: of packets or bytes of one allocation and direction, or of the whole plane.
-type Drops struct{ PacketRate, Bandwidth, Server uint64 }
+// Drops are packets that a ceiling took, of packets or bytes of one allocation and direction, or of the whole plane, and
+// those of peers for a client whose stream did not take them.
+type Drops struct{ PacketRate, Bandwidth, Server, SlowClient uint64 }
 
 // each iterates over the counters.
 func (c *Counters) each() []*uint64 {
 	return []*uint64{
 		&c.FromClients, &c.FromClientBytes, &c.ToClients, &c.ToClientBytes, &c.Garbage, &c.Strangers, &c.Bindings,
-		&c.ThrottledBindings, &c.Drops.PacketRate, &c.Drops.Bandwidth, &c.Drops.Server, &c.SocketFull, &c.QueueFull, &c.Truncated, &c.Segments, &c.Rounds, &c.Packets,
+		&c.ThrottledBindings, &c.Drops.PacketRate, &c.Drops.Bandwidth, &c.Drops.Server, &c.Drops.SlowClient,
+		&c.SocketFull, &c.QueueFull, &c.Truncated, &c.Segments, &c.Rounds, &c.Packets,
 	}
 }
 
