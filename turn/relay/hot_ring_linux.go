@@ -71,6 +71,8 @@ func (m *memory) ringRound() {
 		m.drainKick()
 		m.enter(0) // What waits to be sent has names in tables that commands change.
 		m.obey()
+		m.cutStreams()
+		m.flush()
 	}
 }
 
