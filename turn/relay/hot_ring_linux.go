@@ -117,7 +117,9 @@ func (m *memory) enter(wait uintptr) {
 	}
 	// Their buffers and names are about to change hands, so that they must not be submitted later.
 	l.counters.SocketFull += uint64(l.pushed - l.submitted)
-	l.pushed = l.submitted
+	for ; l.pushed != l.submitted; l.pushed-- {
+		m.lose(&l.sqes[(l.pushed-1)%sqEntries])
+	}
 	atomic.StoreUint32(l.sqTail, l.pushed)
 }
 

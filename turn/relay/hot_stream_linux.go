@@ -60,6 +60,27 @@ func (m *memory) readFromStream(c *kernel.CQE, index uint32, s *socket) {
 	m.needsCut(index)
 }
 
+// lose ends the stream that a submission was for which the kernel does not take.
+//
+//go:noinline
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) lose(e *kernel.SQE) {
+	index := uint32(e.UserData) % toStream % maxSockets
+	s := &m.sockets[index]
+	if e.UserData&ignored != 0 || s.kind != kindStream {
+		return
+	}
+	if e.UserData&toStream != 0 {
+		s.sending, s.broken, s.outStart = false, true, s.outEnd
+	} else {
+		s.reading = false
+	}
+	s.ending = endEOF
+	m.needsCut(index)
+}
+
 // cutStreams serves the frames that have come. A stream that cannot go on stays on the list for the next round.
 //
 //go:nosplit
@@ -89,7 +110,10 @@ func (m *memory) cutStreams() {
 //go:norace
 //go:nocheckptr
 func (m *memory) cut(index uint32, s *socket) (done bool) {
-	if atomic.LoadUint32(&s.state) != stateOpen || s.told {
+	if s.state == stateClosing { // It has lost a request; see lose.
+		m.letGoOf(index)
+	}
+	if s.state != stateOpen || s.told {
 		return true
 	}
 	for {
