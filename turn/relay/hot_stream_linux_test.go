@@ -139,7 +139,8 @@ var streamSeeds = [][]byte{
 	append([]byte{0x40, 1, 0x40, 0}, make([]byte, 0x4000)...),
 }
 
-// TestCutAnything cuts streams of frames, mutated ones among them, in pieces of any length.
+// TestCutAnything cuts streams of frames, mutated ones among them, in pieces of any length. Go's own fuzzing cannot be used;
+// see TestTakeAnything.
 func TestCutAnything(t *testing.T) {
 	random := rand.New(rand.NewPCG(8, 9))
 	for round := range 1500 {
@@ -157,24 +158,6 @@ func TestCutAnything(t *testing.T) {
 		}
 		checkCut(t, stream, func() int { return 1 + random.IntN(most) })
 	}
-}
-
-// FuzzFrameSize holds the reading of a header against its plain form.
-func FuzzFrameSize(f *testing.F) {
-	for _, seed := range streamSeeds {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		room := append(slices.Clone(data), make([]byte, 24)...)
-		size, ok := frameSize(unsafe.Pointer(&room[0]), uint32(len(data)))
-		frames, garbage := wholeFrames(data)
-		if garbage && len(frames) == 0 && ok && size <= MaxFrameBytes {
-			t.Errorf("%x is taken for a frame of %d bytes", data, size)
-		}
-		if len(frames) > 0 && ok && size <= MaxFrameBytes && int(size) != len(frames[0]) {
-			t.Errorf("%d bytes, want %d", size, len(frames[0]))
-		}
-	})
 }
 
 // TestGathersWhatIsToBeSent has completions of every kind come for a stream's sends: each byte is sent once, in order.
