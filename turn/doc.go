@@ -11,7 +11,7 @@
 //   - A TCP, TLS or DTLS connection enters in [streamListener.run] (listener_stream.go) past the count of strangers
 //     (gate.go); its frames enter in [streamConn.serve] (stream_conn.go), one per read. For DTLS, [demux] makes
 //     connections of one socket's datagrams (listener_dtls.go). A plain TCP connection is handed to a loop of package
-//     relay with its first allocation (stream_loop.go); what that does not handle enters in [streamConn.Frame], one frame
+//     relay with its first permission or channel (stream_loop.go); what that does not handle enters in [streamConn.Frame], one frame
 //     of all the loop's connections after the other, and all that goes to the client leaves by the loop.
 //   - [transaction.take] (control.go) serves a packet to its end: message.decode (message.go) reads it, authenticate checks
 //     the nonce (nonces.go), the user name (keyring.judge and [ParseUsername]: keyring.go, credentials.go) and

@@ -28,9 +28,9 @@ type fastPath struct {
 	flows    map[netip.AddrPort]struct{} // by announced address
 }
 
-// attach gives the relay its client, which is on a stream unless that is nil.
+// attach gives the relay its client: that of a listener's, or of a stream. One on a stream that has none yet follows.
 func (f *fastPath) attach(client clientKey, at *relay.Listener, stream *relay.Stream) {
-	if f.relay != nil {
+	if f.relay != nil && (at != nil || stream != nil) {
 		limits := f.relays.core.limits
 		f.relay.Attach(relay.Client{
 			Listener: at, Addr: client.client, Local: client.local, Stream: stream,

@@ -100,11 +100,8 @@ func (x *transaction) make(w wish) {
 		x.refuse(stun.CodeAllocQuotaReached)
 		return
 	}
-	loop, stream, err := x.place()
-	var socket *relayConn
-	if err == nil {
-		socket, err = x.core.relays.allocate(w.end, w.even, loop)
-	}
+	loop, stream := x.place()
+	socket, err := x.core.relays.allocate(w.end, w.even, loop)
 	if err != nil {
 		table.cancel(x.key)
 		if !errors.Is(err, errClosing) {
@@ -135,16 +132,16 @@ func (x *transaction) make(w wish) {
 	x.allocated(e)
 }
 
-// place is the loop that relays for the client, nil for none: its listener's, or the one that its connection is on from
-// now on.
-func (x *transaction) place() (*relay.Loop, *relay.Stream, error) {
+// place is the loop that relays for the client, nil for none: its listener's, or its connection's. A connection that is
+// served by the loop is a stream.
+func (x *transaction) place() (*relay.Loop, *relay.Stream) {
 	if conn, ok := x.back.(*streamConn); ok {
-		return conn.toLoop()
+		return conn.place()
 	}
 	if x.loop == nil {
-		return nil, nil, nil
+		return nil, nil
 	}
-	return x.loop.Loop(), nil, nil
+	return x.loop.Loop(), nil
 }
 
 // allocated answers an Allocate with success.
@@ -249,6 +246,14 @@ func (x *transaction) admit(e *entry, channel uint16) stun.ErrorCode {
 		if verdict := policy.JudgeIP(peer.Addr()); !verdict.Allowed {
 			x.core.counters.deniedPermissions.add(string(verdict.Reason))
 			return stun.CodeForbidden
+		}
+	}
+	if conn, ok := x.back.(*streamConn); ok {
+		if err := conn.toLoop(e); err != nil { // Before anything of a peer's may come.
+			if !errors.Is(err, errClosing) {
+				x.core.allocationFailed(err)
+			}
+			return stun.CodeInsufficientCapacity
 		}
 	}
 	reason := e.install(x.in.peers, channel)

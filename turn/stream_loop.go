@@ -9,10 +9,11 @@ import (
 	"tourbillon/turn/relay"
 )
 
-// streamLoop is the part of a connection that a loop of the data plane serves: plain TCP, from its first allocation on.
-// Until then the goroutine of [streamConn.serve] does, and where no loop can, for good.
+// streamLoop is the part of a connection that a loop of the data plane serves: plain TCP, from the first permission or
+// channel on, without which no peer can send to the client. Until then the goroutine of [streamConn.serve] does, and where
+// no loop can, for good.
 type streamLoop struct {
-	home   *relay.Loop                  // the reading goroutine's
+	home   *relay.Loop                  // where the relay's sockets are; the reading goroutine's
 	stream atomic.Pointer[relay.Stream] // what is written goes there
 	taking *transaction                 // the loop's goroutine's from handOver on
 
@@ -20,31 +21,34 @@ type streamLoop struct {
 	aborted bool
 }
 
-// toLoop has a loop send what goes to the client from now on, and is that loop; nil where no loop can. handOver follows.
-func (c *streamConn) toLoop() (*relay.Loop, *relay.Stream, error) {
-	if stream := c.loop.stream.Load(); stream != nil {
-		return c.loop.home, stream, nil
+// place is the loop for the connection's relays, nil where none can serve the connection, and its stream there, if it is
+// one by now.
+func (c *streamConn) place() (*relay.Loop, *relay.Stream) {
+	if _, plain := c.Conn.(*net.TCPConn); plain && c.loop.home == nil && c.listener.core.plane != nil {
+		c.loop.home = c.listener.core.plane.NextForStream()
 	}
+	return c.loop.home, c.loop.stream.Load()
+}
+
+// toLoop has the loop send what goes to the client from now on, so that nothing of a peer's blocks whoever it comes to.
+// handOver follows.
+func (c *streamConn) toLoop(e *entry) error {
 	conn, plain := c.Conn.(*net.TCPConn)
-	if !plain || c.listener.core.plane == nil {
-		return nil, nil, nil
-	}
-	home := c.listener.core.plane.NextForStream()
-	if home == nil {
-		return nil, nil, nil
+	if !plain || c.loop.home == nil || c.loop.stream.Load() != nil {
+		return nil
 	}
 	c.loop.mu.Lock()
 	defer c.loop.mu.Unlock()
 	if c.loop.aborted {
-		return nil, nil, errClosing
+		return errClosing
 	}
-	stream, err := home.OpenStream(conn, c)
+	stream, err := c.loop.home.OpenStream(conn, c)
 	if err != nil {
-		return nil, nil, fmt.Errorf("serve %v on a loop: %w", c.from.client, err)
+		return fmt.Errorf("serve %v on a loop: %w", c.from.client, err)
 	}
-	c.loop.home = home
 	c.loop.stream.Store(stream)
-	return home, stream, nil
+	e.socket.fast.attach(e.key, nil, stream)
+	return nil
 }
 
 // handOver has the loop read as well, if it writes, with what has been read already. The reading goroutine then ends and

@@ -48,7 +48,7 @@
 // # Streams
 //
 // A stream's connection is taken over from package net (a duplicate of its descriptor, so that Go's poller no longer
-// wakes for it) with its first allocation. One request at a time receives, into a buffer of the stream's own, and is
+// wakes for it) with its first permission or channel. One request at a time receives, into a buffer of the stream's own, and is
 // made anew when all of that has been cut into frames: what Go's queue has no room for, or what could not be answered
 // since the client does not read, waits on the client's side (TCP's flow control), and no request is lost. The next
 // request to receive is submitted behind the datagrams that lie in the buffer.
