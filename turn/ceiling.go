@@ -135,6 +135,9 @@ const (
 	reasonServer     Reason = "server-bandwidth"
 )
 
+// reasonSlowClient drops packets of peers for a client on TCP that does not read them.
+const reasonSlowClient Reason = "slow-client"
+
 // refusals are the reasons of the data plane's ceilings.
 var refusals = map[relay.Refusal]Reason{
 	relay.PacketRate: reasonPacketRate, relay.Bandwidth: reasonBandwidth, relay.Server: reasonServer,

@@ -10,7 +10,9 @@
 //     came (local.go): that is part of the client's 5-tuple, and all that goes to the client leaves from there.
 //   - A TCP, TLS or DTLS connection enters in [streamListener.run] (listener_stream.go) past the count of strangers
 //     (gate.go); its frames enter in [streamConn.serve] (stream_conn.go), one per read. For DTLS, [demux] makes
-//     connections of one socket's datagrams (listener_dtls.go).
+//     connections of one socket's datagrams (listener_dtls.go). A plain TCP connection is handed to a loop of package
+//     relay with its first permission or channel (stream_loop.go); what that does not handle enters in [streamConn.Frame], one frame
+//     of all the loop's connections after the other, and all that goes to the client leaves by the loop.
 //   - [transaction.take] (control.go) serves a packet to its end: message.decode (message.go) reads it, authenticate checks
 //     the nonce (nonces.go, package nonce), the user name (keyring.judge and [ParseUsername]: keyring.go, credentials.go) and
 //     MESSAGE-INTEGRITY under each secret (keyring.verify), and requests.go has a method for each of STUN's.
@@ -25,17 +27,21 @@
 //     and port for each packet in relayConn.WriteTo, and again in relayConn.admitFrom (relay_conn.go). Both ask for the
 //     permission first, without which no channel relays.
 //   - Each packet of a relay is held to the ceilings of its allocation and of the server (flow.admit, ceiling.go).
-//   - Over UDP the sockets are read by the loops of package relay. ChannelData, plain Send indications and packets of
-//     peers that have a flow go from socket to socket there, and plain Binding requests are answered, as are Allocates
-//     without credentials, with a challenge (core.lendChallenge); all else comes
+//   - Over UDP, and over TCP where there is io_uring, the sockets are read by the loops of package relay. ChannelData,
+//     plain Send indications and packets of peers that have a flow go from socket to socket there. Over UDP plain Binding
+//     requests are answered, too, and Allocates without credentials, with a challenge (core.lendChallenge). All else comes
 //     up as above. fastPath (fast.go) installs a flow when the policy admits a peer that has been granted, and removes
 //     it with channel, permission, allocation or policy, so that a cached verdict never outlives its reasons. Whether a
 //     relay of ours is live is looked up for each packet.
-//   - Over TCP and TLS ChannelData goes between stream and socket in stream_relay.go, each packet judged.
+//   - Over TLS, and over TCP without io_uring, ChannelData goes between stream and socket in stream_relay.go, each packet
+//     judged.
+//   - A client on TCP that does not read loses packets of its peers (slow-client) beyond what the kernel and the loop keep
+//     for it; requests it makes beyond what could be answered wait on its own side.
 //   - Elsewhere, and where the data plane cannot run, a client's packet goes through transaction.channelData or indication
 //     and relayConn.WriteTo, a peer's through relayConn.pump, or Packet where a loop reads, and entry.toClient.
-//   - Answers leave through udpListener.reply or streamConn.reply. Over UDP core.admitReply (core.go, throttle.go)
-//     withholds those that a spoofed source may have asked for; a source has one share, of which the loops take as well.
+//   - Answers leave through udpListener.reply or streamConn.reply, on a loop as a command to it. Over UDP core.admitReply
+//     (core.go, throttle.go) withholds those that a spoofed source may have asked for; a source has one share, of which the
+//     loops take as well.
 //   - [Server.Allocations] copies the table (view.go) and [Server.Stats] the counters (stats.go, drops.go).
 //   - [Server.Drain] refuses allocations and waits; everything ends in [Server.Close] (server.go): allocations,
 //     connections, listeners, then the wait for every goroutine.

@@ -6,7 +6,8 @@ import "sync/atomic"
 var dropReasons = [...]Reason{
 	ReasonInvalid, ReasonPort, ReasonUnspecified, ReasonLoopback, ReasonLinkLocal, ReasonMetadata, ReasonMulticast,
 	ReasonTunnel, ReasonPrivate, ReasonShared, ReasonDocumentation, ReasonReserved, ReasonNotGlobal, ReasonDenied,
-	ReasonOwnHost, reasonNoPermission, reasonNoChannel, reasonTooLong, reasonPacketRate, reasonBandwidth, reasonServer,
+	ReasonOwnHost, reasonNoPermission, reasonNoChannel, reasonTooLong, reasonSlowClient, reasonPacketRate, reasonBandwidth,
+	reasonServer,
 }
 
 // dropIndex finds a reason's counter.

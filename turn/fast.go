@@ -28,12 +28,12 @@ type fastPath struct {
 	flows    map[netip.AddrPort]struct{} // by announced address
 }
 
-// attach gives the relay its client.
-func (f *fastPath) attach(client clientKey, at *relay.Listener) {
-	if f.relay != nil && at != nil {
+// attach gives the relay its client: that of a listener's, or of a stream. One on a stream that has none yet follows.
+func (f *fastPath) attach(client clientKey, at *relay.Listener, stream *relay.Stream) {
+	if f.relay != nil && (at != nil || stream != nil) {
 		limits := f.relays.core.limits
 		f.relay.Attach(relay.Client{
-			Listener: at, Addr: client.client, Local: client.local,
+			Listener: at, Addr: client.client, Local: client.local, Stream: stream,
 			PacketsPerSecond: max(0, limits.PacketsPerSecond), BytesPerSecond: max(0, limits.BytesPerSecond),
 		})
 	}
@@ -174,11 +174,18 @@ func (f *fastPath) drops() relay.Drops {
 // addDrops adds what the loops dropped, by reason and in total.
 func (f *fastPath) addDrops(reasons map[string]uint64, total *uint64) {
 	d := f.drops()
-	for reason, n := range map[Reason]uint64{reasonPacketRate: d.PacketRate, reasonBandwidth: d.Bandwidth, reasonServer: d.Server} {
+	for reason, n := range byReason(d) {
 		if n > 0 {
 			reasons[string(reason)] += n
 			*total += n
 		}
+	}
+}
+
+// byReason names what the loops dropped.
+func byReason(d relay.Drops) map[Reason]uint64 {
+	return map[Reason]uint64{
+		reasonPacketRate: d.PacketRate, reasonBandwidth: d.Bandwidth, reasonServer: d.Server, reasonSlowClient: d.SlowClient,
 	}
 }
 
@@ -195,7 +202,7 @@ func (r *relays) invalidate() {
 
 // openPlane opens the data plane. Where the machine does not allow it, goroutines relay and the log says why.
 func (c *core) openPlane(cfg Config) {
-	if len(cfg.UDP) == 0 || cfg.WithoutLoops {
+	if len(cfg.UDP)+len(cfg.TCP) == 0 || cfg.WithoutLoops {
 		return
 	}
 	plane, err := relay.Open(relay.Options{
@@ -270,9 +277,7 @@ func (c *core) planeStats(s Stats) Stats {
 	}
 	s.Bindings, s.ThrottledBindings = s.Bindings+n.Bindings, s.ThrottledBindings+n.ThrottledBindings
 	s.Challenges, s.ThrottledChallenges = s.Challenges+n.Challenges, s.ThrottledChallenges+n.ThrottledChallenges
-	for reason, dropped := range map[Reason]uint64{
-		reasonPacketRate: n.Drops.PacketRate, reasonBandwidth: n.Drops.Bandwidth, reasonServer: n.Drops.Server,
-	} {
+	for reason, dropped := range byReason(n.Drops) {
 		if dropped > 0 {
 			s.DeniedPackets[string(reason)] += dropped
 		}

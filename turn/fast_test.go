@@ -139,8 +139,12 @@ func (r *relayed) bound() *relayConn {
 // TestPolicyChangeReachesTheLoops takes the exception away under a bound channel: not one packet more passes in either
 // direction, and each is counted. Then it is given back.
 func TestPolicyChangeReachesTheLoops(t *testing.T) {
-	for _, transport := range []Transport{UDP, TCP} {
-		r := newRelayed(t, transport, false)
+	for _, way := range []struct {
+		transport    Transport
+		withoutLoops bool
+	}{{UDP, false}, {TCP, false}, {TCP, true}} {
+		transport := way.transport
+		r := newRelayed(t, transport, way.withoutLoops)
 		c := r.bound()
 		core, open := r.server.core, r.server.core.policy.Load()
 		for range 20 {
@@ -171,7 +175,12 @@ func TestPolicyChangeReachesTheLoops(t *testing.T) {
 // TestLoopsRelayByThemselves: once the channel is bound, its packets are not seen outside the loops any more, and are
 // counted all the same.
 func TestLoopsRelayByThemselves(t *testing.T) {
-	r := newRelayed(t, UDP, false)
+	for _, transport := range []Transport{UDP, TCP} {
+		t.Run(string(transport), func(t *testing.T) { loopRelaysByItself(t, newRelayed(t, transport, false)) })
+	}
+}
+
+func loopRelaysByItself(t *testing.T, r *relayed) {
 	if r.server.core.plane == nil {
 		t.Fatal("there are no loops")
 	}
@@ -196,7 +205,12 @@ func TestLoopsRelayByThemselves(t *testing.T) {
 // TestEndedChannelIsForgotten ends a channel, then its permission, as the entry tells of both: the packets take the way
 // past the loop, and are dropped there.
 func TestEndedChannelIsForgotten(t *testing.T) {
-	r := newRelayed(t, UDP, false)
+	for _, transport := range []Transport{UDP, TCP} {
+		t.Run(string(transport), func(t *testing.T) { endedChannelIsForgotten(t, newRelayed(t, transport, false)) })
+	}
+}
+
+func endedChannelIsForgotten(t *testing.T, r *relayed) {
 	c := r.bound()
 	peer := addrPort(r.peer.LocalAddr())
 	for range 50 {
@@ -217,19 +231,26 @@ func TestEndedChannelIsForgotten(t *testing.T) {
 
 // TestWithoutLoops relays without loops, as where the data plane cannot run.
 func TestWithoutLoops(t *testing.T) {
-	r := newRelayed(t, UDP, true)
-	if r.server.core.plane != nil {
-		t.Fatal("there are loops")
-	}
-	c := r.bound()
-	if up, _ := c.traffic(); up != c.toPeers.read() || up.Packets == 0 {
-		t.Errorf("counted %+v", up)
+	for _, transport := range []Transport{UDP, TCP} {
+		r := newRelayed(t, transport, true)
+		if r.server.core.plane != nil {
+			t.Fatal("there are loops")
+		}
+		c := r.bound()
+		if up, _ := c.traffic(); up != c.toPeers.read() || up.Packets == 0 {
+			t.Errorf("over %s: counted %+v", transport, up)
+		}
 	}
 }
 
 // TestOneRateBothWays: a packet that goes past the loop takes from the allocation's ceiling in the loop.
 func TestOneRateBothWays(t *testing.T) {
-	r := newRelayed(t, UDP, false)
+	for _, transport := range []Transport{UDP, TCP} {
+		t.Run(string(transport), func(t *testing.T) { oneRateBothWays(t, newRelayed(t, transport, false)) })
+	}
+}
+
+func oneRateBothWays(t *testing.T, r *relayed) {
 	c := r.bound()
 	before := r.server.Stats().DeniedPackets[string(reasonPacketRate)]
 	// The default's burst is 2500 packets; what passes beside the loop leaves it nothing.

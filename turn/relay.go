@@ -43,8 +43,8 @@ func newRelays(c *core, cfg Config) *relays {
 	return r
 }
 
-// allocate makes an allocation's socket at a random port that suits, on the listener's loop where it has one.
-func (r *relays) allocate(end *relayEnd, suits func(port uint16) bool, at *relay.Listener) (*relayConn, error) {
+// allocate makes an allocation's socket at a random port that suits, on a loop unless that is nil.
+func (r *relays) allocate(end *relayEnd, suits func(port uint16) bool, at *relay.Loop) (*relayConn, error) {
 	for range relayTries {
 		port := r.randomPort()
 		if !suits(port) {
@@ -80,7 +80,7 @@ func (r *relays) randomPort() uint16 {
 }
 
 // open binds one port. The socket is opened outside the lock and entered among the live before anybody knows of it.
-func (r *relays) open(end *relayEnd, port uint16, at *relay.Listener) (*relayConn, error) {
+func (r *relays) open(end *relayEnd, port uint16, at *relay.Loop) (*relayConn, error) {
 	socket, err := bindRelay(end.network, netip.AddrPortFrom(end.bind, port), at)
 	if err != nil {
 		return nil, fmt.Errorf("bind relay port %d: %w", port, err)
@@ -100,8 +100,8 @@ func (r *relays) open(end *relayEnd, port uint16, at *relay.Listener) (*relayCon
 	return conn, nil
 }
 
-// bindRelay binds a relay's socket, on the listener's loop where it has one.
-func bindRelay(network string, at netip.AddrPort, l *relay.Listener) (net.PacketConn, error) {
+// bindRelay binds a relay's socket, on a loop unless that is nil.
+func bindRelay(network string, at netip.AddrPort, l *relay.Loop) (net.PacketConn, error) {
 	if l == nil {
 		return net.ListenUDP(network, net.UDPAddrFromAddrPort(at))
 	}

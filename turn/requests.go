@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/pion/stun/v4"
+
+	"tourbillon/turn/relay"
 )
 
 // Lifetimes of allocations (RFC 8656 7.2: the default, and the recommended maximum).
@@ -87,20 +89,20 @@ func (x *transaction) reserved() (w wish, code stun.ErrorCode) {
 }
 
 // bind makes the socket of a wish, and the token of the next port if that is to be reserved.
-func (x *transaction) bind(w wish) (conn *relayConn, next []byte, err error) {
+func (x *transaction) bind(w wish, at *relay.Loop) (conn *relayConn, next []byte, err error) {
 	relays := x.core.relays
 	switch {
 	case w.token != nil:
 		if !x.core.reserved.take(*w.token, x.user) { // It has lapsed while we looked.
 			return nil, nil, errRelayPorts
 		}
-		conn, err = relays.open(w.end, w.port, x.loop)
+		conn, err = relays.open(w.end, w.port, at)
 		return conn, nil, err
 	case !w.even:
-		conn, err = relays.allocate(w.end, anyPort, x.loop)
+		conn, err = relays.allocate(w.end, anyPort, at)
 		return conn, nil, err
 	case !w.paired:
-		conn, err = relays.allocate(w.end, evenPort, x.loop)
+		conn, err = relays.allocate(w.end, evenPort, at)
 		return conn, nil, err
 	}
 	var t token
@@ -110,7 +112,7 @@ func (x *transaction) bind(w wish) (conn *relayConn, next []byte, err error) {
 			t, ok = x.core.reserved.keep(w.end, port+1, x.user)
 		}
 		return ok
-	}, x.loop)
+	}, at)
 	if err != nil {
 		x.core.reserved.take(t, x.user)
 	}
@@ -141,7 +143,8 @@ func (x *transaction) make(w wish) {
 		x.refuse(stun.CodeAllocQuotaReached)
 		return
 	}
-	socket, next, err := x.bind(w)
+	loop, stream := x.place()
+	socket, next, err := x.bind(w, loop)
 	if err != nil {
 		table.cancel(x.key)
 		if !errors.Is(err, errClosing) {
@@ -157,7 +160,7 @@ func (x *transaction) make(w wish) {
 			Transport: x.transport, User: printable(x.user), Since: x.core.now(),
 		},
 	}
-	socket.fast.attach(x.key, x.loop)
+	socket.fast.attach(x.key, x.loop, stream)
 	if conn, ok := x.back.(*streamConn); ok {
 		socket.attachStream(conn)
 	}
@@ -166,6 +169,18 @@ func (x *transaction) make(w wish) {
 		return
 	}
 	x.allocated(e)
+}
+
+// place is the loop that relays for the client, nil for none: its listener's, or its connection's. A connection that is
+// served by the loop is a stream.
+func (x *transaction) place() (*relay.Loop, *relay.Stream) {
+	if conn, ok := x.back.(*streamConn); ok {
+		return conn.place()
+	}
+	if x.loop == nil {
+		return nil, nil
+	}
+	return x.loop.Loop(), nil
 }
 
 // allocated answers an Allocate with success.
@@ -274,6 +289,14 @@ func (x *transaction) admit(e *entry, channel uint16) stun.ErrorCode {
 		if !verdict.Allowed {
 			x.core.counters.deniedPermissions.add(string(verdict.Reason))
 			return stun.CodeForbidden
+		}
+	}
+	if conn, ok := x.back.(*streamConn); ok {
+		if err := conn.toLoop(e); err != nil { // Before anything of a peer's may come.
+			if !errors.Is(err, errClosing) {
+				x.core.allocationFailed(err)
+			}
+			return stun.CodeInsufficientCapacity
 		}
 	}
 	reason := e.install(x.in.peers, channel)

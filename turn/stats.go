@@ -32,7 +32,8 @@ type Stats struct {
 	// DeniedPermissions counts CreatePermission and ChannelBind requests refused by the policy or a limit, by reason.
 	DeniedPermissions map[string]uint64
 	// DeniedPackets counts packets that a relay did not pass on, in either direction, by reason: the policy's, no-permission,
-	// no-channel, too-long, or the ceiling that they were above (packet-rate, bandwidth, server-bandwidth).
+	// no-channel, too-long, the ceiling that they were above (packet-rate, bandwidth, server-bandwidth), or slow-client where
+	// a client on TCP does not read what its peers send.
 	DeniedPackets map[string]uint64
 	// Retries counts socket errors that were survived.
 	Retries uint64

@@ -14,11 +14,12 @@ import (
 	"time"
 
 	"tourbillon/timing"
+	"tourbillon/turn/relay"
 )
 
 const (
 	// maxFrameBytes is the longest frame that is served.
-	maxFrameBytes = 1599
+	maxFrameBytes = relay.MaxFrameBytes
 )
 
 // silentLimit is how long a DTLS client without an allocation may say nothing before it is taken for gone.
@@ -39,6 +40,7 @@ type streamConn struct {
 	relay    atomic.Pointer[relayConn]
 	leave    sync.Once // gives the place among the unauthenticated back
 	closing  sync.Once
+	loop     streamLoop
 
 	// The reading goroutine owns what follows.
 	reader  *bufio.Reader
@@ -121,7 +123,10 @@ func (c *streamConn) authenticated(netip.AddrPort) {
 func (c *streamConn) key() clientKey { return c.from.key(c.listener.index) }
 
 // abort cuts the connection; whoever reads it then closes it.
-func (c *streamConn) abort() { c.raw.Close() }
+func (c *streamConn) abort() {
+	c.raw.Close()
+	c.loop.abort()
+}
 
 // Close ends the connection and gives everything back, once.
 func (c *streamConn) Close() error {
@@ -245,18 +250,20 @@ func (c *streamConn) inspect(frame []byte) []byte {
 	return frame
 }
 
-// serve serves the connection until its end, which is also that of its allocation (RFC 8656 3.1).
+// serve serves the connection until its end, which is also that of its allocation (RFC 8656 3.1), or until a loop does.
 func (c *streamConn) serve(x *transaction) {
-	defer c.Close()
 	buffer := make([]byte, maxFrameBytes)
 	for {
 		n, err := c.Read(buffer)
 		if err != nil {
 			break
 		}
-		x.take(buffer[:n], c.from)
+		if x.take(buffer[:n], c.from); c.handOver(x) {
+			return
+		}
 	}
 	c.endAllocation()
+	c.Close()
 }
 
 // endAllocation ends the connection's allocation, if it has one.
@@ -267,11 +274,21 @@ func (c *streamConn) endAllocation() {
 }
 
 // reply implements [back]. A source cannot be spoofed on a stream, so that nothing is withheld.
-func (c *streamConn) reply(p []byte, to tuple) { c.send(p, to) }
+func (c *streamConn) reply(p []byte, _ tuple) { c.write(p, false) }
 
-// send implements [back]. A broken connection shows in the read that follows.
-func (c *streamConn) send(p []byte, _ tuple) {
-	if n, err := c.Conn.Write(p); err == nil {
-		c.listener.core.counters.toClients.add(n)
+// send implements [back].
+func (c *streamConn) send(p []byte, _ tuple) { c.write(p, true) }
+
+// write writes whole frames, which a slow client on a loop may lose where they are lossy. A broken connection shows in
+// the read that follows.
+func (c *streamConn) write(p []byte, lossy bool) {
+	err := error(nil)
+	if stream := c.loop.stream.Load(); stream != nil {
+		err = stream.Write(p, lossy)
+	} else {
+		_, err = c.Conn.Write(p)
+	}
+	if err == nil {
+		c.listener.core.counters.toClients.add(len(p))
 	}
 }

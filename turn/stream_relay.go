@@ -12,10 +12,11 @@ import (
 // streamReaderBytes is the buffer of a stream that carries ChannelData; one that does not makes do with less.
 const streamReaderBytes = 32 << 10
 
-// streamPath is one allocation's short way for a client on TCP or TLS: ChannelData goes between stream and socket
-// directly, over TCP many packets of the peers in one write. Over TLS each has a record of its own, since coturn's
-// client takes what one SSL_read returns for one message. Every packet is judged and held to the ceilings as ever. The
-// goroutine that reads the relay's socket owns it, but for numbers and channels, which fastPath guards.
+// streamPath is one allocation's short way for a client on TLS, and on TCP where no loop serves it (stream_loop.go):
+// ChannelData goes between stream and socket directly, over TCP many packets of the peers in one write. Over TLS each has
+// a record of its own, since coturn's client takes what one SSL_read returns for one message. Every packet is judged and
+// held to the ceilings as ever. The goroutine that reads the relay's socket owns it, but for numbers and channels, which
+// fastPath guards.
 type streamPath struct {
 	client  *streamConn
 	batches *relay.Batches

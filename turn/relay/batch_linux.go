@@ -11,8 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Batches reads datagrams of a socket many at a time, for relays whose client comes over a stream and which therefore
-// have no loop. One goroutine at a time reads.
+// Batches reads datagrams of a socket many at a time, for relays whose client comes over a stream that no loop serves. One goroutine at a time reads.
 type Batches struct{ conn syscall.RawConn }
 
 // NewBatches returns a reader of a socket, nil where the socket or the system has no such thing.

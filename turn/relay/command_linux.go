@@ -13,7 +13,10 @@ import (
 
 // command gives a command to the loop, which carries it out before the next packet that it looks at. The caller holds
 // l.mu. It waits where the queue is full.
-func (l *Loop) command(c command) {
+func (l *Loop) command(c command) { l.commandWith(c, nil) }
+
+// commandWith is command with the bytes of commandWrite.
+func (l *Loop) commandWith(c command, written []byte) {
 	s := &l.m.loop
 	tail := s.commandTail
 	for tail-atomic.LoadUint32(&s.commandHead) >= commandSlots {
@@ -21,6 +24,7 @@ func (l *Loop) command(c command) {
 		runtime.Gosched()
 	}
 	l.m.commands[tail%commandSlots] = c
+	copy(l.m.writes[tail%commandSlots][:], written)
 	atomic.StoreUint32(&s.commandTail, tail+1)
 }
 
@@ -59,8 +63,10 @@ func (l *Loop) openDescriptors() error {
 		return fmt.Errorf("create eventfd: %w", err)
 	}
 	l.m.loop.kickFD = int32(fd)
-	if _, err := l.openSink(); err != nil { // sinkRelays
-		return err
+	for l.sinks < firstSink { // sinkRelays, sinkStreams
+		if _, err := l.openSink(); err != nil {
+			return err
+		}
 	}
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -95,7 +101,7 @@ func (l *Loop) openSink() (sink int, err error) {
 }
 
 // errSinks says that a loop has no place for another listener.
-var errSinks = fmt.Errorf("relay: a loop has at most %d listeners", maxSinks-1)
+var errSinks = fmt.Errorf("relay: a loop has at most %d listeners", maxSinks-firstSink)
 
 // watchKick has the loop wait for kicks. It is called on the loop's thread.
 func (l *Loop) watchKick() error {
@@ -119,6 +125,9 @@ func (l *Loop) release() error {
 	}
 	for _, h := range l.sockets {
 		problems = append(problems, unix.Close(h.fd))
+	}
+	for _, memory := range l.spare {
+		problems = append(problems, unmap(memory))
 	}
 	for _, u := range l.ups {
 		if u != nil {
@@ -164,8 +173,8 @@ func (l *Loop) add(h *handle, kind uint32, sink int) error {
 		return errSockets
 	}
 	s := &l.m.sockets[index]
-	*s = socket{fd: int32(h.fd), kind: kind, state: stateOpen, generation: s.generation + 1, sink: uint32(sink)}
-	h.loop, h.index, h.ended = l, index, make(chan struct{})
+	*s = socket{fd: int32(h.fd), kind: kind, state: stateOpen, generation: s.generation + 1, sink: uint32(sink), buffers: h.buffers()}
+	h.loop, h.index, h.generation, h.ended = l, index, s.generation, make(chan struct{})
 	l.sockets[index] = h
 	l.command(command{op: commandAddSocket, socket: index})
 	l.kickSoon()
@@ -187,8 +196,11 @@ func (l *Loop) reap() {
 	}
 }
 
+// ender is told that the loop has let go of a socket.
+type ender interface{ Ended() }
+
 // reapLocked returns the receivers that are to be told.
-func (l *Loop) reapLocked() (ended []Receiver) {
+func (l *Loop) reapLocked() (ended []ender) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for ; l.reaped != atomic.LoadUint32(&l.m.loop.freed); l.reaped++ {
@@ -202,7 +214,10 @@ func (l *Loop) reapLocked() (ended []Receiver) {
 		delete(l.sockets, index)
 		l.free = append(l.free, index)
 		close(h.ended)
-		if to := h.relay.ending(); to != nil {
+		if h.stream != nil {
+			h.stream.release()
+			ended = append(ended, h.stream.to)
+		} else if to := h.relay.ending(); to != nil {
 			ended = append(ended, to)
 		}
 	}

@@ -12,7 +12,7 @@ type Counters struct {
 	// Bindings and Challenges count Binding requests and Allocates without credentials answered, ThrottledBindings and
 	// ThrottledChallenges those whose source had its share.
 	Bindings, ThrottledBindings, Challenges, ThrottledChallenges uint64
-	// Drops counts packets that a ceiling took.
+	// Drops counts packets that were not passed on.
 	Drops Drops
 	// SocketFull and QueueFull count packets that a full socket or a full queue to Go took.
 	SocketFull, QueueFull uint64
@@ -24,14 +24,16 @@ type Counters struct {
 	Rounds, Packets uint64
 }
 
-// Drops are packets that a ceiling took: of packets or bytes of one allocation and direction, or of the whole plane.
-type Drops struct{ PacketRate, Bandwidth, Server uint64 }
+// Drops are packets that a ceiling took, of packets or bytes of one allocation and direction, or of the whole plane, and
+// those of peers for a client whose stream did not take them.
+type Drops struct{ PacketRate, Bandwidth, Server, SlowClient uint64 }
 
 // each iterates over the counters.
 func (c *Counters) each() []*uint64 {
 	return []*uint64{
 		&c.FromClients, &c.FromClientBytes, &c.ToClients, &c.ToClientBytes, &c.Garbage, &c.Strangers, &c.Bindings,
 		&c.ThrottledBindings, &c.Challenges, &c.ThrottledChallenges, &c.Drops.PacketRate, &c.Drops.Bandwidth, &c.Drops.Server,
+		&c.Drops.SlowClient,
 		&c.SocketFull, &c.QueueFull, &c.Truncated, &c.Segments, &c.Rounds, &c.Packets,
 	}
 }

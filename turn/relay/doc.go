@@ -5,8 +5,8 @@
 // A [Plane] has a few [Loop]s, each on a thread of its own. A [Listener] is one loop's share of a listening address
 // (SO_REUSEPORT: the kernel keeps a client to one of them), and a client's [Relay] is on the loop of its listener, so
 // that loops share nothing but two words of flags. The package knows no rule of TURN: who may talk to whom is told by
-// [Relay.Attach] and [Relay.SetFlow], and a packet without a [Flow] is somebody else's to judge. It is not for streams;
-// [Batches] is what they use.
+// [Relay.Attach] and [Relay.SetFlow], and a packet without a [Flow] is somebody else's to judge. A client on plain TCP is
+// a [Stream], where io_uring is; other streams (TLS, DTLS) are not for this package, and [Batches] is what they use.
 //
 // # Wildcard addresses
 //
@@ -45,6 +45,24 @@
 // in a round, which submits the sends of the round before and waits. The payload stays where it was received; a header
 // for the client is written into the room before it. Datagrams to one address leave as segments of one (UDP_SEGMENT),
 // until a path refuses it. Where io_uring is refused, the same loop runs on epoll and recvmmsg.
+//
+// # Streams
+//
+// A stream's connection is taken over from package net (a duplicate of its descriptor, so that Go's poller no longer
+// wakes for it) with its first permission or channel. One request at a time receives, into a buffer of the stream's own, and is
+// made anew when all of that has been cut into frames: what Go's queue has no room for, or what could not be answered
+// since the client does not read, waits on the client's side (TCP's flow control), and no request is lost. The next
+// request to receive is submitted behind the datagrams that lie in the buffer.
+//
+// What goes to the client, from peers and from Go (a command with its bytes), is put behind what is being sent and
+// leaves with the next request to send, one at a time. The first does not wait (MSG_DONTWAIT), so that its completion
+// comes with its submission, and the round's wait is for one completion more than those. What the connection did not
+// take is sent by a request that waits in the kernel. Behind [lossyFill] bytes packets of peers are dropped, as a full
+// socket drops those for a client on UDP. Go closes a stream after the loop told it of the end, behind the last frame.
+//
+// `tourbillon bench turn --transport tcp --runs 3 --duration 3s`, two virtual CPUs beside other load, CPU µs for a message
+// there and back, medians: 26.6 (20.4–27.6), coturn 33.3 (27.6–46.5), plain pion 53.8 (46.5–57.3). With a goroutine for each
+// direction it was 55, of which a quarter was Go's scheduler and poller.
 //
 // # What was measured and left out
 //

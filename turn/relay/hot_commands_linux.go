@@ -30,6 +30,10 @@ func (m *memory) carryOut(c *command) {
 	case commandAddSocket:
 		m.addSocket(c.socket)
 	case commandRemoveSocket:
+		if m.sockets[c.socket%maxSockets].kind == kindStream {
+			m.removeStream(c.socket)
+			return
+		}
 		m.removeSocket(c.socket)
 	case commandAttach:
 		m.attach(c.socket, &c.entry)
@@ -39,6 +43,10 @@ func (m *memory) carryOut(c *command) {
 		m.removeFlows(c.socket, &c.flow.peer, c.op)
 	case commandStop:
 		m.loop.stopped = true
+	case commandStart:
+		m.startStream(c.socket)
+	case commandWrite:
+		m.writeStream(c.socket, c)
 	}
 }
 
@@ -46,6 +54,9 @@ func (m *memory) carryOut(c *command) {
 //go:norace
 //go:nocheckptr
 func (m *memory) addSocket(index uint32) {
+	if m.sockets[index%maxSockets].kind == kindStream { // It is read from commandStart on.
+		return
+	}
 	if m.loop.uring {
 		m.armReceive(index)
 		return
@@ -95,7 +106,9 @@ func (m *memory) freed(index uint32) {
 //go:nocheckptr
 func (m *memory) attach(index uint32, entry *socket) {
 	s := &m.sockets[index%maxSockets]
-	if atomic.LoadUint32(&s.state) != stateOpen {
+	to := &m.sockets[entry.listener%maxSockets]
+	if atomic.LoadUint32(&s.state) != stateOpen ||
+		to.kind == kindStream && (to.generation != entry.generation || atomic.LoadUint32(&to.state) != stateOpen) {
 		return
 	}
 	m.detach(index)
@@ -109,6 +122,9 @@ func (m *memory) attach(index uint32, entry *socket) {
 		m.detach(old - 1)
 	}
 	s.attached = 1
+	if to.kind == kindStream {
+		to.owned = index + 1
+	}
 	insert(&m.clients, m.loop.hash(&s.client, channelOwner(s.listener, &s.local, 0)), index)
 }
 

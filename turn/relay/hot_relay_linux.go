@@ -5,29 +5,28 @@ import (
 	"unsafe"
 )
 
-// fromChannel relays ChannelData to the channel's peer.
+// fromChannel relays ChannelData to the channel's peer. What it reports is what handUp does.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (m *memory) fromChannel(p *packet) {
+func (m *memory) fromChannel(p *packet) (done bool) {
 	length := uint32(half(p.payload, 2))
 	if length+channelHeader > p.length {
 		m.garbage(p)
-		return
+		return true
 	}
 	at := m.findChannel(p.socket, &p.from, &p.local, half(p.payload, 0))
 	if at == 0 {
-		m.stranger(p)
-		return
+		return m.stranger(p)
 	}
 	f := &m.flows[(at-1)%maxFlows]
 	if !m.isLive(f) {
-		m.handUp(p)
-		return
+		return m.handUp(p)
 	}
 	m.clientPacket(p)
 	m.toPeer(f, unsafe.Add(p.payload, channelHeader), length)
+	return true
 }
 
 // stranger passes a packet on to Go if its sender has an allocation.
@@ -35,13 +34,13 @@ func (m *memory) fromChannel(p *packet) {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (m *memory) stranger(p *packet) {
+func (m *memory) stranger(p *packet) (done bool) {
 	if m.findClient(p.socket, &p.from, &p.local) == 0 {
 		m.clientPacket(p)
 		m.loop.counters.Strangers++
-		return
+		return true
 	}
-	m.handUp(p)
+	return m.handUp(p)
 }
 
 // toPeer sends data to a flow's peer.
@@ -81,6 +80,12 @@ func (m *memory) fromPeer(p *packet) {
 	if !m.admit(s, &s.downPackets, &s.downBytes, p.length) {
 		return
 	}
+	streaming := m.sockets[s.listener%maxSockets].kind == kindStream
+	if streaming && !m.takesMore(s.listener, p.length) {
+		s.drops.SlowClient++
+		m.loop.counters.Drops.SlowClient++
+		return
+	}
 	atomic.StoreUint64(&s.fromPeers.packets, s.fromPeers.packets+1)
 	atomic.StoreUint64(&s.fromPeers.bytes, s.fromPeers.bytes+uint64(p.length))
 	start, length := unsafe.Add(p.payload, -channelHeader), p.length+channelHeader
@@ -90,8 +95,16 @@ func (m *memory) fromPeer(p *packet) {
 	} else {
 		start, length = m.indicate(f, p)
 	}
+	if streaming { // RFC 8656 12.5: padded to four bytes. The buffer has room for that.
+		*(*uint32)(unsafe.Add(start, uintptr(length))) = 0
+		length = (length + 3) &^ 3
+		m.append(s.listener, start, length)
+	}
 	m.loop.counters.ToClients++
 	m.loop.counters.ToClientBytes += uint64(length)
+	if streaming {
+		return
+	}
 	o := m.send(s.listener, p.socket, start, length, &s.name, s.nameLen)
 	o.control, o.controlLen = uint64(uintptr(unsafe.Pointer(&s.control))), s.controlLen
 }

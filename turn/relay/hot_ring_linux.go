@@ -18,6 +18,8 @@ const (
 	ignored = 1 << 63
 	// together marks a send of several datagrams.
 	together = 1 << 62
+	// toStream marks a send to a stream, beside its socket.
+	toStream = 1 << 31
 	// group is the number of the ring of buffers.
 	group = 1
 )
@@ -39,12 +41,12 @@ func userData(index, generation uint32) uint64 {
 func (m *memory) ringRound() {
 	l := &m.loop
 	head := *l.cqHead
-	wait := uintptr(1)
-	if atomic.LoadUint32(l.cqTail) != head {
+	wait := uintptr(1 + l.answers)
+	if atomic.LoadUint32(l.cqTail) != head || l.hurried {
 		wait = 0
 	} else {
 		atomic.StoreUint32(&l.sleeping, 1) // Before the look at the commands: whoever gives one later kicks.
-		if atomic.LoadUint32(&l.commandTail) != l.commandHead {
+		if atomic.LoadUint32(&l.commandTail) != l.commandHead || l.stalled != 0 && m.hasRoom(sinkStreams) {
 			wait = 0
 		}
 	}
@@ -61,6 +63,7 @@ func (m *memory) ringRound() {
 		c := l.cqes[head%cqEntries]
 		m.complete(&c)
 	}
+	m.cutStreams()
 	m.flush()
 	atomic.StoreUint32(l.cqHead, head)
 	if l.kicked {
@@ -68,6 +71,8 @@ func (m *memory) ringRound() {
 		m.drainKick()
 		m.enter(0) // What waits to be sent has names in tables that commands change.
 		m.obey()
+		m.cutStreams()
+		m.flush()
 	}
 }
 
@@ -93,6 +98,7 @@ func (m *memory) next() *kernel.SQE {
 //go:nocheckptr
 func (m *memory) enter(wait uintptr) {
 	l := &m.loop
+	l.answers = 0
 	atomic.StoreUint32(l.sqTail, l.pushed)
 	flags, arg, size := uintptr(kernel.EnterGetevents), uintptr(0), uintptr(0)
 	if wait != 0 && l.wait.minWait != 0 {
@@ -111,7 +117,9 @@ func (m *memory) enter(wait uintptr) {
 	}
 	// Their buffers and names are about to change hands, so that they must not be submitted later.
 	l.counters.SocketFull += uint64(l.pushed - l.submitted)
-	l.pushed = l.submitted
+	for ; l.pushed != l.submitted; l.pushed-- {
+		m.lose(&l.sqes[(l.pushed-1)%sqEntries])
+	}
 	atomic.StoreUint32(l.sqTail, l.pushed)
 }
 
@@ -129,10 +137,14 @@ func (m *memory) complete(c *kernel.CQE) {
 	switch {
 	case c.UserData&ignored != 0:
 		m.completeSend(c)
+	case c.UserData&toStream != 0:
+		m.sentToStream(c)
 	case userData(index, s.generation) != c.UserData:
 		m.discard(c)
 	case s.kind == kindKick:
 		m.completeKick(c)
+	case s.kind == kindStream:
+		m.readFromStream(c, index, s)
 	default:
 		m.completeReceive(c, index, s)
 	}

@@ -44,6 +44,7 @@ func (m *memory) flush() {
 		i++
 	}
 	m.loop.outgoing = 0
+	m.flushStreams()
 }
 
 // sendAlone sends a datagram of the queue, by the submission or, if that is nil, at once.

@@ -8,23 +8,49 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// handUp copies a packet into a queue to Go.
+// handUp copies a packet into a queue to Go. What finds no room is lost, but for a frame of a stream: that has to wait,
+// and false is reported.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (m *memory) handUp(p *packet) {
-	sink := m.sockets[p.socket%maxSockets].sink % maxSinks
-	r := &m.up[sink]
-	if r.head-atomic.LoadUint32(&r.tail) >= upSlots {
+func (m *memory) handUp(p *packet) (done bool) {
+	s := &m.sockets[p.socket%maxSockets]
+	if s.kind == kindStream {
+		if !m.mayGoUp(s) {
+			return false
+		}
+	} else if !m.hasRoom(s.sink) {
 		m.loop.counters.QueueFull++
-		return
+		return true
 	}
+	r := &m.up[s.sink%maxSinks]
 	e := &r.entries[r.head%upSlots]
-	e.socket, e.generation, e.from, e.local, e.length = p.socket, m.sockets[p.socket%maxSockets].generation, p.from, p.local, p.length
+	e.socket, e.generation, e.from, e.local, e.length, e.ending = p.socket, s.generation, p.from, p.local, p.length, 0
 	copyWords(unsafe.Pointer(&e.payload), p.payload, uintptr(p.length))
+	m.handedUp(s.sink)
+	return true
+}
+
+// hasRoom tells whether a queue to Go takes another packet.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) hasRoom(sink uint32) bool {
+	r := &m.up[sink%maxSinks]
+	return r.head-atomic.LoadUint32(&r.tail) < upSlots
+}
+
+// handedUp shows Go what has been put into a queue.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *memory) handedUp(sink uint32) {
+	r := &m.up[sink%maxSinks]
 	atomic.StoreUint32(&r.head, r.head+1)
-	m.loop.signal |= 1 << sink
+	m.loop.signal |= 1 << (sink % maxSinks)
 }
 
 // copyWords copies eight bytes at a time and may copy up to seven more than asked for; both sides have room.

@@ -10,6 +10,14 @@ import (
 // interface. Pointers are held as numbers: what they point to is memory that the Go runtime does
 // not know, and a store of a pointer would need a Go processor while a collection runs.
 
+// Requests and flags beside those of package kernel.
+const (
+	opRecv    = 27     // IORING_OP_RECV
+	pollFirst = 1 << 0 // IORING_RECVSEND_POLL_FIRST, Linux 5.19
+	cancelAll = 1 << 0 // IORING_ASYNC_CANCEL_ALL, Linux 5.19
+	cancelFD  = 1 << 1 // IORING_ASYNC_CANCEL_FD, Linux 5.19
+)
+
 // bufferReg is struct io_uring_buf_reg.
 type bufferReg struct {
 	addr    uint64

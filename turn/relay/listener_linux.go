@@ -262,3 +262,6 @@ func (l *Listener) SetDeadline(t time.Time) error { return l.SetReadDeadline(t) 
 
 // SetWriteDeadline has nothing to do.
 func (l *Listener) SetWriteDeadline(time.Time) error { return nil }
+
+// Loop is the loop that the listener is on.
+func (l *Listener) Loop() *Loop { return l.loop }

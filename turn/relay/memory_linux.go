@@ -20,7 +20,20 @@ const (
 	epollBatch   = 128
 	kickSocket   = 0 // the entry of the eventfd
 	maxSinks     = 16
-	outSlots     = roundBatch
+	outSlots     = 2 * roundBatch // For each completion one, and as many for the frames of streams.
+)
+
+// Sizes of a stream's buffers and what may be in the one for what leaves. Packets of peers are lost beyond lossyFill.
+// Beyond stallFill nothing more is taken from the client that Go would answer, so that the answers to what Go has taken
+// already fit, and above mostFill, which an honest client does not come to, those are lost too.
+const (
+	streamInBytes  = 16 << 10
+	streamOutBytes = 64 << 10
+	compactFrom    = 16 << 10 // Less than that stays empty before what is to be sent.
+	lossyFill      = 24 << 10
+	stallFill      = 28 << 10
+	mostFill       = streamOutBytes - compactFrom
+	writeBytes     = 2048 // the longest write of Go's
 )
 
 // Layout of a buffer, which is what the kernel makes of IORING_OP_RECVMSG with IOSQE_BUFFER_SELECT: struct
@@ -69,5 +82,8 @@ type memory struct {
 	out      [outSlots]outgoing
 	pieces   [outSlots + maxSegments]vector // Those of one datagram lie in a row.
 	messages [outSlots]message
+	toCut    [maxSockets]uint32 // streams with something to be cut into frames
+	toFlush  [maxSockets]uint32 // streams that are to send or to receive
+	writes   [commandSlots][writeBytes]byte
 	letGo    [maxSockets]uint32 // what the loop has freed, in that order; each is reaped before it is used anew
 }

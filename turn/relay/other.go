@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 )
 
@@ -23,6 +24,10 @@ type (
 	}
 	// Plane is described on Linux.
 	Plane struct{}
+	// Loop is described on Linux.
+	Loop struct{}
+	// Stream is described on Linux.
+	Stream struct{}
 	// Listener is described on Linux.
 	Listener struct{ net.PacketConn }
 	// Relay is described on Linux.
@@ -32,6 +37,7 @@ type (
 		Listener                         *Listener
 		Addr                             netip.AddrPort
 		Local                            netip.Addr
+		Stream                           *Stream
 		PacketsPerSecond, BytesPerSecond int
 	}
 	// Flow is described on Linux.
@@ -91,6 +97,34 @@ func (*Listener) WritePacket([]byte, netip.AddrPort, netip.Addr) error { return 
 
 // OpenRelay is described on Linux.
 func (*Listener) OpenRelay(netip.AddrPort) (*Relay, error) { return nil, errNotLinux }
+
+// Loop is described on Linux.
+func (*Listener) Loop() *Loop { return nil }
+
+// NextForStream is described on Linux.
+func (*Plane) NextForStream() *Loop { return nil }
+
+// OpenRelay is described on Linux.
+func (*Loop) OpenRelay(netip.AddrPort) (*Relay, error) { return nil, errNotLinux }
+
+// OpenStream is described on Linux.
+func (*Loop) OpenStream(syscall.Conn, StreamReceiver) (*Stream, error) { return nil, errNotLinux }
+
+// StreamReceiver is described on Linux.
+type StreamReceiver interface {
+	Frame(frame []byte)
+	Over(garbage bool)
+	Ended()
+}
+
+// Start is described on Linux.
+func (*Stream) Start([]byte) error { return errNotLinux }
+
+// Write is described on Linux.
+func (*Stream) Write([]byte, bool) error { return errNotLinux }
+
+// Close is described on Linux.
+func (*Stream) Close() error { return nil }
 
 // Receiver is described on Linux.
 type Receiver interface {

@@ -37,6 +37,7 @@ type Plane struct {
 	shared *shared
 	mapped []byte // shared
 	notes  []string
+	turn   atomic.Uint32 // of the loop for the next stream
 
 	using  sync.RWMutex // held shared to use the memory from Go; guards what follows
 	closed bool
@@ -136,22 +137,25 @@ type Loop struct {
 	free    []uint32
 	top     uint32
 	closed  bool
-	reaped  uint32 // of the sockets that the loop has freed
+	reaped  uint32   // of the sockets that the loop has freed
+	spare   [][]byte // memory of streams that have ended
 
 	unkicked atomic.Bool // a command waits for a kick, which whoever rests next gives
 }
 
 // handle is Go's side of a socket of the loop.
 type handle struct {
-	loop    *Loop
-	index   uint32
-	relay   *Relay // nil for a listener
-	fd      int
-	family  int
-	once    sync.Once
-	ended   chan struct{} // closed when the loop has let go of the socket
-	writing sync.RWMutex  // held shared to use fd, and to close it
-	gone    bool          // fd is closed
+	loop       *Loop
+	index      uint32
+	generation uint32
+	relay      *Relay  // nil for others
+	stream     *Stream // nil for others
+	fd         int
+	family     int
+	once       sync.Once
+	ended      chan struct{} // closed when the loop has let go of the socket
+	writing    sync.RWMutex  // held shared to use fd, and to close it
+	gone       bool          // fd is closed
 }
 
 // end has the loop let go of the socket, which is closed when it has.
@@ -191,6 +195,7 @@ func openLoop(p *Plane, o Options) (*Loop, error) {
 		return nil, errors.Join(err, l.release())
 	}
 	l.thread.Go(l.serveRelays)
+	l.thread.Go(l.serveStreams)
 	return l, nil
 }
 
@@ -249,6 +254,7 @@ func (l *Loop) stop() {
 	l.mu.Unlock()
 	l.kick()
 	l.ups[sinkRelays].close()
+	l.ups[sinkStreams].close()
 	l.thread.Wait()
 }
 

@@ -53,20 +53,20 @@ const relayQueue = 64
 
 var _ net.PacketConn = (*Relay)(nil)
 
-// OpenRelay binds a relay's socket on the loop of the listener. Nothing is relayed before Attach.
-func (l *Listener) OpenRelay(at netip.AddrPort) (*Relay, error) {
+// OpenRelay binds a relay's socket on the loop. Nothing is relayed before Attach.
+func (l *Loop) OpenRelay(at netip.AddrPort) (*Relay, error) {
 	fd, family, err := bindUDP(at, relayBuffer, false, true)
 	if err != nil {
 		return nil, err
 	}
-	r := &Relay{handle: handle{fd: fd, family: family, relay: nil}}
+	r := &Relay{handle: handle{fd: fd, family: family}}
 	r.relay = r
 	r.arrived.L = &r.mu
 	if r.local = at; at.Port() == 0 {
 		r.local, err = localAddr(fd)
 	}
 	if err == nil {
-		err = l.loop.add(&r.handle, kindRelay, sinkRelays)
+		err = l.add(&r.handle, kindRelay, sinkRelays)
 	}
 	if err != nil {
 		r.closeFD()
@@ -75,10 +75,15 @@ func (l *Listener) OpenRelay(at netip.AddrPort) (*Relay, error) {
 	return r, nil
 }
 
+// OpenRelay is [Loop.OpenRelay] on the loop of the listener.
+func (l *Listener) OpenRelay(at netip.AddrPort) (*Relay, error) { return l.loop.OpenRelay(at) }
+
 // Client is who an allocation belongs to, and what it may use. Ceilings of 0 are none.
 type Client struct {
+	// Listener and Addr are what a client on UDP has, Stream what one on TCP has.
 	Listener *Listener
 	Addr     netip.AddrPort
+	Stream   *Stream
 	// Local is the address of this host that the client uses, as ReadPacket told it: its packets to other addresses are
 	// somebody else's, and what goes to it leaves from there. Invalid where the listener is on no wildcard address.
 	Local netip.Addr
@@ -88,9 +93,14 @@ type Client struct {
 
 // Attach gives the relay its client. Where the client has an older relay on the loop, that one relays no more by itself.
 func (r *Relay) Attach(c Client) {
-	entry := socket{listener: c.Listener.index, client: endpointOf(c.Addr)}
-	entry.nameLen = sockaddr(c.Addr, c.Listener.family, &entry.name)
-	entry.local, entry.controlLen = localEndpoint(c.Local), sourceControl(c.Local, c.Listener.family, &entry.control)
+	entry := socket{}
+	if c.Stream != nil {
+		entry.listener, entry.generation = c.Stream.index, c.Stream.generation
+	} else {
+		entry.listener, entry.client = c.Listener.index, endpointOf(c.Addr)
+		entry.nameLen = sockaddr(c.Addr, c.Listener.family, &entry.name)
+		entry.local, entry.controlLen = localEndpoint(c.Local), sourceControl(c.Local, c.Listener.family, &entry.control)
+	}
 	entry.upPackets.cost, entry.downPackets.cost = cost(c.PacketsPerSecond), cost(c.PacketsPerSecond)
 	entry.upBytes.cost, entry.downBytes.cost = cost(c.BytesPerSecond), cost(c.BytesPerSecond)
 	r.order(command{op: commandAttach, entry: entry})
@@ -170,6 +180,7 @@ func (r *Relay) readTraffic() {
 	r.dropped = Drops{
 		PacketRate: atomic.LoadUint64(&s.drops.PacketRate),
 		Bandwidth:  atomic.LoadUint64(&s.drops.Bandwidth), Server: atomic.LoadUint64(&s.drops.Server),
+		SlowClient: atomic.LoadUint64(&s.drops.SlowClient),
 	}
 }
 

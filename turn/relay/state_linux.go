@@ -10,7 +10,8 @@ const (
 	kindNone = iota
 	kindListener
 	kindRelay
-	kindKick // the eventfd by which Go wakes the loop
+	kindKick   // the eventfd by which Go wakes the loop
+	kindStream // a client's connection
 )
 
 // States of a socket. The loop stores stateFreed last; Go then owns the entry again.
@@ -56,6 +57,31 @@ type socket struct {
 	upPackets, upBytes bucket // ceilings towards the peers
 	downPackets        bucket // and from them
 	downBytes          bucket
+
+	// What follows belongs to a stream; see hot_stream_linux.go and hot_stream_out_linux.go.
+	buffers          *streamBuffers // written by Go alone
+	owned            uint32         // index+1 of the relay of the stream's client
+	part             uint32         // which of the buffers for what comes is in use
+	inStart, inEnd   uint32         // what of it is to be cut
+	skip             uint32         // bytes of a frame too long that are still to come
+	outStart, outEnd uint32         // what is to be sent
+	ending           uint32         // why the stream has ended, if it has: endEOF or endGarbage
+	reading, sending bool           // the kernel receives, sends
+	hasMore          bool           // the kernel gave all that there was room for
+	blocked          bool           // the connection does not take what there is: the kernel waits for it
+	broken           bool           // nothing can be sent any more
+	told             bool           // Go knows of the end
+	started          bool           // is read
+	toCut, toFlush   bool           // is on that list
+}
+
+// streamBuffers is the memory of a stream. Of what comes there are two buffers, since the frames of one lie there until
+// their round ends.
+type streamBuffers struct {
+	in  [2][streamInBytes]byte
+	_   [8]byte // copyWords reads so far.
+	out [streamOutBytes]byte
+	_   [8]byte // And writes so far.
 }
 
 // flow is one peer of one allocation, admitted by the policy.
@@ -84,19 +110,27 @@ const (
 	commandRemoveIP
 	commandRemoveFlows
 	commandStop
+	commandStart // to read a stream
+	commandWrite // to a stream
 )
 
 // command is one change of a loop's tables.
 type command struct {
 	op     uint32
 	socket uint32
+	length uint32 // of commandWrite, whose bytes are in memory.writes
+	lossy  bool   // commandWrite may lose them
 	flow   flow
 	entry  socket
 }
 
-// sinkRelays is the queue of what relays' sockets receive and the loop does not handle itself. Each listener has one of
-// its own.
-const sinkRelays = 0
+// sinkRelays is the queue of what relays' sockets receive and the loop does not handle itself, sinkStreams of what
+// streams do. Each listener has one of its own.
+const (
+	sinkRelays = iota
+	sinkStreams
+	firstSink // of listeners
+)
 
 // upRing carries packets from a loop to Go, one producer and one consumer.
 type upRing struct {
@@ -111,6 +145,7 @@ type upEntry struct {
 	socket, generation uint32
 	from, local        endpoint
 	length             uint32
+	ending             uint32 // of a stream, instead of a frame
 	payload            [bufferBytes]byte
 }
 
@@ -169,6 +204,10 @@ type loop struct {
 	awake             uint32 // Go's: listeners whose goroutine serves; each looks at freed before it rests
 	signal            uint32 // bit set of the sinks that got something in this round
 	now               uint64 // ns, read when a round has waited
+	cuts, flushes     uint32 // lengths of memory.toCut and toFlush
+	stalled           uint32 // a stream waits for room in the queue to Go, which is kicked for when there is
+	hurried           bool   // a stream has frames for the next round, which then does not wait
+	answers           uint32 // completions that come with the next submission, of sends to streams
 	challenge         challengeText
 	challengeTurn     uint32 // of which it is a copy
 	recvHeader        msghdr
