@@ -39,7 +39,7 @@ func (m *memory) carryOut(c *command) {
 		m.attach(c.socket, &c.entry)
 	case commandSetFlow:
 		m.setFlow(c.socket, &c.flow)
-	case commandRemovePeer, commandRemoveIP, commandRemoveFlows:
+	case commandRemovePeer, commandRemoveFlows:
 		m.removeFlows(c.socket, &c.flow.peer, c.op)
 	case commandStop:
 		m.loop.stopped = true
@@ -170,7 +170,7 @@ func (m *memory) setFlow(index uint32, wanted *flow) {
 	}
 }
 
-// removeFlows takes out all flows of a relay, or those to one address, or to one address and port.
+// removeFlows takes out all flows of a relay, or the one to a peer.
 //
 //go:nosplit
 //go:norace
@@ -181,8 +181,7 @@ func (m *memory) removeFlows(index uint32, peer *endpoint, op uint32) {
 	for *link != 0 {
 		at := *link
 		f := &m.flows[(at-1)%maxFlows]
-		if op == commandRemoveIP && (f.announced.hi != peer.hi || f.announced.lo != peer.lo || f.channel != 0) ||
-			op == commandRemovePeer && f.peer != *peer {
+		if op == commandRemovePeer && f.peer != *peer {
 			link = &f.next
 			continue
 		}

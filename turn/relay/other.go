@@ -144,9 +144,6 @@ func (*Relay) SetFlow(Flow) {}
 // RemoveFlow is described on Linux.
 func (*Relay) RemoveFlow(netip.AddrPort) {}
 
-// RemoveAddr is described on Linux.
-func (*Relay) RemoveAddr(netip.Addr) {}
-
 // RemoveFlows is described on Linux.
 func (*Relay) RemoveFlows() {}
 

@@ -338,25 +338,13 @@ func TestFlowsChangeAtOnce(t *testing.T) {
 				s.relay.RemoveFlows()
 			case 2:
 				s.bind(0)
-				s.relay.RemoveAddr(addr(s.peer).Addr())
+				s.relay.RemoveFlow(addr(s.peer))
 			}
 			s.sends(s.client, addr(s.listener), channelData(channel, "unbound"))
 			s.gets(s.listener, addr(s.client), channelData(channel, "unbound"))
 			s.sends(s.peer, addr(s.relay), []byte("unbound"))
 			s.gets(s.relay, addr(s.peer), []byte("unbound"))
 		}
-	})
-}
-
-// TestRemoveAddrSparesChannels: a channel outlives the permission of its peer.
-func TestRemoveAddrSparesChannels(t *testing.T) {
-	bothWays(t, func(t *testing.T, p *relay.Plane) {
-		s := newSetting(t, p)
-		s.attach()
-		s.bind(0x4001)
-		s.relay.RemoveAddr(addr(s.peer).Addr())
-		s.sends(s.client, addr(s.listener), channelData(0x4001, "still"))
-		s.gets(s.peer, addr(s.relay), []byte("still"))
 	})
 }
 

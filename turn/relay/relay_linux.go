@@ -141,11 +141,6 @@ func (r *Relay) RemoveFlow(peer netip.AddrPort) {
 	r.order(command{op: commandRemovePeer, flow: flow{peer: endpointOf(peer)}})
 }
 
-// RemoveAddr forgets every peer at an announced address that has no channel.
-func (r *Relay) RemoveAddr(addr netip.Addr) {
-	r.order(command{op: commandRemoveIP, flow: flow{peer: endpointOf(netip.AddrPortFrom(addr, 0))}})
-}
-
 // RemoveFlows forgets every peer. Their packets come to ReadFrom, and the client's to its listener.
 func (r *Relay) RemoveFlows() { r.order(command{op: commandRemoveFlows}) }
 

@@ -107,7 +107,6 @@ const (
 	commandAttach
 	commandSetFlow
 	commandRemovePeer
-	commandRemoveIP
 	commandRemoveFlows
 	commandStop
 	commandStart // to read a stream

@@ -171,7 +171,7 @@ func TestExpiryInMidStream(t *testing.T) {
 				m.relay.RemoveFlows()
 			case 2:
 				m.flow(m.relay, 0, 0) // A permission, which then ends.
-				m.relay.RemoveAddr(peer.Addr())
+				m.relay.RemoveFlow(peer)
 			}
 			m.next()
 			m.handled(p)
