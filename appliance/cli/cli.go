@@ -212,12 +212,18 @@ func (o *options) parse(args []string) error {
 	return nil
 }
 
+// given reports whether the command line has an option.
+func (o *options) given(name string) (yes bool) {
+	o.flags.Visit(func(f *flag.Flag) { yes = yes || f.Name == name })
+	return yes
+}
+
 // load parses the arguments and reads the configuration that they name.
 func (o *options) load(args []string) (config.Config, error) {
 	if err := o.parse(args); err != nil {
 		return config.Config{}, err
 	}
-	return config.Load(o.file, o.set)
+	return config.Load(o.file, o.set, appliance.JudgeTURN)
 }
 
 // serviceStateDir is the state folder of the systemd unit (StateDirectory=tourbillon).
