@@ -125,6 +125,9 @@ func newBench(o options, errs io.Writer, hooks Hooks) (*bench, error) {
 func (b *bench) findPublished() {
 	b.published = filepath.Join(filepath.Dir(b.program), publishedBinary)
 	if _, err := os.Stat(b.published); err != nil {
+		if b.server != "" {
+			return // The arm does not run.
+		}
 		b.say("arm pion: %s is not beside this binary, so that pion runs as this one has it", publishedBinary)
 		b.published = b.program
 	}
