@@ -67,6 +67,7 @@ func (a *appliance) adminHandler() http.Handler {
 	if a.agents != nil {
 		registry.MustRegister(observe.NewAgentMetrics(a.agents.answerer, a.agents.socket))
 	}
+	registry.MustRegister(observe.NewLimitMetric(turnLimitsOf(a.config)))
 	registry.MustRegister(observe.NewReloadMetric(func() bool { return !a.reloadFailed.Load() }))
 	handler := a.healthHandler(observe.MetricsHandler(registry), a.admin)
 	if a.adminLoopback() {

@@ -181,6 +181,9 @@ func (a *appliance) openTURN() (err error) {
 		return err
 	}
 	a.turn, err = turn.Listen(a.turnConfig(certificate))
+	if problems := turnProblems(err); len(problems) > 0 {
+		return &config.Error{Problems: problems}
+	}
 	if err != nil {
 		return err
 	}
@@ -190,10 +193,8 @@ func (a *appliance) openTURN() (err error) {
 
 func (a *appliance) openSignaling() error {
 	var err error
-	if a.verifier, err = signaling.NewVerifier(a.verifierConfig()); err != nil {
-		return &config.Error{Problems: []config.Problem{{
-			Where: "signaling.token_keys", Wrong: err.Error(), Remedy: "give a JWK Set file that this user can read, or none",
-		}}}
+	if a.verifier, err = signaling.NewVerifier(verifierConfig(a.config, a.secrets.Token)); err != nil {
+		return &config.Error{Problems: []config.Problem{tokenKeysProblem(err)}}
 	}
 	a.signaling = signaling.New(a.signalingConfig(a.verifier)) // Starts nothing; closed with the public listener.
 	if a.config.OpenRooms() && !a.config.HTTPPrivate() {
@@ -235,9 +236,7 @@ func (a *appliance) certificate() (*tls.Config, error) {
 	}
 	pair, err := tls.LoadX509KeyPair(a.config.TLS.Cert, a.config.TLS.Key)
 	if err != nil {
-		return nil, &config.Error{Problems: []config.Problem{{
-			Where: "tls", Wrong: err.Error(), Remedy: "give PEM files of a certificate chain and its key that this user can read",
-		}}}
+		return nil, &config.Error{Problems: []config.Problem{certificateProblem(err)}}
 	}
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }

@@ -19,10 +19,11 @@ type sampler struct {
 	a         *appliance
 	reference *timing.Reference
 	periodic  *timing.Periodic
+	usage     *usage
 }
 
 func (a *appliance) openSampler() error {
-	s := &sampler{a: a, reference: timing.NewReference(a.clock, timing.Runtime{})}
+	s := &sampler{a: a, reference: timing.NewReference(a.clock, timing.Runtime{}), usage: newUsage(turnLimitsOf(a.config))}
 	s.periodic = timing.Every(a.clock, a.clock.Now().Add(samplePeriod), samplePeriod, s.publish)
 	a.sampler = s
 	a.onClose(func(context.Context) error {
@@ -40,12 +41,13 @@ func (s *sampler) publish(timing.Tick) {
 }
 
 func (s *sampler) state(sample web.Sample) web.State {
-	self := s.a.selfCall.Status()
+	self, live := s.a.selfCall.Status(), s.a.turn.Allocations()
 	return web.State{
 		Sample:      sample,
 		Labels:      labels(s.a.meter.Labels()),
 		Rooms:       rooms(s.a.signaling.Rooms()),
-		Allocations: allocations(s.a.turn.Allocations()),
+		Allocations: allocations(live),
+		Limits:      s.usage.describe(s.a.turn.Stats(), live, s.a.clock.Now()),
 		SelfCall:    web.SelfCall{Status: self.State, Reason: self.Reason, RTTUS: micros(self.RTT.Smoothed)},
 		Outside:     s.a.outside(),
 	}

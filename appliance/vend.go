@@ -131,8 +131,7 @@ func randomUser() string {
 	return hex.EncodeToString(id)
 }
 
-// sourceOf is what is counted as one source: an IPv4 address, or the /64 that an IPv6 host owns whole. Headers tell it
-// only behind a trusted proxy.
+// sourceOf is the source of a request. Headers tell it only behind a trusted proxy.
 func sourceOf(c echo.Context) netip.Prefix {
 	at, _ := netip.ParseAddrPort(c.Request().RemoteAddr) // net/http's own text.
 	addr := at.Addr()
@@ -141,6 +140,11 @@ func sourceOf(c echo.Context) netip.Prefix {
 			addr = told
 		}
 	}
+	return sourceGroup(addr)
+}
+
+// sourceGroup is what is counted as one source: an IPv4 address, or the /64 that an IPv6 host owns whole.
+func sourceGroup(addr netip.Addr) netip.Prefix {
 	if !addr.IsValid() {
 		return netip.Prefix{}
 	}

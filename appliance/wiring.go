@@ -24,23 +24,37 @@ const selfCallUser = "self-call"
 // demoRoom is the room of the printed link.
 const demoRoom = "demo"
 
-// turnConfig is the relay's configuration. The prefixes and addresses were validated when the configuration was read.
+// turnConfig is the relay's configuration, as JudgeTURN has judged it, with what it needs to run.
 func (a *appliance) turnConfig(certificate *tls.Config) turn.Config {
-	c := a.config.TURN
-	first, last := a.config.RelayPortRange()
-	limits := turnLimits(c.Limits)
-	if a.config.LimitsOff() {
-		limits = turn.LimitsOff()
-	}
+	c := turnSettings(a.config)
+	c.TLSConfig, c.Secrets = certificate, TURNSecrets(a.config, a.secrets)
+	c.MuxPorts, c.Clock, c.Log = a.muxPorts(), a.meter.Clock("turn.server", a.clock), a.log
+	return c
+}
+
+// turnSettings is what the configuration alone says of the relay. The prefixes and addresses were validated when it was
+// read; what is malformed is left out.
+func turnSettings(all config.Config) turn.Config {
+	c := all.TURN
+	first, last := all.RelayPortRange()
 	return turn.Config{
-		UDP: c.UDP, TCP: c.TCP, TLS: a.config.TURNTLS(), DTLS: c.DTLS, TLSConfig: certificate,
-		Realm: c.Realm, Secrets: TURNSecrets(a.config, a.secrets), Users: turnUsers(c.Users), CredentialTTL: c.CredentialTTL,
+		UDP: c.UDP, TCP: c.TCP, TLS: all.TURNTLS(), DTLS: c.DTLS,
+		Realm: c.Realm, Users: turnUsers(c.Users), CredentialTTL: c.CredentialTTL,
 		RelayAddress: address(c.RelayAddress), RelayBind: address(c.RelayBind),
 		RelayAddress6: address(c.RelayAddress6), RelayBind6: address(c.RelayBind6), STUNServers: c.STUNServers,
 		PortMin: first, PortMax: last,
-		MuxPorts: a.muxPorts(), AllowPeers: prefixes(c.AllowPeers), DenyPeers: prefixes(c.DenyPeers),
-		Limits: limits, Clock: a.meter.Clock("turn.server", a.clock), Log: a.log,
+		AllowPeers: prefixes(c.AllowPeers), DenyPeers: prefixes(c.DenyPeers),
+		Limits: turnLimitsOf(all),
 	}
+}
+
+// turnLimitsOf are the limits in force, the defaults filled in.
+func turnLimitsOf(c config.Config) turn.Limits {
+	if c.LimitsOff() {
+		return turn.LimitsOff()
+	}
+	first, last := c.RelayPortRange()
+	return turnLimits(c.TURN.Limits).WithDefaults(int(last) - int(first) + 1)
 }
 
 // address is the zero value for an empty text.
@@ -109,10 +123,10 @@ func (a *appliance) signalingConfig(verifier *signaling.Verifier) signaling.Conf
 }
 
 // verifierConfig says which tokens open rooms: our own, and those signed with the keys of signaling.token_keys.
-func (a *appliance) verifierConfig() signaling.VerifierConfig {
-	c := a.config.Signaling
+func verifierConfig(all config.Config, own []byte) signaling.VerifierConfig {
+	c := all.Signaling
 	return signaling.VerifierConfig{
-		Secrets: [][]byte{a.secrets.Token}, KeyFile: c.TokenKeys, Issuer: c.TokenIssuer, MaxInvite: orOff(c.InviteTTL),
+		Secrets: [][]byte{own}, KeyFile: c.TokenKeys, Issuer: c.TokenIssuer, MaxInvite: orOff(c.InviteTTL),
 	}
 }
 

@@ -9,6 +9,10 @@ import (
 	"time"
 )
 
+// Validate returns what [Listen] would refuse a configuration for, every [ConfigError] joined; nil for nothing. It binds
+// nothing and touches nothing of the machine.
+func (c Config) Validate() error { return c.withDefaults().validate() }
+
 // validate returns every problem of a configuration whose defaults are filled, joined.
 func (c Config) validate() error {
 	var problems []error

@@ -51,7 +51,9 @@ type State struct {
 	Labels      []Label      `json:"labels"`
 	Rooms       []Room       `json:"rooms"`
 	Allocations []Allocation `json:"allocations"`
-	SelfCall    SelfCall     `json:"self_call"`
+	// Limits are all the relay's limits, those of nothing too.
+	Limits   []Limit  `json:"limits"`
+	SelfCall SelfCall `json:"self_call"`
 	// Outside is where relays are announced behind 1:1 NAT; left out where no STUN server is asked.
 	Outside *Outside `json:"outside,omitempty"`
 }
@@ -105,6 +107,20 @@ type Allocation struct {
 	FromPeers Traffic `json:"from_peers"`
 	// Denied counts packets that the peer policy dropped.
 	Denied int64 `json:"denied"`
+}
+
+// Limit is one ceiling of the relay beside what counts toward it.
+type Limit struct {
+	// Name is the setting's name below turn.limits.
+	Name string `json:"name"`
+	// Ceiling is null for none.
+	Ceiling *int `json:"ceiling"`
+	// InUse is what counts toward it now: of a limit of each user, source or allocation that of the one which is nearest to
+	// it, and of challenges and bindings those of all sources together. Null where nobody counts, and for rates at first.
+	InUse *float64 `json:"in_use"`
+	// Refused counts what the limit has turned away since the start, for challenges and bindings replies that were
+	// withheld. Null where it is counted with another limit.
+	Refused *uint64 `json:"refused"`
 }
 
 // Traffic counts packets and their payload bytes in one direction.

@@ -121,7 +121,8 @@ Options of every command:
   --set KEY=VALUE    override one setting, for example --set http.listen=127.0.0.1:9000; may be repeated
   --clock CLOCK      short for --set clock=CLOCK: hrtimer or runtime
 serve:
-  --check            judge the configuration and end: exit code 78 with every problem, or 0
+  --check            judge the configuration as the start does, certificate and key files too, and end: exit code 78
+                     with every problem, or 0
   SIGHUP             has it read signaling.token_keys, turn.secrets and turn.users again; what is bad stays as it was
 version:
   --timers           list every place in the program that arms a timer, with its label and tier
@@ -143,6 +144,7 @@ bench pion: connect time and throughput of pion on the injected clock, beside pi
 bench turn: CPU, throughput, jitter, loss and memory of relaying, beside plain pion and coturn
   --clients N --size BYTES --rate N --duration D --runs N --transport udp|tcp|tls --load idle|server-50 --json
   --server HOST:PORT --user U --pass P --pid N
+                     a server that runs already, by name or IPv4 address; doc of turn/bench says what it has to relay to
   --suite            everything that the relay is judged by, each ratio beside its bound
 bench signaling: round trips between clients, heartbeats, CPU and memory; server and clients in processes of their own
   --conns N --rate N --heartbeat D --duration D --runs N --json
@@ -212,12 +214,18 @@ func (o *options) parse(args []string) error {
 	return nil
 }
 
+// given reports whether the command line has an option.
+func (o *options) given(name string) (yes bool) {
+	o.flags.Visit(func(f *flag.Flag) { yes = yes || f.Name == name })
+	return yes
+}
+
 // load parses the arguments and reads the configuration that they name.
 func (o *options) load(args []string) (config.Config, error) {
 	if err := o.parse(args); err != nil {
 		return config.Config{}, err
 	}
-	return config.Load(o.file, o.set)
+	return config.Load(o.file, o.set, appliance.JudgeTURN)
 }
 
 // serviceStateDir is the state folder of the systemd unit (StateDirectory=tourbillon).

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -289,6 +290,8 @@ func TestBadCommandLines(t *testing.T) {
 		{"argument", []string{"version", "now"}, 64, `version takes no argument "now"`},
 		{"unknown key", []string{"--set", "turn.updp=[]"}, 78, "did you mean turn.udp?"},
 		{"bad CIDR", []string{"--set", "turn.deny_peers=[10/8]"}, 78, "is no CIDR prefix"},
+		{"peers on loopback", append(freePorts(dir), "--set", "turn.allow_peers=[127.0.0.0/8]"), 78, "turn.allow_peers: 127.0.0.0/8 is loopback"},
+		{"relay of another family", append(freePorts(dir), "--set", "turn.relay_bind=::1"), 78, "turn.relay_bind: ::1 and turn.relay_address"},
 		{"missing certificate", append(freePorts(dir), "--set", "tls.cert=none.pem", "--set", "tls.key=none.pem"), 78, "none.pem: no such file"},
 		{"port in use", append(freePorts(dir), "--set", "http.listen="+taken.Addr().String()), 1, "http.listen: listen tcp4 " + taken.Addr().String() + ": bind: address already in use: stop the other program"},
 		{"TURN port in use", append(freePorts(dir), "--set", "turn.tcp=["+taken.Addr().String()+"]"), 1, "address already in use: stop the other TURN server"},
@@ -303,6 +306,40 @@ func TestBadCommandLines(t *testing.T) {
 	}
 	if code, stdout, _ := run(t, "--check", "--set", "clock=runtime"); code != 0 || !strings.Contains(stdout, "good") {
 		t.Errorf("--check of a good configuration: exit %d %q", code, stdout)
+	}
+}
+
+// TestCheckHoldsTheRulesOfTheStart: what serve refuses, --check refuses with the same exit code, everything at once, each
+// with its key and what would be right.
+func TestCheckHoldsTheRulesOfTheStart(t *testing.T) {
+	for set, want := range map[string]string{
+		"turn.allow_peers=[127.0.0.0/8]":    "turn.allow_peers: 127.0.0.0/8 is loopback, which can never be a peer: take it out",
+		"turn.allow_peers=[169.254.0.0/16]": "turn.allow_peers: 169.254.0.0/16 is link-local, which can never be a peer: take it out",
+		"turn.relay_bind=::1":               "turn.relay_bind: ::1 and turn.relay_address 127.0.0.1 are of different families: give a local address",
+		"turn.relay_address=224.0.0.1":      "turn.relay_address: 224.0.0.1 cannot be announced: write the unicast address",
+		"turn.host=https://x":               `turn.host: "https://x" is neither a host name nor an IP address: write the name`,
+		"turn.host=a b":                     `turn.host: "a b" is neither`,
+		"signaling.token_keys=/none.json":   "signaling.token_keys: ",
+	} {
+		code, stdout, stderr := run(t, "serve", "--check", "--set", set)
+		if code != 78 || !strings.Contains(stderr, "configuration: "+want) || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%s: exit %d\n%s%s", set, code, stdout, stderr)
+		}
+	}
+	code, _, stderr := run(t, "--check", "--set", "turn.allow_peers=[127.0.0.0/8, here]", "--set", "turn.relay_bind=::1", "--set", "turn.host=a/b",
+		"--set", "turn.realm=a-very-long-realm", "--set", "clock=sundial", "--set", "tls.cert=none.pem", "--set", "tls.key=none.pem", "--set", "turn.limits.bindings_per_second=-2")
+	for _, key := range []string{"turn.relay_bind", "turn.host", "turn.realm", "clock", "tls", "turn.limits.bindings_per_second"} {
+		if strings.Count(stderr, "configuration: "+key+": ") != 1 {
+			t.Errorf("%s is not told of once", key)
+		}
+	}
+	if code != 78 || strings.Count(stderr, "turn.allow_peers: ") != 2 || strings.Count(stderr, "\n") != 8 {
+		t.Errorf("exit %d\n%s", code, stderr)
+	}
+	for _, good := range []string{"turn.host=turn.example.org", "turn.host=turn-1.example.org.", "turn.host=203.0.113.7", "turn.host=2001:db8::7", "turn.allow_peers=[10.0.0.0/8]"} {
+		if code, _, stderr := run(t, "--check", "--set", good); code != 0 {
+			t.Errorf("%s: exit %d %s", good, code, stderr)
+		}
 	}
 }
 
@@ -344,6 +381,21 @@ func TestCredentials(t *testing.T) {
 	if !strings.HasSuffix(issued.Username, ":alice") || issued.TTL != 600 || issued.Password == "" ||
 		strings.Join(issued.URIs, " ") != "turn:127.0.0.1:3478?transport=udp turn:127.0.0.1:3478?transport=tcp" {
 		t.Errorf("credentials %+v", issued)
+	}
+	for ttl, seconds := range map[string]int{"1m": 60, "48h": 172800} {
+		if code, stdout, _ := run(t, "credentials", "turn", "--ttl", ttl, "--json", "--set", "state_dir="+dir); code != 0 || !strings.Contains(stdout, fmt.Sprintf(`"ttl": %d`, seconds)) {
+			t.Errorf("--ttl %s: exit %d %s", ttl, code, stdout)
+		}
+	}
+	for _, ttl := range []string{"-1h", "0s", "500ms", "59s", "48h1s", "1000h"} {
+		code, stdout, stderr := run(t, "credentials", "turn", "--ttl", ttl, "--set", "state_dir="+dir)
+		if code != 64 || stdout != "" || !strings.Contains(stderr, "is out of bounds: choose 1m to 48h") {
+			t.Errorf("--ttl %s: exit %d %q %q", ttl, code, stdout, stderr)
+		}
+	}
+	code, stdout, _ = run(t, "credentials", "turn", "--set", "state_dir="+dir, "--set", "turn.host=2001:db8::7")
+	if code != 0 || !strings.Contains(stdout, "uri turn:[2001:db8::7]:3478?transport=udp") {
+		t.Errorf("an IPv6 turn.host: exit %d %s", code, stdout)
 	}
 	if code, stdout, stderr := run(t, "credentials", "token", "--room", "demo", "--set", "state_dir="+dir); code != 0 || strings.Count(stdout, ".") != 2 {
 		t.Errorf("token: exit %d %q %q", code, stdout, stderr)

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -31,7 +33,14 @@ import (
 func serve(ctx context.Context, args []string, out IO) error {
 	o := newOptions("serve")
 	check := o.flags.Bool("check", false, "")
-	c, err := o.load(args)
+	if err := o.parse(args); err != nil {
+		return err
+	}
+	judges := []config.Judge{appliance.JudgeTURN}
+	if *check { // The start reads the files when it opens what they are for.
+		judges = append(judges, appliance.JudgeFiles)
+	}
+	c, err := config.Load(o.file, o.set, judges...)
 	if err != nil {
 		return err
 	}
@@ -45,7 +54,7 @@ func serve(ctx context.Context, args []string, out IO) error {
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
 	return appliance.Run(ctx, appliance.Options{Config: c, Out: out.Out, Log: log, Reload: appliance.Reload{
-		Wanted: hangups, Config: func() (config.Config, error) { return config.Load(o.file, o.set) },
+		Wanted: hangups, Config: func() (config.Config, error) { return config.Load(o.file, o.set, judges...) },
 	}})
 }
 
@@ -230,8 +239,11 @@ func turnCredentials(args []string, out IO) error {
 	if err != nil {
 		return err
 	}
-	if *ttl == 0 {
+	if !o.given("ttl") {
 		*ttl = c.TURN.CredentialTTL
+	}
+	if problems := config.JudgeCredentialTTL("--ttl", *ttl); len(problems) > 0 {
+		return &usageError{problems[0].Error()}
 	}
 	issued := turn.NewIssuer(appliance.TURNSecrets(c, secrets)[0], *ttl).Issue(*user, time.Now())
 	answer := struct {
@@ -274,7 +286,7 @@ func reachable(c config.Config, address string) string {
 	case err != nil:
 		return address
 	case c.TURN.Host != "":
-		return fmt.Sprintf("%s:%d", c.TURN.Host, bound.Port())
+		return net.JoinHostPort(c.TURN.Host, strconv.Itoa(int(bound.Port())))
 	case bound.Addr().IsUnspecified():
 		relay, _ := netip.ParseAddr(c.TURN.RelayAddress) // Validated by config.
 		if second, err := netip.ParseAddr(c.TURN.RelayAddress6); err == nil && bound.Addr().Is6() {

@@ -31,7 +31,7 @@ func TestRelayService(t *testing.T) {
 
 	awaitReady(t, admin)
 	if status, text := get(t, admin+"/metrics"); status != http.StatusOK || !strings.Contains(text, "\ntourbillon_turn_selftest_up 1\n") ||
-		!strings.Contains(text, "\ntourbillon_turn_allocations 2\n") || strings.Contains(text, "self-call") {
+		!strings.Contains(text, "\ntourbillon_turn_allocations 2\n") || !strings.Contains(text, `tourbillon_turn_limit{name="allocations_per_user"} 12`) || strings.Contains(text, "self-call") {
 		t.Errorf("metrics %d:\n%s", status, text)
 	}
 	if status, body := get(t, admin+"/livez"); status != http.StatusOK {

@@ -139,6 +139,9 @@ func TestProblemsComeAllAtOnceWithARemedy(t *testing.T) {
 		{"a secret of the wrong type", "turn: {secrets: short-one}\n", nil, []string{"c.yaml:1 turn.secrets: the value does not fit: give a list"}},
 		{"families", "", []string{"turn.relay_address6=10.0.0.1", "turn.stun_servers=[stun.example.org]"}, []string{
 			"turn.relay_address6: is no IPv6 address", `turn.stun_servers: "stun.example.org" is no server`}},
+		{"TURN's host", "turn: {host: 'turn.example.org:3478'}\n", nil, []string{`turn.host: "turn.example.org:3478" is neither a host name nor an IP address: write the name`}},
+		{"TURN's host as half an address", "", []string{"turn.host=10.0.0"}, []string{"turn.host: "}},
+		{"TURN's host as a wildcard", "", []string{"turn.host=0.0.0.0"}, []string{"turn.host: "}},
 		{"limits", "", []string{"turn.limits.allocations_per_user=0", "turn.limits.bytes_per_second=-2", "turn.drain=1m"}, []string{
 			"turn.limits.allocations_per_user: 0 is no limit", "turn.limits.bytes_per_second: -2 is no limit", "turn.drain: 1m0s is out of bounds"}},
 		{"a limit that is no number", "", []string{"turn.limits.allocations=many"}, []string{`turn.limits.allocations: "many" does not fit: give a whole number`}},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -32,9 +33,13 @@ func (e *Error) Error() string {
 	return "configuration: " + strings.Join(lines, "\nconfiguration: ")
 }
 
-// Load reads the defaults, then the file (none when empty), then the options "key=value", and validates the whole. The
-// error is an [*Error] with every problem found.
-func Load(file string, options []string) (Config, error) {
+// Judge finds what is wrong with the values by rules that another package owns. It is given configurations with problems,
+// too: it passes over what cannot be read, and known tells it which keys have a problem already.
+type Judge func(c Config, known func(key string) bool) []Problem
+
+// Load reads the defaults, then the file (none when empty), then the options "key=value", and validates the whole, by the
+// judges too. The error is an [*Error] with every problem found.
+func Load(file string, options []string, judges ...Judge) (Config, error) {
 	c := Default()
 	var l loader
 	if file != "" {
@@ -44,6 +49,9 @@ func Load(file string, options []string) (Config, error) {
 		l.option(option, &c)
 	}
 	l.problems = append(l.problems, c.validate()...)
+	for _, judge := range judges {
+		l.problems = append(l.problems, judge(c, l.known)...)
+	}
 	if len(l.problems) > 0 {
 		return Config{}, &Error{l.problems}
 	}
@@ -55,6 +63,14 @@ type loader struct{ problems []Problem }
 
 func (l *loader) add(where, wrong, remedy string) {
 	l.problems = append(l.problems, Problem{Where: where, Wrong: wrong, Remedy: remedy})
+}
+
+// known reports whether a key, or one below it, has a problem.
+func (l *loader) known(key string) bool {
+	return slices.ContainsFunc(l.problems, func(p Problem) bool {
+		at := p.Where[strings.LastIndexByte(p.Where, ' ')+1:] // The key follows the file and line.
+		return at == key || strings.HasPrefix(at, key+".")
+	})
 }
 
 func (l *loader) file(name string, c *Config) {

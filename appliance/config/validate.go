@@ -23,6 +23,8 @@ const (
 	turnsPort = "5349"
 	// minSecret is the least length of a secret that strangers could try to guess.
 	minSecret = 16
+	// leastTTL and mostTTL bound turn.credential_ttl.
+	leastTTL, mostTTL = time.Minute, 48 * time.Hour
 	// leastBytes is a short measurement of a call's path. leastChecks is what one agent sends at its default pace.
 	leastBytes              = 64 << 10
 	leastChecks, mostChecks = 20, 100_000
@@ -146,6 +148,8 @@ func (v *validation) check(ok bool, key, wrong, remedy string) {
 	}
 }
 
+func (v *validation) add(problems []Problem) { v.problems = append(v.problems, problems...) }
+
 func (v *validation) oneOf(key, value string, allowed ...string) {
 	v.check(slices.Contains(allowed, value), key, fmt.Sprintf("%q is unknown", shortened(value)), "choose "+strings.Join(allowed, " or "))
 }
@@ -226,8 +230,40 @@ func (v *validation) turn(t *TURN) {
 	_, _, err := portRange(t.RelayPorts)
 	v.check(err == nil, "turn.relay_ports", fmt.Sprintf("%q is no port range", shortened(t.RelayPorts)), "write FIRST-LAST between 1024 and 65535, for example 49152-65535")
 	v.check(t.Realm != "" && len(t.Realm) <= maxRealm, "turn.realm", fmt.Sprintf("%q has %d bytes", shortened(t.Realm), len(t.Realm)), fmt.Sprintf("use 1 to %d bytes", maxRealm))
-	v.check(t.CredentialTTL >= time.Minute && t.CredentialTTL <= 48*time.Hour, "turn.credential_ttl", fmt.Sprintf("%v is out of bounds", t.CredentialTTL), "choose 1m to 48h")
+	v.add(JudgeCredentialTTL("turn.credential_ttl", t.CredentialTTL))
+	v.turnHost(t.Host)
 	v.prefixes(append(keyed("turn.allow_peers", t.AllowPeers), keyed("turn.deny_peers", t.DenyPeers)...))
+}
+
+// JudgeCredentialTTL returns what is wrong with how long TURN credentials are to live, as said at where; nothing if all is well.
+func JudgeCredentialTTL(where string, ttl time.Duration) []Problem {
+	v := validation{}
+	v.check(ttl >= leastTTL && ttl <= mostTTL, where, fmt.Sprintf("%v is out of bounds", ttl), "choose 1m to 48h")
+	return v.problems
+}
+
+// turnHost judges what goes into URIs (RFC 7065 section 3.1) as it stands.
+func (v *validation) turnHost(host string) {
+	ip, err := netip.ParseAddr(host)
+	fits := host == "" || isHostName(host) || err == nil && ip.Zone() == "" && !ip.IsUnspecified() && !ip.IsMulticast()
+	v.check(fits, "turn.host", fmt.Sprintf("%q is neither a host name nor an IP address", shortened(host)),
+		"write the name or address alone, without scheme, port or brackets, for example turn.example.org")
+}
+
+// isHostName reports whether a text is a host name of RFC 1123 section 2.1: labels of letters, digits and hyphens, the
+// last of which is no number, since that would be a bad IPv4 address.
+func isHostName(text string) bool {
+	const longest, longestLabel = 253, 63
+	labels := strings.Split(strings.TrimSuffix(text, "."), ".")
+	for _, label := range labels {
+		strange := strings.ContainsFunc(label, func(r rune) bool {
+			return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-'
+		})
+		if strange || label == "" || len(label) > longestLabel || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+	}
+	return len(text) <= longest && strings.Trim(labels[len(labels)-1], "0123456789") != ""
 }
 
 // turnFamilies holds the addresses of each family together.

@@ -25,6 +25,8 @@ func TestMetrics(t *testing.T) {
 		DeniedPermissions: map[string]uint64{"loopback": 4}, DeniedPackets: map[string]uint64{"packet-rate": 6},
 	}
 	registry := observe.NewMetrics(observe.Build{Version: "1", Go: "go"}, relay, func() (bool, time.Duration) { return true, 2 * time.Millisecond })
+	limits := (turn.Limits{AllocationsPerUser: turn.Unlimited}).WithDefaults(16384)
+	registry.MustRegister(observe.NewLimitMetric(limits))
 	if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)
 	}
@@ -45,6 +47,8 @@ func TestMetrics(t *testing.T) {
 		`tourbillon_turn_denied_peers_total{reason="loopback"} 4`, `tourbillon_turn_dropped_packets_total{reason="packet-rate"} 6`,
 		`tourbillon_turn_relayed_bytes_total{dir="to_peers"} 500`, `tourbillon_turn_relayed_packets_total{dir="to_peers"} 5`,
 		"tourbillon_turn_ports_in_use_ratio 0.25", "tourbillon_turn_draining 1", "tourbillon_turn_selftest_up 1",
+		`tourbillon_turn_limit{name="allocations"} 1000`, `tourbillon_turn_limit{name="allocations_per_user"} +Inf`,
+		`tourbillon_turn_limit{name="unauthenticated_conns_per_source"} 20`,
 		"tourbillon_turn_selftest_rtt_seconds 0.002", "go_goroutines ", "process_open_fds ",
 	} {
 		if !strings.Contains(string(text), "\n"+line) {

@@ -30,8 +30,7 @@ const stopGrace = 5 * time.Second
 func (b *bench) start(ctx context.Context, arm string, t trial, peer netip.AddrPort) (process, error) {
 	switch arm {
 	case armAttached:
-		at, _ := netip.ParseAddrPort(b.server) // Validated with the options.
-		return process{pid: b.pid, addr: at, stop: func() error { return nil }}, nil
+		return process{pid: b.pid, addr: b.at, stop: func() error { return nil }}, nil
 	case armCoturn:
 		return b.startCoturn(ctx, t)
 	}
@@ -78,28 +77,52 @@ func (b *bench) startCoturn(ctx context.Context, t trial) (process, error) {
 	if err != nil {
 		return process{}, errNoCoturn
 	}
-	port, err := freePort("tcp4")
+	at, err := freeTCP(loopback)
 	if err != nil {
 		return process{}, err
 	}
-	cmd := exec.CommandContext(ctx, program, b.coturnArguments(t, port)...)
-	cmd.WaitDelay = stopGrace
+	logFile := filepath.Join(b.dir, coturnLog)
+	log, err := os.Create(logFile) // Anew for each start. What coturn says before it opens its log goes there, too.
+	if err != nil {
+		return process{}, fmt.Errorf("make coturn's log: %w", err)
+	}
+	defer log.Close()
+	cmd := exec.CommandContext(ctx, program, b.coturnArguments(t, at.Port())...)
+	cmd.WaitDelay, cmd.Stdout, cmd.Stderr = stopGrace, log, log
 	b.command("coturn: " + strings.Join(cmd.Args, " "))
 	if err := cmd.Start(); err != nil {
 		return process{}, fmt.Errorf("start coturn: %w", err)
 	}
+	ended := make(chan struct{})
+	go func() { // Ends with coturn, which end waits for.
+		_ = cmd.Wait() // It ends by a signal.
+		close(ended)
+	}()
 	end := func() error {
 		_ = cmd.Process.Signal(os.Interrupt)
 		kill := b.clock.AfterFunc(stopGrace, func() { _ = cmd.Process.Kill() })
 		defer kill.Stop()
-		_ = cmd.Wait() // It ends by a signal.
+		<-ended
 		return nil
 	}
-	p := process{pid: cmd.Process.Pid, addr: netip.AddrPortFrom(loopback, port), stop: end}
-	if err := awaitTCP(p.addr); err != nil {
-		return p, errors.Join(fmt.Errorf("coturn does not come up: %w", err), end())
+	if err := awaitTCP(at, ended); err != nil {
+		return process{}, errors.Join(fmt.Errorf("coturn does not come up: %w\n%s", err, lastLines(logFile)), end())
 	}
-	return p, nil
+	return process{pid: cmd.Process.Pid, addr: at, stop: end}, nil
+}
+
+// coturnLog is coturn's log in the benchmark's folder.
+const coturnLog = "coturn.log"
+
+// lastLines are the end of a log, indented.
+func lastLines(file string) string {
+	const most = 10
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "  " + err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return "  " + strings.Join(lines[max(0, len(lines)-most):], "\n  ")
 }
 
 func (b *bench) coturnArguments(t trial, port uint16) []string {
@@ -107,10 +130,11 @@ func (b *bench) coturnArguments(t trial, port uint16) []string {
 		"-n", "--no-cli", "-L", "127.0.0.1", "-E", "127.0.0.1", "--realm", benchRealm,
 		"--use-auth-secret", "--static-auth-secret=" + benchSecret, "--allow-loopback-peers", "--no-dtls",
 		"--userdb", filepath.Join(b.dir, "turndb"), "--pidfile", filepath.Join(b.dir, "pid"),
-		"--log-file", os.DevNull, "--no-stdout-log", "--simple-log",
+		"--log-file", filepath.Join(b.dir, coturnLog), "--no-stdout-log", "--simple-log",
 	}
 	if t.Transport == "tls" {
-		return append(args, "--tls-listening-port", fmt.Sprint(port), "--listening-port", fmt.Sprint(port+1),
+		// Without the plain listeners, whose port another program may have: coturn would try for it for ever.
+		return append(args, "--no-udp", "--no-tcp", "--tls-listening-port", fmt.Sprint(port),
 			"--cert", filepath.Join(b.dir, certificateFile), "--pkey", filepath.Join(b.dir, keyFile))
 	}
 	return append(args, "--no-tls", "--listening-port", fmt.Sprint(port))
@@ -118,29 +142,35 @@ func (b *bench) coturnArguments(t trial, port uint16) []string {
 
 var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
-// freePort finds a port that was free a moment ago.
-func freePort(network string) (uint16, error) {
-	if network == "udp4" {
-		p, err := net.ListenPacket(network, "127.0.0.1:0")
-		if err != nil {
-			return 0, err
-		}
-		return p.LocalAddr().(*net.UDPAddr).AddrPort().Port(), p.Close()
-	}
-	l, err := net.Listen(network, "127.0.0.1:0")
+// freeUDP and freeTCP find a port of an address that was free a moment ago.
+func freeUDP(at netip.Addr) (netip.AddrPort, error) {
+	p, err := net.ListenPacket("udp4", netip.AddrPortFrom(at, 0).String())
 	if err != nil {
-		return 0, err
+		return netip.AddrPort{}, err
 	}
-	return l.Addr().(*net.TCPAddr).AddrPort().Port(), l.Close()
+	return p.LocalAddr().(*net.UDPAddr).AddrPort(), p.Close()
 }
 
-// awaitTCP waits until somebody listens.
-func awaitTCP(at netip.AddrPort) error {
+func freeTCP(at netip.Addr) (netip.AddrPort, error) {
+	l, err := net.Listen("tcp4", netip.AddrPortFrom(at, 0).String())
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	return l.Addr().(*net.TCPAddr).AddrPort(), l.Close()
+}
+
+// awaitTCP waits until somebody listens, for as long as it has not ended.
+func awaitTCP(at netip.AddrPort, ended <-chan struct{}) error {
 	const patience, every = 10 * time.Second, 20 * time.Millisecond
 	for limit := now() + int64(patience); ; pause(int64(every)) {
 		conn, err := net.Dial("tcp", at.String())
 		if err == nil {
 			return conn.Close()
+		}
+		select {
+		case <-ended:
+			return errors.New("it has ended")
+		default:
 		}
 		if now() > limit {
 			return err

@@ -28,6 +28,9 @@ func Run(ctx context.Context, args []string, out, errs io.Writer, hooks Hooks) e
 	if err != nil {
 		return err
 	}
+	if err := o.resolve(ctx); err != nil {
+		return err
+	}
 	b, err := newBench(o, errs, hooks)
 	if err != nil {
 		return err
@@ -75,7 +78,8 @@ type Row struct {
 	Arm     string `json:"arm"`
 	Clients int    `json:"clients"`
 	Size    int    `json:"size"`
-	// PPS counts messages that came back, per second: four packets at the server each. Loss is the share of those sent
+	// PPS counts messages that came back, per second: four packets at the server each, eight where the echo is relayed
+	// (doc.go). Loss is the share of those sent
 	// in the window that did not.
 	PPS  float64 `json:"pps"`
 	Loss float64 `json:"loss"`
@@ -121,6 +125,9 @@ func newBench(o options, errs io.Writer, hooks Hooks) (*bench, error) {
 func (b *bench) findPublished() {
 	b.published = filepath.Join(filepath.Dir(b.program), publishedBinary)
 	if _, err := os.Stat(b.published); err != nil {
+		if b.server != "" {
+			return // The arm does not run.
+		}
 		b.say("arm pion: %s is not beside this binary, so that pion runs as this one has it", publishedBinary)
 		b.published = b.program
 	}
@@ -245,13 +252,30 @@ func (b *bench) direct(ctx context.Context, t trial) (outcome, error) {
 }
 
 // peer chooses where the echo listens.
-func (b *bench) peer() (netip.AddrPort, error) {
-	port, err := freePort("udp4")
-	return netip.AddrPortFrom(loopback, port), err
+func (b *bench) peer() (netip.AddrPort, error) { return freeUDP(loopback) }
+
+// peerOf chooses it for an arm. For a server that runs already it is the address from which that is reached; relayed says
+// that it is to be a client of the server instead, which relays to nobody on loopback.
+func (b *bench) peerOf(arm string) (peer netip.AddrPort, relayed bool, err error) {
+	if arm != armAttached {
+		peer, err = b.peer()
+		return peer, false, err
+	}
+	if b.at.Addr().IsLoopback() {
+		b.say("arm server: the echo is a client with an allocation of its own on the server, since that is on loopback: a message is " +
+			"eight packets at the server instead of four, so that its figures do not compare with those of other arms")
+		return netip.AddrPortFrom(netip.IPv4Unspecified(), 0), true, nil
+	}
+	local, err := localAddressTo(b.at)
+	if err != nil {
+		return peer, false, err
+	}
+	peer, err = freeUDP(local)
+	return peer, false, err
 }
 
 func (b *bench) runOnce(ctx context.Context, m *measured, floor outcome) error {
-	peer, err := b.peer()
+	peer, relayed, err := b.peerOf(m.arm)
 	if err != nil {
 		return err
 	}
@@ -264,13 +288,24 @@ func (b *bench) runOnce(ctx context.Context, m *measured, floor outcome) error {
 		return err
 	}
 	w := m.workload
-	w.Server, w.Peer, w.PID = server.addr, peer, server.pid
+	w.Server, w.Peer, w.RelayedEcho, w.PID = server.addr, peer, relayed, server.pid
 	o, err := b.generate(ctx, w)
+	if err == nil && m.arm == armAttached {
+		err = o.nothingBack()
+	}
 	if err = errors.Join(err, server.stop()); err != nil {
 		return fmt.Errorf("arm %s: %w", m.arm, err)
 	}
 	b.keep(m, o, floor)
 	return nil
+}
+
+// nothingBack is the error of a server that relays none of what is sent, nil for another.
+func (o *outcome) nothingBack() error {
+	if o.Sent == 0 || o.Received > 0 {
+		return nil
+	}
+	return fmt.Errorf("nothing came back: %w", errNotRelayed(o.Echo.Addr()))
 }
 
 // keep records an outcome.

@@ -4,12 +4,17 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
+	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/pion/stun/v4"
 	"go.uber.org/goleak"
 
 	"tourbillon/timing"
@@ -95,28 +100,145 @@ func TestIdleAllocationsAreWeighed(t *testing.T) {
 	}
 }
 
-// TestServerThatRunsAlready measures one that was not started here.
+// TestServerThatRunsAlready measures one that was not started here: messages come back, although it relays to nobody on
+// loopback but to its own relays.
 func TestServerThatRunsAlready(t *testing.T) {
-	server, err := turn.Listen(turn.Config{
-		UDP: []string{"127.0.0.1:0"}, Secrets: [][]byte{[]byte("secret")}, Limits: turn.LimitsOff(),
-	})
+	server := running(t, turn.Config{UDP: []string{"127.0.0.1:0"}, TCP: []string{"127.0.0.1:0"}, Limits: turn.LimitsOff()})
+	_, user, pass, _ := server.ICEServers("bench", time.Now(), "")
+	for i, transport := range []string{"udp", "tcp"} {
+		at := server.Addresses()[i].Addr
+		for _, rate := range []string{"20", "0"} {
+			out, said := turnBench(t, "--server", fmt.Sprintf("localhost:%d", at.Port()), "--user", user, "--pass", pass, "--transport", transport,
+				"--clients", "2", "--rate", rate, "--duration", "500ms", "--warm-up", "50ms", "--allocate", "50ms", "--json")
+			var r Report
+			if err := json.Unmarshal([]byte(out), &r); err != nil || len(r.Rows) != 1 {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			if row := r.Rows[0]; row.Arm != armAttached || row.PPS <= 0 || row.Loss >= 1 || row.RTTP50NS <= 0 {
+				t.Errorf("%s, rate %s: %+v\n%s", transport, rate, row, said)
+			}
+			if !strings.Contains(said, "eight packets at the server") {
+				t.Errorf("said %q", said)
+			}
+		}
+	}
+	if n := len(server.Allocations()); n != 0 {
+		t.Errorf("%d allocations are left", n)
+	}
+}
+
+// TestServerThatDoesNotRelay: what can never come back is an error that names the address and the remedy, whether the
+// server refuses the channel or drops what goes through it.
+func TestServerThatDoesNotRelay(t *testing.T) {
+	server := running(t, turn.Config{UDP: []string{"127.0.0.1:0"}, Limits: turn.LimitsOff()})
+	_, user, pass, _ := server.ICEServers("bench", time.Now(), "")
+	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	b := &bench{program: program}
+	peer, err := b.peer() // A plain socket on loopback, which no server admits that knows nothing of it.
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := b.generate(t.Context(), workload{
+		Server: server.Addresses()[0].Addr, Transport: "udp", Login: login{user, pass}, Peer: peer,
+		Clients: 1, Size: 100, Rate: 20, Window: 200 * time.Millisecond,
+	})
+	if err == nil {
+		err = o.nothingBack()
+	}
+	if err == nil {
+		t.Fatalf("%d of %d messages came back", o.Received, o.Sent)
+	}
+	for _, want := range []string{"does not relay to 127.0.0.1", "turn.allow_peers", "leave out --server"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v lacks %q", err, want)
+		}
+	}
+	if some := (&outcome{Sent: 2, Received: 1}).nothingBack(); some != nil {
+		t.Errorf("half of the messages: %v", some)
+	}
+}
+
+// running is a server on loopback until the test ends.
+func running(t *testing.T, c turn.Config) *turn.Server {
+	t.Helper()
+	c.Secrets = [][]byte{[]byte("secret")}
+	server, err := turn.Listen(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
 		if err := server.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
-	}()
-	_, user, pass, _ := server.ICEServers("bench", time.Now(), "")
-	out, _ := turnBench(t, "--server", server.Addresses()[0].Addr.String(), "--user", user, "--pass", pass,
-		"--clients", "2", "--rate", "20", "--duration", "500ms", "--warm-up", "50ms", "--allocate", "50ms")
-	// The echo on loopback is no peer that a server admits which knows nothing of it.
-	if !strings.Contains(out, "server") || !strings.Contains(out, "100.000") {
-		t.Errorf("printed\n%s", out)
+	})
+	return server
+}
+
+// TestDeniedChannel: a server that refuses the echo at once is told of in the same words as one that drops.
+func TestDeniedChannel(t *testing.T) {
+	s := session{step: stepBind, peer: netip.MustParseAddrPort("192.0.2.9:9"), waiting: true}
+	refusal := stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodChannelBind, stun.ClassErrorResponse), stun.CodeForbidden)
+	s.asked.TransactionID = refusal.TransactionID
+	if _, err := s.answer(refusal.Raw); err == nil || err.Error() != errNotRelayed(s.peer.Addr()).Error() {
+		t.Errorf("403 is told as %v", err)
 	}
-	if n := server.Stats().DeniedPackets[string(turn.ReasonLoopback)]; n == 0 {
-		t.Error("no packet came to the policy")
+}
+
+func TestServersOfIPv4(t *testing.T) {
+	login := []string{"--user", "u", "--pass", "p", "--server"}
+	for _, name := range []string{"localhost:3478", "127.0.0.1:3478", "[::ffff:127.0.0.1]:3478"} {
+		o, err := parseOptions(append(login, name))
+		if err == nil {
+			err = o.resolve(t.Context())
+		}
+		if err != nil || o.at != netip.MustParseAddrPort("127.0.0.1:3478") {
+			t.Errorf("%s became %v: %v", name, o.at, err)
+		}
+	}
+	for _, name := range []string{"[::1]:3478", "[2001:db8::1]:3478"} {
+		if _, err := parseOptions(append(login, name)); err == nil || !strings.Contains(err.Error(), "IPv6 is not measured") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if local, err := localAddressTo(netip.MustParseAddrPort("127.0.0.9:9")); err != nil || !local.IsLoopback() {
+		t.Errorf("loopback is reached from %v: %v", local, err)
+	}
+}
+
+// TestCoturnThatDoesNotComeUp: the error has coturn's own last words.
+func TestCoturnThatDoesNotComeUp(t *testing.T) {
+	dir := t.TempDir()
+	program := filepath.Join(dir, "turnserver")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\necho first; echo 'no such option' >&2; exit 1\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{options: options{coturn: program}, clock: timing.Runtime{}, dir: dir, errs: io.Discard, said: map[string]bool{}}
+	_, err := b.startCoturn(t.Context(), trial{workload: workload{Transport: "udp"}})
+	if err == nil || !strings.Contains(err.Error(), "coturn does not come up: it has ended\n  first\n  no such option") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestCoturnOverTLSWantsOnePort: one more could be another program's, and coturn would wait for it for ever.
+func TestCoturnOverTLSWantsOnePort(t *testing.T) {
+	b := &bench{dir: "/nowhere"}
+	line := strings.Join(b.coturnArguments(trial{workload: workload{Transport: "tls"}}, 5000), " ")
+	if !strings.Contains(line, "--no-udp --no-tcp --tls-listening-port 5000") || strings.Contains(line, "--listening-port 5001") {
+		t.Errorf("coturn is told %s", line)
+	}
+	if !strings.Contains(line, "--log-file /nowhere/") {
+		t.Errorf("coturn's log is lost: %s", line)
+	}
+}
+
+// TestOurArmHasTheProcessorsOfServe: the processor that serve adds is there.
+func TestOurArmHasTheProcessorsOfServe(t *testing.T) {
+	_, said := turnBench(t, "--arm", "tourbillon", "--idle", "1", "--json")
+	if want := fmt.Sprintf("Go processors: %d\n", timing.AddProcessor()); !strings.Contains(said, want) {
+		t.Errorf("said %q, want %q", said, want)
 	}
 }
 

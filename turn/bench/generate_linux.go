@@ -45,6 +45,7 @@ type generator struct {
 	workload
 	sockets  []int // of the clients
 	peer     int
+	echo     *session // of a relayed echo, else nil
 	clients  []client
 	byChoice bool // clients share a socket, and choose their source
 
@@ -73,6 +74,11 @@ func newGenerator(w workload) (*generator, error) {
 func (g *generator) open() (err error) {
 	if g.peer, err = openUDP(g.Peer, false); err != nil {
 		return err
+	}
+	if g.RelayedEcho {
+		if err := g.allocateEcho(); err != nil {
+			return fmt.Errorf("set up the echo: %w", err)
+		}
 	}
 	count := g.Clients
 	if g.byChoice {
@@ -129,6 +135,8 @@ func (g *generator) close() {
 }
 
 func (g *generator) run() (o outcome, err error) {
+	o.Echo = g.Peer
+	defer func() { err = errors.Join(err, g.releaseEcho()) }()
 	if g.Idle > 0 {
 		if o.IdleBytes, o.IdleGranted, err = g.weighIdle(); err != nil {
 			return o, err

@@ -12,8 +12,8 @@ import (
 const (
 	// batchSlots is how many datagrams one system call carries.
 	batchSlots = 64
-	// slotBytes holds the largest message and its ChannelData header.
-	slotBytes = maxSize + 64
+	// slotBytes holds the largest message in a Data indication (RFC 8656 11.6), with what a server adds.
+	slotBytes = maxSize + 128
 )
 
 // mmsghdr is struct mmsghdr of recvmmsg(2).

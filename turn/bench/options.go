@@ -3,11 +3,14 @@
 package bench
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -35,6 +38,7 @@ type options struct {
 	idle                       int
 	transport, load            string
 	server                     string
+	at                         netip.AddrPort // what server names, once it is resolved
 	login                      login
 	pid, runs                  int
 	asJSON, suite              bool
@@ -130,14 +134,36 @@ func (o *options) validateNames() error {
 	if o.server == "" {
 		return nil
 	}
-	at, err := netip.ParseAddrPort(o.server)
+	host, port, err := net.SplitHostPort(o.server)
+	number, portErr := strconv.ParseUint(port, 10, 16)
+	ip, ipErr := netip.ParseAddr(host)
 	switch {
-	case err != nil || !at.Addr().Is4():
-		return &UsageError{fmt.Sprintf("--server %q", o.server), "an IPv4 address and port"}
+	case err != nil || portErr != nil || number == 0 || host == "":
+		return &UsageError{fmt.Sprintf("--server %q", o.server), "write HOST:PORT with a name or an IPv4 address"}
+	case ipErr == nil && !ip.Unmap().Is4():
+		return &UsageError{fmt.Sprintf("--server %q", o.server), "IPv6 is not measured; give a name or an IPv4 address"}
 	case o.login.User == "" || o.login.Password == "":
 		return &UsageError{"--server without --user and --pass", "give credentials, such as `tourbillon credentials turn` prints"}
 	case o.suite:
 		return &UsageError{"--suite with --server", "one of the two"}
 	}
+	return nil
+}
+
+// resolve finds the IPv4 address of --server, if there is one.
+func (o *options) resolve(ctx context.Context) error {
+	if o.server == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(o.server)
+	if err != nil {
+		return &UsageError{fmt.Sprintf("--server %q", o.server), err.Error()}
+	}
+	number, _ := strconv.ParseUint(port, 10, 16) // Validated with the options.
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", host)
+	if err != nil || len(addresses) == 0 {
+		return &UsageError{fmt.Sprintf("--server %q: %v", o.server, err), "IPv6 is not measured; give an IPv4 address or a name that has one"}
+	}
+	o.at = netip.AddrPortFrom(addresses[0].Unmap(), uint16(number))
 	return nil
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/pion/logging"
 	pion "github.com/pion/turn/v5"
 
+	"tourbillon/timing"
 	"tourbillon/turn"
 )
 
@@ -88,6 +89,7 @@ func serve(o serveOrder, in io.Reader, out io.Writer, hooks Hooks) (err error) {
 
 // tourbillon starts our server as serve ships it on loopback with limits off: policy and counters on.
 func (s *served) tourbillon(o serveOrder, hooks Hooks) (end func() error, err error) {
+	processors := timing.AddProcessor() // As serve does.
 	clock, note, endClock := hooks.OpenClock()
 	cfg := turn.Config{
 		Realm: benchRealm, Secrets: [][]byte{[]byte(benchSecret)}, Limits: turn.LimitsOff(),
@@ -111,7 +113,7 @@ func (s *served) tourbillon(o serveOrder, hooks Hooks) (end func() error, err er
 	if err != nil {
 		return nil, errors.Join(err, endClock())
 	}
-	s.Addr, s.Notes = server.Addresses()[0].Addr, []string{"clock: " + note}
+	s.Addr, s.Notes = server.Addresses()[0].Addr, []string{"clock: " + note, fmt.Sprintf("Go processors: %d", processors)}
 	return func() error { return errors.Join(server.Close(context.Background()), endClock()) }, nil
 }
 

@@ -18,7 +18,7 @@ type step int
 const (
 	stepChallenge step = iota // ask for a nonce
 	stepAllocate
-	stepBind
+	stepBind  // a channel, or of the echo a permission
 	stepReady // in the steady state
 	stepRelease
 	stepReleased
@@ -34,6 +34,8 @@ type session struct {
 	login   login
 	peer    netip.AddrPort
 	channel uint16
+	// echo says that this is the echo itself, a client whose peer is where its own relay is: that of all relays.
+	echo bool
 
 	step    step
 	waiting bool // for the answer to asked
@@ -63,6 +65,11 @@ func (s *session) request() ([]byte, error) {
 		s.begin(stun.MethodAllocate)
 		s.asked.Add(stun.AttrRequestedTransport, []byte{17, 0, 0, 0})
 	case stepBind:
+		if s.echo {
+			s.begin(stun.MethodCreatePermission)
+			s.addPeer()
+			break
+		}
 		s.begin(stun.MethodChannelBind)
 		s.asked.Add(stun.AttrChannelNumber, []byte{byte(s.channel >> 8), byte(s.channel), 0, 0})
 		s.addPeer()
@@ -109,7 +116,15 @@ func (s *session) judge(m *stun.Message) error {
 		if code.Code == stun.CodeStaleNonce {
 			return s.challenged(m)
 		}
+		if s.step == stepBind && code.Code == stun.CodeForbidden {
+			return errNotRelayed(s.peer.Addr())
+		}
 		return fmt.Errorf("the server answered step %d with %d %s", s.step, code.Code, code.Reason)
+	}
+	if s.step == stepAllocate && s.echo {
+		if err := s.relayed(m); err != nil {
+			return err
+		}
 	}
 	s.step++
 	return nil
@@ -131,6 +146,26 @@ func (s *session) challenged(m *stun.Message) error {
 		s.key = key[:]
 	}
 	s.step = max(s.step, stepAllocate)
+	return nil
+}
+
+// errNotRelayed says that a server does not relay to where the echo is.
+func errNotRelayed(echo netip.Addr) error {
+	return fmt.Errorf("the server does not relay to %v, where the echo is: allow it by turn.allow_peers (coturn: --allowed-peer-ip), "+
+		"or leave out --server to measure this program's own as it ships", echo)
+}
+
+// relayed takes the address of the own relay.
+func (s *session) relayed(m *stun.Message) error {
+	var at stun.XORMappedAddress
+	if err := at.GetFromAs(m, stun.AttrXORRelayedAddress); err != nil {
+		return fmt.Errorf("an allocation without relayed address: %w", err)
+	}
+	ip, _ := netip.AddrFromSlice(at.IP)
+	s.peer = netip.AddrPortFrom(ip.Unmap(), uint16(at.Port))
+	if !s.peer.Addr().Is4() {
+		return fmt.Errorf("relays are at %v: only IPv4 is measured", s.peer.Addr())
+	}
 	return nil
 }
 

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,11 +16,12 @@ import (
 // generateStreams carries out a workload whose clients come over TCP or TLS: a goroutine reads each connection, one
 // writes to all of them when they are due, and a thread echoes behind the relay.
 func generateStreams(w workload) (o outcome, err error) {
-	g := &streams{workload: w}
+	g := &streams{workload: w, peer: -1}
 	defer func() { err = errors.Join(err, g.close()) }()
-	if g.peer, err = openUDP(w.Peer, false); err != nil {
-		return o, err
+	if err := g.openEcho(); err != nil {
+		return o, fmt.Errorf("set up the echo: %w", err)
 	}
+	o.Echo = g.Peer
 	if err := g.dial(); err != nil {
 		return o, fmt.Errorf("set up the clients: %w", err)
 	}
@@ -36,7 +36,8 @@ func generateStreams(w workload) (o outcome, err error) {
 
 type streams struct {
 	workload
-	peer  int
+	peer  int     // the echo's socket, -1 for a relayed one
+	via   *stream // the relayed echo's connection, else nil
 	conns []*stream
 
 	quit       atomic.Bool
@@ -146,12 +147,18 @@ func (g *streams) countAllocations(limit int64) (made int, err error) {
 
 func (g *streams) close() error {
 	g.hangUp()
+	if g.peer < 0 {
+		return nil
+	}
 	return closing(g.peer, nil)
 }
 
 // hangUp ends the connections, and so the goroutines.
 func (g *streams) hangUp() {
 	g.quit.Store(true)
+	if g.via != nil {
+		_ = g.via.Close()
+	}
 	for _, s := range g.conns {
 		_ = s.Close() // Its reader ends; the outcome stands.
 	}
@@ -162,12 +169,11 @@ func (g *streams) measure(o *outcome) error {
 	g.samples = newSamples(len(g.conns), g.expected())
 	g.from.Store(1<<63 - 1)
 	g.till.Store(1<<63 - 1)
-	echo, err := newWaiter(g.peer)
+	endEcho, err := g.startEcho()
 	if err != nil {
 		return err
 	}
-	defer func() { g.hangUp(); echo.close() }()
-	g.tasks.Go(func() { g.echo(echo) })
+	defer func() { g.hangUp(); endEcho() }()
 	for i, s := range g.conns {
 		g.tasks.Go(func() { g.read(i, s) })
 	}
@@ -210,26 +216,6 @@ func (g *streams) report(o *outcome, before, after meters, sent int64) {
 	o.CPU, o.Own, o.RSS = after.server-before.server, after.own-before.own, after.rss
 	o.RTTP50, o.RTTP99 = perMille(g.samples.rtt, 500), perMille(g.samples.rtt, 990)
 	o.JitterP99 = perMille(g.samples.jitter, 990)
-}
-
-// echo sends everything back that comes out of the relays.
-func (g *streams) echo(w *waiter) {
-	runtime.LockOSThread()
-	b := newBatch()
-	for !g.quit.Load() {
-		if len(w.block(int64(50*time.Millisecond))) == 0 {
-			continue
-		}
-		for {
-			if b.receive(g.peer, false) != nil || b.used == 0 {
-				break
-			}
-			b.reflect()
-			if b.send(g.peer) != nil {
-				return
-			}
-		}
-	}
 }
 
 // read records what comes back to one client, until its connection ends.

@@ -162,6 +162,9 @@ func (t *traffic) take(fd int) error {
 		}
 		whole := t.in.used == batchSlots
 		if fd == t.g.peer {
+			if t.g.echo != nil {
+				t.in.turnAround()
+			}
 			t.in.reflect()
 			if err := t.in.send(fd); err != nil {
 				return err

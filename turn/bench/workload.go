@@ -27,6 +27,8 @@ type workload struct {
 	// Peer is where the echo listens. Direct has the clients send to it without a relay.
 	Peer   netip.AddrPort `json:"peer"`
 	Direct bool           `json:"direct"`
+	// RelayedEcho has the echo be a client with an allocation of its own on the server, in place of Peer.
+	RelayedEcho bool `json:"relayed_echo"`
 	// PID is the server's process, 0 for one that cannot be seen.
 	PID int `json:"pid"`
 
@@ -47,6 +49,8 @@ type workload struct {
 type outcome struct {
 	Sent     int64 `json:"sent"`
 	Received int64 `json:"received"`
+	// Echo is where the relays sent to.
+	Echo netip.AddrPort `json:"echo"`
 	// Seconds is the length of the window as it was.
 	Seconds float64       `json:"seconds"`
 	CPU     time.Duration `json:"cpu_ns"`

@@ -4,6 +4,7 @@ import type { Phase } from './feed.js';
 import { clockTime, roundTrip } from './format.js';
 import type { Columns } from './history.js';
 import { LatenessPanel } from './lateness-panel.js';
+import { Limits } from './limits.js';
 import { Host, Labels, Rooms } from './panels.js';
 import { usePolled } from './polled.js';
 import type { Hello, Outside, Readiness, SelfCall, State } from './stream-types.js';
@@ -65,6 +66,7 @@ function Body({ phase, hello, state, columns, revision }: PageProps) {
       </div>
       <Rooms rooms={state?.rooms ?? []} now={now} />
       <Allocations allocations={state?.allocations ?? []} now={now} live={live} />
+      <Limits limits={state?.limits ?? []} />
     </div>
   );
 }

@@ -77,8 +77,20 @@ export interface State extends Sample {
   labels: Label[] | null;
   rooms: Room[] | null;
   allocations: Allocation[] | null;
+  limits: Limit[] | null;
   self_call: SelfCall;
   outside?: Outside;
+}
+
+/** One of the relay's limits, by its name below turn.limits. */
+export interface Limit {
+  name: string;
+  /** null for none. */
+  ceiling: number | null;
+  /** null where nobody counts. */
+  in_use: number | null;
+  /** null where it is counted with another limit. */
+  refused: number | null;
 }
 
 /** Where relays are announced behind 1:1 NAT. */

@@ -2,9 +2,10 @@ import { render } from 'preact';
 import { act } from 'preact/test-utils';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Allocations } from '../src/allocations.js';
+import { Limits } from '../src/limits.js';
 import { Page } from '../src/page.js';
 import { Labels } from '../src/panels.js';
-import type { Allocation, AllocationDetail, Hello, Label, Readiness } from '../src/stream-types.js';
+import type { Allocation, AllocationDetail, Hello, Label, Limit, Readiness } from '../src/stream-types.js';
 
 /** Draws on a canvas, which the tests in the browser look at. */
 vi.mock('../src/chart.js', () => ({ Chart: () => null }));
@@ -105,6 +106,52 @@ describe('the allocations', () => {
     gone = true;
     await later(4000);
     expect(text('[data-testid=allocation-detail]')).toContain('10.0.0.9:3478');
+  });
+});
+
+describe('the limits', () => {
+  const limit = (name: string, in_use: number | null, ceiling: number | null, refused: number | null = 0): Limit => ({
+    name, in_use, ceiling, refused,
+  });
+  const row = (name: string): string | undefined => text(`[data-limit=${name}]`);
+  const near = (name: string): string | null | undefined =>
+    host.querySelector(`[data-limit=${name}]`)?.getAttribute('data-near');
+  const filled = (name: string): string | undefined =>
+    host.querySelector<HTMLElement>(`[data-limit=${name}] .bar span`)?.style.width;
+
+  it('stand beside what is in use, with what they turned away', async () => {
+    await show(
+      <Limits
+        limits={[
+          limit('allocations', 250, 1000),
+          limit('allocations_per_user', 12, 12, 1234),
+          limit('allocations_per_source', 40, 50),
+          limit('packets_per_second', 7.94, 10_000),
+          limit('server_bytes_per_second', 2_500_000, 1_250_000_000),
+          limit('challenges_per_second', 30, 10, 5),
+          limit('new_peers_per_second', null, 5),
+          limit('peers_per_allocation', 3, null),
+          limit('unauthenticated_conns_per_source', null, null, null),
+        ]}
+      />,
+    );
+    expect(row('allocations')).toBe('Allocations250 / 1,000');
+    expect([filled('allocations'), near('allocations')]).toEqual(['25%', null]);
+    expect(row('allocations_per_user')).toBe('Allocations of a user1,234 turned away12 / 12');
+    expect([filled('allocations_per_user'), near('allocations_per_user')]).toEqual(['100%', 'full']);
+    expect(near('allocations_per_source')).toBe('near');
+    expect(row('packets_per_second')).toBe('Packets, each way7.9 / 10,000/s');
+    expect(row('server_bytes_per_second')).toBe('Relayed, both ways2.5 MB / 1.3 GB/s');
+    expect(row('challenges_per_second')).toBe('Login challenges5 turned away30 in all / 10/s');
+    expect([filled('challenges_per_second'), near('challenges_per_second')]).toEqual([undefined, null]);
+    expect(row('new_peers_per_second')).toBe('New peers– / 5/s');
+    expect(row('peers_per_allocation')).toBe('Peers3 / no limit');
+    expect(row('unauthenticated_conns_per_source')).toBe('Connections without login– / no limit');
+  });
+
+  it('are said to be off where all are', async () => {
+    await show(<Limits limits={[limit('allocations', 3, null)]} />);
+    expect(text('[data-testid=limits] header')).toContain('Limits are off.');
   });
 });
 
