@@ -239,6 +239,20 @@ describe('the check page', () => {
     expect(page.url()).toBe(`${bench.server.url}/check/#token=a.b`);
   });
 
+  it.each([
+    ['desk', 1280, 'light'],
+    ['phone', 390, 'dark'],
+  ] as const)('is a click away from the admin page, at a %s', async (name, width, colorScheme) => {
+    const page = await bench.page({ viewport: { width, height: 844 }, colorScheme });
+    await page.goto(await bench.server.freshLink());
+    await page.locator('[data-testid=phase][data-phase=live]').waitFor();
+    await screenshot(page, `admin-check-link-${name}`);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+    const [opened] = await Promise.all([page.waitForEvent('popup'), page.getByTestId('check-link').click()]);
+    await opened.getByTestId('verdict').waitFor();
+    expect(new URL(opened.url())).toMatchObject({ pathname: '/check/', port: new URL(bench.server.url).port });
+  });
+
   it('says that the server is gone', async () => {
     const page = await bench.page();
     await run(page, bench.server.url);
