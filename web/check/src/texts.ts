@@ -150,7 +150,7 @@ const STATES: Record<RowState, string> = {
   fails: 'Fails',
   'not-offered': 'Not offered',
   unfinished: 'Not finished',
-  lost: 'Went away',
+  lost: 'Lost',
 };
 
 export function stateText(state: RowState): string {

@@ -77,7 +77,7 @@ describe('a server that went away', () => {
     expect(what).toContain('went away in the middle');
     expect(remedy).toMatch(/check again.*whoever runs this server/);
     expect(`${what} ${remedy}`).not.toContain('Wi-Fi');
-    expect([stateText('lost'), stateText('unfinished')]).toEqual(['Went away', 'Not finished']);
+    expect([stateText('lost'), stateText('unfinished')]).toEqual(['Lost', 'Not finished']);
   });
 });
 
