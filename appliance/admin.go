@@ -55,7 +55,19 @@ func (a *appliance) adminRoutes() map[string]http.Handler {
 		"GET /api/agents":       http.HandlerFunc(a.serveAgents),
 		"GET /api/paths":        http.HandlerFunc(a.servePaths),
 		"GET /api/openapi.yaml": http.HandlerFunc(serveOpenAPIAdmin),
+		"GET /check/":           http.HandlerFunc(a.leadToCheck),
 	}
+}
+
+// leadToCheck leads from the admin page to the pre-call test, which is on the public listener.
+func (a *appliance) leadToCheck(w http.ResponseWriter, r *http.Request) {
+	check := a.checkURL.Load()
+	if check == nil {
+		http.Error(w, "The public listener is not open yet: try again in a moment.", http.StatusServiceUnavailable)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store") // Settings may change between two runs.
+	http.Redirect(w, r, *check, http.StatusFound)
 }
 
 // adminHandler is everything on the admin listener.

@@ -69,6 +69,8 @@ type appliance struct {
 	watchdog     *watchdog
 	// reloadFailed is true while something could not be read at the latest reload.
 	reloadFailed atomic.Bool
+	// checkURL is the pre-call test's, once the public listener is open.
+	checkURL atomic.Pointer[string]
 
 	// opened are the closers of what is open, newest last.
 	opened []func(context.Context) error

@@ -122,6 +122,8 @@ func (a *appliance) openPublic() error {
 	if err != nil {
 		return err
 	}
+	check := a.publicURL() + "/check/"
+	a.checkURL.Store(&check)
 	a.onClose(a.public.close)
 	// Told and closed before the listener: their connections are no longer the HTTP server's.
 	a.onClose(a.signaling.Shutdown)

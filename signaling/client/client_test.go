@@ -168,6 +168,46 @@ func TestTwoClientsTalk(t *testing.T) {
 	}
 }
 
+// TestWhatIsTooLargeIsNotTaken holds that the client keeps to the limits which the server told, and stays connected.
+func TestWhatIsTooLargeIsNotTaken(t *testing.T) {
+	const message, sdp, data = 4096, 2048, 1024
+	h := start(t, signaling.Config{Limits: signaling.Limits{MessageBytes: message, SDPBytes: sdp, DataBytes: data}})
+	ada := join(t, h, client.Options{})
+	bob := join(t, h, client.Options{})
+	next[client.PeerJoined](t, ada)
+	text := func(n int) string { return strings.Repeat("x", n) }
+	// A line break is two characters in JSON: a description within its limit may be a message that is not.
+	breaks := func(n int) string { return strings.Repeat("\n", n) }
+	frame := len(`{"type":"offer","n":1,"to":"","sdp":""}`) + len(ada.ID())
+	for name, c := range map[string]struct {
+		send func() error
+		want client.TooLarge
+	}{
+		"description": {func() error { return bob.Offer(ada.ID(), text(sdp+1)) }, client.TooLarge{Field: "sdp", Bytes: sdp + 1, Limit: sdp}},
+		"data":        {func() error { return bob.Send("", text(data-1)) }, client.TooLarge{Field: "data", Bytes: data + 1, Limit: data}},
+		"message": {
+			func() error { return bob.Answer(ada.ID(), breaks(sdp)) },
+			client.TooLarge{Field: "message", Bytes: 2*sdp + frame + 1, Limit: message},
+		},
+	} {
+		err := c.send()
+		var got *client.TooLarge
+		if !errors.As(err, &got) || *got != c.want || !strings.Contains(err.Error(), fmt.Sprint(c.want.Limit)) {
+			t.Errorf("%s: %v, want %+v", name, err, c.want)
+		}
+	}
+	fits := breaks((message-frame)/2) + text((message-frame)%2)
+	if err := errors.Join(bob.Offer(ada.ID(), fits), bob.Send("", text(data-2))); err != nil {
+		t.Fatal(err)
+	}
+	if e := next[client.Signal](t, ada); e.SDP != fits {
+		t.Errorf("got a description of %d bytes", len(e.SDP))
+	}
+	if e := next[client.Message](t, ada); len(e.Data) != data {
+		t.Errorf("got data of %d bytes", len(e.Data))
+	}
+}
+
 // TestNothingIsMissedAndNothingTwice drops sockets while both ends talk.
 func TestNothingIsMissedAndNothingTwice(t *testing.T) {
 	h := start(t, signaling.Config{Limits: signaling.Limits{

@@ -67,7 +67,8 @@ type (
 	}
 	// Stopping says that the server ends this connection so long from here, and when it wants the client back.
 	Stopping struct{ In, RetryAfter time.Duration }
-	// Refused says that the server did not do what a message asked.
+	// Refused says that the server did not do what a message asked. It is not sent again: Lost follows a fatal refusal,
+	// after which the client comes back with all that waits but that message.
 	Refused struct{ Refusal *Refusal }
 )
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"regexp"
@@ -127,25 +128,58 @@ func TestOutbox(t *testing.T) {
 	}
 }
 
-func TestAReplacedClientStaysAway(t *testing.T) {
+// serve runs a server for a test, and returns its WebSocket's address.
+func serve(t *testing.T) (ctx context.Context, url string) {
+	t.Helper()
 	server := signaling.New(signaling.Config{OpenRooms: true})
 	e := echo.New()
 	server.Register(e)
 	h := httptest.NewServer(e)
-	defer h.Close()
+	t.Cleanup(h.Close)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	defer func() {
+	t.Cleanup(cancel)
+	t.Cleanup(func() {
 		end, cut := context.WithTimeout(ctx, time.Second)
 		defer cut()
 		_ = server.Shutdown(end)
-	}()
-	r, err := Join(ctx, "ws"+strings.TrimPrefix(h.URL, "http")+"/ws", Options{Room: "demo", Heartbeat: 5 * time.Second})
+	})
+	return ctx, "ws" + strings.TrimPrefix(h.URL, "http") + "/ws"
+}
+
+// enterRoom joins with beats as rare as they may be.
+func enterRoom(t *testing.T, ctx context.Context, url string) *Room {
+	t.Helper()
+	r, err := Join(ctx, url, Options{Room: "demo", Heartbeat: 5 * time.Second, Random: func() float64 { return 0 }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
-	ws, _, err := websocket.Dial(ctx, h.URL+"/ws", &websocket.DialOptions{Subprotocols: []string{subprotocol}})
+	t.Cleanup(r.Close)
+	return r
+}
+
+// until receives events up to and with one of a type, and returns all.
+func until[E Event](t *testing.T, ctx context.Context, r *Room) (all []Event) {
+	t.Helper()
+	for {
+		select {
+		case e, open := <-r.Events():
+			if !open {
+				t.Fatalf("ended by %v after %v", r.Err(), all)
+			}
+			all = append(all, e)
+			if _, found := e.(E); found {
+				return all
+			}
+		case <-ctx.Done():
+			t.Fatalf("no %T came, but %v", *new(E), all)
+		}
+	}
+}
+
+func TestAReplacedClientStaysAway(t *testing.T) {
+	ctx, url := serve(t)
+	r := enterRoom(t, ctx, url)
+	ws, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{Subprotocols: []string{subprotocol}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,5 +193,142 @@ func TestAReplacedClientStaysAway(t *testing.T) {
 	}
 	if !errors.Is(r.Err(), ErrReplaced) {
 		t.Errorf("ended by %v", r.Err())
+	}
+}
+
+func TestWhatEndedAConnectionIsNotSentAgain(t *testing.T) {
+	var o outbox
+	for _, text := range []string{"a", "b", "c"} {
+		o.add(outbound{Data: json.RawMessage(text)})
+	}
+	o.unwritten()
+	o.add(outbound{Data: json.RawMessage("d")})
+	o.condemned = true
+	o.resumed(1)
+	if got := data(o.unwritten()); !slices.Equal(got, []string{"3:c", "4:d"}) {
+		t.Errorf("writes %v after the second message ended the connection", got)
+	}
+	o.resumed(3)
+	if got := data(o.unwritten()); !slices.Equal(got, []string{"4:d"}) {
+		t.Errorf("writes %v after a usual loss", got)
+	}
+	o.acknowledge(4)
+	o.add(outbound{Data: json.RawMessage("e")})
+	o.condemned = true
+	o.resumed(4)
+	if got := data(o.unwritten()); !slices.Equal(got, []string{"5:e"}) {
+		t.Errorf("writes %v, and the last one was never written", got)
+	}
+	o.condemned = true
+	o.restarted()
+	o.add(outbound{Data: json.RawMessage("f")})
+	o.unwritten()
+	o.resumed(0)
+	if got := data(o.unwritten()); !slices.Equal(got, []string{"1:f"}) {
+		t.Errorf("writes %v after a new session", got)
+	}
+}
+
+// TestARefusedMessageIsGivenUp sends what the server refuses by closing the connection: the client must come back once,
+// without it and with all else.
+func TestARefusedMessageIsGivenUp(t *testing.T) {
+	ctx, url := serve(t)
+	other := enterRoom(t, ctx, url)
+	r := enterRoom(t, ctx, url)
+	until[ICEServers](t, ctx, r)
+	r.mu.Lock()
+	r.state.limits = limits{MessageBytes: 1 << 20, SDPBytes: 1 << 20} // As a server would say whose limits changed since.
+	r.mu.Unlock()
+	if err := errors.Join(r.Send("", "before"), r.Offer("@appliance", strings.Repeat("x", 100<<10)), r.Send("", "after")); err != nil {
+		t.Fatal(err)
+	}
+	var seen []string
+	for _, e := range until[Resumed](t, ctx, r) {
+		seen = append(seen, fmt.Sprintf("%T", e))
+		if e, ok := e.(Refused); ok && (e.Refusal.Code != codeTooLarge || !e.Refusal.Fatal || !strings.Contains(e.Refusal.Remedy, "65536")) {
+			t.Errorf("got %+v", e.Refusal)
+		}
+	}
+	if want := []string{"client.Refused", "client.Lost", "client.Resumed"}; !slices.Equal(seen, want) {
+		t.Errorf("saw %v, want %v", seen, want)
+	}
+	if err := r.Send("", "last"); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"before"`, `"after"`, `"last"`} {
+		heard := until[Message](t, ctx, other)
+		if e := heard[len(heard)-1].(Message); string(e.Data) != want {
+			t.Errorf("the other got %s, want %s", e.Data, want)
+		}
+	}
+	for len(r.Events()) > 0 {
+		if e, again := (<-r.Events()).(Lost); again {
+			t.Errorf("lost again by %v", e.Err)
+		}
+	}
+}
+
+// wordless is a server that closes the connection over a message of a type without a word, as one does that reads no
+// more than the message's head, until it was resumed.
+func wordless(t *testing.T, over string, heard chan<- string) (ctx context.Context, url string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		ws, err := websocket.Accept(w, req, &websocket.AcceptOptions{Subprotocols: []string{subprotocol}})
+		if err != nil {
+			return
+		}
+		defer ws.CloseNow()
+		for resumed := false; ; {
+			_, text, err := ws.Read(ctx)
+			if err != nil {
+				return
+			}
+			var m outbound
+			_ = json.Unmarshal(text, &m)
+			if m.Type == over && !resumed {
+				_ = ws.Close(closeTooLarge, "")
+				return
+			}
+			switch m.Type {
+			case "join":
+				_ = ws.Write(ctx, websocket.MessageText, []byte(`{"type":"joined","peer":"p","session":"s","heartbeat_ms":5000}`))
+			case "resume":
+				resumed = true
+				_ = ws.Write(ctx, websocket.MessageText, []byte(`{"type":"resumed","peer":"p","session":"t","heartbeat_ms":5000,"got":0}`))
+			case "hello":
+			default:
+				heard <- m.Type
+			}
+		}
+	}))
+	t.Cleanup(h.Close)
+	return ctx, "ws" + strings.TrimPrefix(h.URL, "http")
+}
+
+func TestARefusalWithoutWordsCountsToo(t *testing.T) {
+	heard := make(chan string, 8)
+	ctx, url := wordless(t, "offer", heard)
+	r := enterRoom(t, ctx, url)
+	if err := errors.Join(r.Offer("@appliance", "v=0"), r.Send("", "after")); err != nil {
+		t.Fatal(err)
+	}
+	all := until[Lost](t, ctx, r)
+	if refused, ok := all[len(all)-2].(Refused); !ok || refused.Refusal.Code != codeTooLarge || !refused.Refusal.Fatal {
+		t.Errorf("told %+v", all)
+	}
+	until[Resumed](t, ctx, r)
+	if first := <-heard; first != "message" {
+		t.Errorf("sent %s again", first)
+	}
+}
+
+func TestAJoinRefusedWithoutWordsEnds(t *testing.T) {
+	ctx, url := wordless(t, "join", nil)
+	_, err := Join(ctx, url, Options{Room: "demo"})
+	var refusal *Refusal
+	if !errors.As(err, &refusal) || refusal.Code != codeTooLarge {
+		t.Errorf("got %v", err)
 	}
 }

@@ -26,6 +26,8 @@ const (
 	maxMessage = 1 << 20
 	// closeReplaced is the close code of a connection whose session was taken up elsewhere (tourbillon.v1).
 	closeReplaced = 4001
+	// closeTooLarge is that of a message over the limit (RFC 6455 section 7.4.1).
+	closeTooLarge = 1009
 )
 
 // link is one WebSocket from the dialling to its end, on the room's goroutine.
@@ -37,7 +39,7 @@ type link struct {
 	entered bool
 
 	// Owned by the room's goroutine: resuming is true until a resume is answered, beaten once a ping has come, refusal is
-	// what ended the way in, closed what the library says ended the connection.
+	// what ended the way in or, fatally, the connection later, closed what the library says ended it.
 	resuming, beaten bool
 	refusal          *Refusal
 	closed           error
@@ -174,16 +176,22 @@ func (l *link) silence() error {
 
 // cause is what ended a link that was open.
 func (l *link) cause() error {
-	var closed *gws.CloseError
 	switch {
 	case l.silence() != nil:
 		return errSilent
-	case errors.As(l.closed, &closed) && closed.Code == closeReplaced:
+	case l.closedWith(closeReplaced):
 		return ErrReplaced
 	case l.refusal != nil:
 		return l.refusal
+	case l.closedWith(closeTooLarge):
+		return unsaid()
 	}
 	return l.closed
+}
+
+func (l *link) closedWith(code uint16) bool {
+	var closed *gws.CloseError
+	return errors.As(l.closed, &closed) && closed.Code == code
 }
 
 // write sends a message. A failure is noticed by who reads.
@@ -223,6 +231,8 @@ func (l *link) OnClose(_ *gws.Conn, err error) { l.closed = err }
 func (r *Room) refused(l *link, m *inbound) {
 	refusal := m.Refusal
 	switch {
+	case l.entered && refusal.Fatal:
+		l.refusal = &refusal // Told when the connection has ended.
 	case l.entered:
 		r.emit(Refused{&refusal})
 	case l.resuming && slices.Contains(rejoins, refusal.Code):

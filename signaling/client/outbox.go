@@ -17,6 +17,8 @@ type outbox struct {
 	kept    []outbound
 	bytes   int
 	written int
+	// condemned means that the first message which the server has not got ended a connection.
+	condemned bool
 }
 
 // size is roughly what a message holds.
@@ -51,17 +53,21 @@ func (o *outbox) acknowledge(got uint64) {
 	}
 }
 
-// resumed drops what the server has got; the rest is to be written again.
+// resumed drops what the server has got, and the message after it where that ended the connection; the rest is to be
+// written again.
 func (o *outbox) resumed(got uint64) {
 	o.acknowledge(got)
-	o.written = 0
+	if o.condemned && o.written > 0 {
+		o.forget(1)
+	}
+	o.written, o.condemned = 0, false
 }
 
 // restarted begins the numbers anew, for a session that did not survive. What was written may have arrived, so only
 // what was not is written again.
 func (o *outbox) restarted() {
 	o.forget(o.written)
-	o.last, o.written = 0, 0
+	o.last, o.written, o.condemned = 0, 0, false
 	for i := range o.kept {
 		o.last++
 		o.kept[i].N = o.last

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -14,7 +15,8 @@ import (
 
 // Room is a room that the client is in, until Leave, Close or an error that coming back would not mend. Its methods are
 // safe for concurrent use. Those that send block for as long as the network does, at most until the connection counts
-// as lost; what is sent while there is none goes out when it is back.
+// as lost; what is sent while there is none goes out when it is back. A message over a limit of the server is not taken:
+// the error is a [*TooLarge].
 type Room struct {
 	url     string
 	options Options
@@ -52,6 +54,7 @@ type state struct {
 	beats      uint64
 	rtt        time.Duration
 	retryAfter time.Duration
+	limits     limits
 }
 
 // Join joins a room of the server whose WebSocket is at a URL ("wss://host/ws"). It tries until it succeeds, the server
@@ -187,19 +190,31 @@ func (r *Room) SetHeartbeat(interval time.Duration) error {
 
 // send numbers a message and writes what waits, if there is a connection.
 func (r *Room) send(m outbound) error {
-	if _, err := encode(m); err != nil {
-		return fmt.Errorf("send %s: %w", m.Type, err)
-	}
-	r.mu.Lock()
-	err := r.err
-	if err == nil && !r.outbox.add(m) {
-		err = ErrOutboxFull
-	}
-	r.mu.Unlock()
+	text, err := encode(m)
 	if err != nil {
 		return fmt.Errorf("send %s: %w", m.Type, err)
 	}
+	if err := r.keep(m, len(text)); err != nil {
+		return fmt.Errorf("send %s: %w", m.Type, err)
+	}
 	r.flush()
+	return nil
+}
+
+// keep puts a message, whose JSON text without its number is of so many bytes, into the outbox.
+func (r *Room) keep(m outbound, bytes int) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err != nil {
+		return r.err
+	}
+	number := len(strconv.AppendUint([]byte(`"n":,`), r.outbox.last+1, 10))
+	if err := r.state.limits.withDefaults().check(m, bytes+number); err != nil {
+		return err
+	}
+	if !r.outbox.add(m) {
+		return ErrOutboxFull
+	}
 	return nil
 }
 

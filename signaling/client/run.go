@@ -45,17 +45,31 @@ func (r *Room) lost(l *link, err error) bool {
 	leaving := r.leaving
 	r.mu.Unlock()
 	var refusal *Refusal
+	errors.As(err, &refusal)
 	switch {
 	case leaving:
 		r.end(ErrLeft)
 	case errors.Is(err, ErrReplaced):
 		r.end(ErrReplaced)
-	case !l.entered && errors.As(err, &refusal) && refusal.final():
+	case !l.entered && refusal != nil && refusal.final():
 		r.end(refusal)
 	case l.entered:
+		if refusal != nil {
+			r.condemn(refusal)
+		}
 		r.emit(Lost{err})
 	}
 	return r.Err() == nil
+}
+
+// condemn tells of the refusal that ended a connection. What would be refused again is not sent again.
+func (r *Room) condemn(refusal *Refusal) {
+	if refusal.final() {
+		r.mu.Lock()
+		r.outbox.condemned = true
+		r.mu.Unlock()
+	}
+	r.emit(Refused{refusal})
 }
 
 // waitFor is the wait before the next attempt: the server's advice, once, or a back-off.
@@ -93,6 +107,8 @@ func (r *Room) receive(l *link, m *inbound) {
 	switch m.Type {
 	case "ping":
 		r.ping(l, m)
+	case "welcome":
+		r.welcomed(m)
 	case "joined":
 		r.joined(l, m)
 	case "resumed":
@@ -119,6 +135,13 @@ func (r *Room) ping(l *link, m *inbound) {
 	r.mu.Unlock()
 	l.beaten = true
 	l.pong(m.Seq, last)
+}
+
+// welcomed notes the server's limits, which come before anything can be sent.
+func (r *Room) welcomed(m *inbound) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state.limits = m.Limits
 }
 
 // enter is the first message of a link after hello: the session is resumed where there is one.

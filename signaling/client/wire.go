@@ -41,7 +41,35 @@ type inbound struct {
 	Route        string          `json:"route"`
 	Attempt      int             `json:"attempt"`
 	NextMS       int64           `json:"next_ms"`
+	Limits       limits          `json:"limits"`
 	Refusal
+}
+
+// limits are those of "welcome", in bytes.
+type limits struct {
+	MessageBytes int `json:"message_bytes"`
+	SDPBytes     int `json:"sdp_bytes"`
+	DataBytes    int `json:"data_bytes"`
+}
+
+// withDefaults takes the protocol's limits for what a server does not tell.
+func (l limits) withDefaults() limits {
+	setDefault(&l.MessageBytes, 64<<10)
+	setDefault(&l.SDPBytes, 32<<10)
+	setDefault(&l.DataBytes, 16<<10)
+	return l
+}
+
+// check refuses a message that the server would, whose JSON text is of so many bytes.
+func (l limits) check(m outbound, bytes int) error {
+	for _, part := range []TooLarge{
+		{"sdp", len(m.SDP), l.SDPBytes}, {"data", len(m.Data), l.DataBytes}, {"message", bytes, l.MessageBytes},
+	} {
+		if part.Bytes > part.Limit {
+			return &part
+		}
+	}
+	return nil
 }
 
 // peerID is "peer" where it is an id.

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import type { Page } from 'playwright-core';
+import type { Locator, Page } from 'playwright-core';
 import type { CheckReport, Way } from '../sdk/src/index.js';
 import { Bench } from './bench.js';
 import { screenshot } from './browser.js';
@@ -176,6 +176,81 @@ describe('the check page', () => {
     expect(report).toMatchObject({ signaling: { state: 'works' }, ways: { udp: { state: 'works' }, tcp: { state: 'works' } } });
     expect(report.call).toMatchObject({ way: 'direct', sent: 50 });
     expect(report.measured).toContain('to the server’s relay and back');
+  });
+
+  /** Kills the server in the middle of a check, which is to say so at once, and to blame nobody's network. */
+  async function expectCut(page: Page, when: Locator): Promise<CheckReport> {
+    await when.waitFor();
+    await bench.server.kill();
+    try {
+      expect(await finish(page)).toBe('unfinished');
+    } finally {
+      await bench.server.run();
+    }
+    expect(await findings(page)).toEqual(['server-lost']);
+    const words = await page.getByTestId('verdict').innerText();
+    expect(words).toContain('went away in the middle of the check');
+    expect(words).not.toContain('Wi-Fi');
+    return resultOf(page);
+  }
+
+  const LONG = 'seconds=60&open=60';
+
+  it('says that the server went away while the ways were opened', async () => {
+    const page = await bench.page();
+    await block(page, '.'); // So that no way opens.
+    await page.goto(`${bench.server.url}/check/?${LONG}`);
+    const report = await expectCut(page, page.locator('[data-testid=way-direct][data-state=running]'));
+    expect(report).toMatchObject({ signaling: { state: 'lost', code: 'unreachable' } });
+    expect(await state(page, 'server')).toBe('lost');
+    expect(await states(page)).toEqual(['unfinished', 'unfinished', 'unfinished', 'not-offered']);
+  });
+
+  it.each([
+    ['at a desk', 1280, 'light'],
+    ['on a phone', 390, 'dark'],
+  ] as const)('says that the server went away in the measurement, %s', async (_, width, colorScheme) => {
+    const page = await bench.page({ viewport: { width, height: 844 }, colorScheme });
+    await page.goto(`${bench.server.url}/check/?${LONG}`);
+    const report = await expectCut(page, page.locator('[data-testid=way-direct][data-state=works]'));
+    expect(report.signaling.openedMs).toBeGreaterThan(0);
+    expect(report.call).toBeUndefined();
+    expect(await states(page)).toEqual(['unfinished', 'unfinished', 'unfinished', 'not-offered']);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+    await screenshot(page, `check-cut-${colorScheme}`, true);
+    await page.getByTestId('again').click(); // The server is back.
+    await page.locator('[data-testid=verdict][data-verdict=running]').waitFor();
+    await page.locator('[data-testid=way-direct][data-state=works]').waitFor();
+  });
+
+  it('says that the server went away where it had to leave the room before', async () => {
+    const ada = new Caller(await bench.page());
+    await ada.join(bench.server, 'busy-cut', { name: 'Ada' });
+    const page = await bench.page();
+    await page.goto(`${bench.server.url}/check/?room=busy-cut&seconds=10&open=20`);
+    await expectCut(page, page.locator('[data-testid=way-udp][data-state=running]'));
+  });
+
+  it('is a click away from the call page, with what lets the visitor in', async () => {
+    const page = await bench.page();
+    await page.goto(`${bench.server.url}/call/#token=a.b`);
+    await page.getByTestId('check-link').click();
+    await page.getByTestId('verdict').waitFor();
+    expect(page.url()).toBe(`${bench.server.url}/check/#token=a.b`);
+  });
+
+  it.each([
+    ['desk', 1280, 'light'],
+    ['phone', 390, 'dark'],
+  ] as const)('is a click away from the admin page, at a %s', async (name, width, colorScheme) => {
+    const page = await bench.page({ viewport: { width, height: 844 }, colorScheme });
+    await page.goto(await bench.server.freshLink());
+    await page.locator('[data-testid=phase][data-phase=live]').waitFor();
+    await screenshot(page, `admin-check-link-${name}`);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+    const [opened] = await Promise.all([page.waitForEvent('popup'), page.getByTestId('check-link').click()]);
+    await opened.getByTestId('verdict').waitFor();
+    expect(new URL(opened.url())).toMatchObject({ pathname: '/check/', port: new URL(bench.server.url).port });
   });
 
   it('says that the server is gone', async () => {

@@ -34,6 +34,7 @@ export function Page(props: PageProps) {
         </span>
         <h1>Admin</h1>
         {hello && <span class="version">{hello.version}</span>}
+        <a class="check-link" href="/check/" target="_blank" rel="noopener" data-testid="check-link">Check a connection</a>
         <span class="phase" data-phase={phase} data-testid="phase" role="status">
           {PHASES[phase]}
         </span>

@@ -55,6 +55,11 @@ export function iconButton(name: Icon, label: string, testId: string): HTMLButto
   );
 }
 
+/** Leads those for whom a call does not work to the page that says why. */
+export function checkLink(address: URL): HTMLAnchorElement {
+  return el('a', { class: 'check-link', href: address.href, 'data-testid': 'check-link' }, 'Check your connection');
+}
+
 export function brand(): HTMLElement {
   const mark = el('img', { src: './icon.svg', alt: '', width: '24', height: '24' });
   return el('span', { class: 'brand' }, mark, 'Tourbillon');

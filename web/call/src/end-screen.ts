@@ -1,5 +1,6 @@
 import type { TourbillonError } from '../../sdk/src/index.js';
-import { brand, el } from './dom.js';
+import { brand, checkLink, el } from './dom.js';
+import { checkURL } from './params.js';
 
 /** How a call ended: "refused" before it began, or later. */
 export type Ending = 'left' | 'refused' | 'broken';
@@ -34,7 +35,8 @@ export function endScreen(
   const text = error
     ? errorText(error)
     : el('p', { 'data-testid': 'left' }, `The room “${room}” stays open for the others.`);
-  return el('main', { class: 'sheet' }, el('div', { class: 'card' }, brand(), title, text, again, home));
+  const check = checkLink(checkURL(new URL(location.href), room));
+  return el('main', { class: 'sheet' }, el('div', { class: 'card' }, brand(), title, text, again, home, check));
 }
 
 function errorText({ code, message, remedy }: TourbillonError): HTMLElement {

@@ -1,4 +1,5 @@
-import { brand, el } from './dom.js';
+import { brand, checkLink, el } from './dom.js';
+import { checkURL } from './params.js';
 
 /** The form that asks which room to enter, and as whom. */
 export function lobby(name: string, onSubmit: (room: string, name: string) => void): HTMLElement {
@@ -14,6 +15,7 @@ export function lobby(name: string, onSubmit: (room: string, name: string) => vo
     roomInput.label,
     nameInput.label,
     el('button', { type: 'submit', class: 'primary', 'data-testid': 'join' }, 'Join'),
+    checkLink(checkURL(new URL(location.href))),
   );
   form.addEventListener('submit', (event) => {
     event.preventDefault();

@@ -31,6 +31,14 @@ export function callURL(page: URL, room: string, name: string): URL {
   return url;
 }
 
+/** The pre-call test, for this room with what lets this user in; without a room it makes one up. */
+export function checkURL(page: URL, room?: string): URL {
+  const url = new URL('../check/', page);
+  if (room) url.searchParams.set('room', room);
+  url.hash = page.hash;
+  return url;
+}
+
 /** The link for others: the room and what lets them in, but neither this user's name nor a forced relay. */
 export function inviteURL(page: URL, room: string): URL {
   const url = new URL(page);

@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { callURL, inviteURL, readParams } from '../src/params.js';
+import { callURL, checkURL, inviteURL, readParams } from '../src/params.js';
+import { TourbillonError } from '../../sdk/src/index.js';
+import { endScreen } from '../src/end-screen.js';
+import { lobby } from '../src/lobby.js';
 import { pathText } from '../src/path-text.js';
 
 describe('the address', () => {
@@ -20,6 +23,23 @@ describe('the address', () => {
     const page = callURL(new URL('http://h/call/?relay=udp#token=x'), 'a room', 'Ada');
     expect(page.href).toBe('http://h/call/?relay=udp&room=a+room&name=Ada#token=x');
     expect(inviteURL(page, 'a room').href).toBe('http://h/call/?room=a+room#token=x');
+  });
+});
+
+describe('the link to the connection check', () => {
+  it.each([
+    ['http://h/call/?relay=udp&name=Ada', undefined, 'http://h/check/'],
+    ['http://h/call/?room=demo&relay=udp&name=Ada#token=a.b', 'demo', 'http://h/check/?room=demo#token=a.b'],
+  ])('from %s', (page, room, link) => expect(checkURL(new URL(page), room).href).toBe(link));
+
+  it('is on the screens before and after a call', () => {
+    history.replaceState(null, '', '#token=a.b');
+    const address = (screen: HTMLElement): string =>
+      new URL(screen.querySelector<HTMLAnchorElement>('[data-testid=check-link]')?.href ?? '').href;
+    const nothing = (): void => undefined;
+    const end = endScreen('demo', 'broken', new TourbillonError('no-path', 'no route works'), { again: nothing, home: nothing });
+    expect(address(lobby('', nothing))).toMatch(/\/check\/#token=a\.b$/);
+    expect(address(end)).toMatch(/\/check\/\?room=demo#token=a\.b$/);
   });
 });
 

@@ -15,6 +15,7 @@ const HEADLINES: Record<Verdict, Headline> = {
   good: { title: 'You are ready for calls', text: 'Calls from this browser will work well.' },
   partly: { title: 'Calls will work, with limits', text: 'What holds them back is below.' },
   bad: { title: 'Calls will not work from here', text: 'What stands in the way is below.' },
+  unfinished: { title: 'The check was cut short', text: 'Whether calls will work is not known yet.' },
 };
 
 export function headline(verdict: Verdict): Headline {
@@ -26,8 +27,6 @@ export interface Advice {
   remedy: string;
 }
 
-const NETWORK_REMEDY = 'Try another network, a phone’s hotspot for example, or switch a VPN off.';
-
 const ADVICE: Record<Finding, Advice> = {
   'no-server': {
     what: 'The server does not answer.',
@@ -37,12 +36,25 @@ const ADVICE: Record<Finding, Advice> = {
     what: 'The server does not let this page in.',
     remedy: 'Open the check with the link of your invitation: the part after # has to be complete.',
   },
+  'server-lost': {
+    what: 'The server went away in the middle of the check.',
+    remedy:
+      'See whether other pages open, and check again in a minute. If it happens again, tell whoever runs this server.',
+  },
   'no-media-path': {
     what: 'Sound and picture find no way to the server.',
-    remedy: `A firewall stops them. ${NETWORK_REMEDY}`,
+    remedy:
+      'A firewall stops them, here or at the server. Try another network, a phone’s hotspot for example, ' +
+      'switch a VPN off, or tell whoever runs this server.',
+  },
+  'mostly-lost': {
+    what: 'Most packets get lost on the way to this server.',
+    remedy:
+      'A call would break off. Go nearer to the Wi-Fi, use a cable, or try another network. ' +
+      'If other pages are quick, tell whoever runs this server.',
   },
   'no-direct-udp': {
-    what: 'The server does not answer direct UDP.',
+    what: 'Direct UDP to the server does not work.',
     remedy: 'Calls go through the relay. To have them direct, ask for UDP to be let out of this network.',
   },
   'no-udp': {
@@ -58,11 +70,11 @@ const ADVICE: Record<Finding, Advice> = {
       'Ask for UDP to be let out of this network.',
   },
   'relay-tcp-only': {
-    what: 'The relay does not answer over UDP.',
+    what: 'The relay does not work over UDP.',
     remedy: 'Where calls need the relay, sound may stutter. Tell whoever runs this server to open its UDP port.',
   },
   'no-relay': {
-    what: 'The relay does not answer.',
+    what: 'The relay does not work.',
     remedy: 'Calls work only with people who can be reached directly. Tell whoever runs this server.',
   },
   slow: {
@@ -78,12 +90,12 @@ const ADVICE: Record<Finding, Advice> = {
     remedy: 'Words may go missing. Go nearer to the Wi-Fi, use a cable, or end large downloads.',
   },
   'tcp-fails': {
-    what: 'The relay does not answer over TCP.',
+    what: 'The relay does not work over TCP.',
     remedy:
       'Calls work here without it, but not in networks that stop UDP. Tell whoever runs this server to open its TCP port.',
   },
   'tls-fails': {
-    what: 'The relay does not answer over TLS.',
+    what: 'The relay does not work over TLS.',
     remedy:
       'Calls work here without it, but not in networks that let only web traffic out. Tell whoever runs this server: ' +
       'its TLS port may be closed, or its certificate may not be valid.',
@@ -95,7 +107,7 @@ export function advice(finding: Finding): Advice {
 }
 
 export const WAY_NAMES: Record<Way, Headline> = {
-  direct: { title: 'UDP, direct', text: 'Straight to other people' },
+  direct: { title: 'UDP, direct', text: 'Straight to the server' },
   udp: { title: 'Relay over UDP', text: 'When a direct way is closed' },
   tcp: { title: 'Relay over TCP', text: 'When UDP is stopped' },
   tls: { title: 'Relay over TLS', text: 'For strict networks' },
@@ -117,7 +129,7 @@ const NOT_OFFERED: Record<Way, string> = {
     'and companies do. Whoever runs it turns it on with a certificate, tls.cert and tls.key.',
 };
 
-/** What stands below a row: why a way fails, in the browser's words, or what its lack means. */
+/** What stands below a row: why a way fails, as the report has it, or what its lack means. */
 export function rowNote(way: Way, { state, reason }: WayResult): string {
   if (state === 'not-offered') return NOT_OFFERED[way];
   return state === 'fails' ? (reason ?? '') : '';
@@ -129,7 +141,7 @@ export function proofText({ proof }: WayResult): string {
 }
 
 /** The states of a row, of a way as of the server. */
-export type RowState = WayResult['state'];
+export type RowState = WayResult['state'] | 'lost';
 
 const STATES: Record<RowState, string> = {
   waiting: 'Waiting',
@@ -137,14 +149,21 @@ const STATES: Record<RowState, string> = {
   works: 'Works',
   fails: 'Fails',
   'not-offered': 'Not offered',
+  unfinished: 'Not finished',
+  lost: 'Lost',
 };
 
 export function stateText(state: RowState): string {
   return STATES[state];
 }
 
+/** What a row shows of a way, or of the server. */
+export interface Row extends Omit<WayResult, 'state'> {
+  state: RowState;
+}
+
 /** The figures of a row, each with its name. */
-export function figures({ series, openedMs, state }: WayResult): [string, string][] {
+export function figures({ series, openedMs, state }: Row): [string, string][] {
   if (series) return seriesFigures(series);
   return state === 'works' && openedMs !== undefined ? [['Opened in', ms(openedMs)]] : [];
 }

@@ -1,6 +1,6 @@
 import { brand, el } from '../../call/src/dom.js';
 import type { CheckReport, Way, WayResult } from '../../sdk/src/index.js';
-import { type Feel, WAY_NAMES, advice, feel, feelNote, figures, headline, proofText, rowNote, stateText } from './texts.js';
+import { type Feel, type Row, WAY_NAMES, advice, feel, feelNote, figures, headline, proofText, rowNote, stateText } from './texts.js';
 
 const WAYS: readonly Way[] = ['direct', 'udp', 'tcp', 'tls'];
 
@@ -104,7 +104,7 @@ function feelItem({ name, figure, words, bad }: Feel): HTMLElement {
 
 function serverRow({ server, signaling }: CheckReport): HTMLElement {
   const { state, openedMs, reason } = signaling;
-  const result: WayResult = { state: state === 'waiting' ? 'running' : state };
+  const result: Row = { state: state === 'waiting' ? 'running' : state };
   if (openedMs !== undefined) result.openedMs = openedMs;
   return row('server', 'Server', server, result, reason ?? '');
 }
@@ -114,7 +114,7 @@ function wayRow(way: Way, result: WayResult): HTMLElement {
   return row(way, title, way === 'direct' ? proofText(result) : text, result, rowNote(way, result));
 }
 
-function row(id: string, title: string, text: string, result: WayResult, note: string): HTMLElement {
+function row(id: string, title: string, text: string, result: Row, note: string): HTMLElement {
   const name = el('div', { class: 'name' }, el('h3', {}, title), el('p', { class: 'faint' }, text));
   const state = el('span', { class: 'state' }, stateText(result.state));
   const item = el('li', { class: 'way', 'data-testid': `way-${id}`, 'data-state': result.state }, name, state);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { CallResult, CheckReport, Way, WayResult } from '../../sdk/src/index.js';
-import { feel, feelNote, fileName, figures, ms, proofText, rowNote } from '../src/texts.js';
+import { advice, feel, feelNote, fileName, figures, headline, ms, proofText, rowNote, stateText } from '../src/texts.js';
 
 describe('figures', () => {
   const series = { sent: 500, received: 499, lossShare: 0.002, reordered: 0, rttMs: { min: 1, median: 9.26, p95: 40 }, jitterMs: 1 };
@@ -65,9 +65,24 @@ describe('the note of a way', () => {
   ])('%s, %j', (way, result, expected) => expect(rowNote(way, result)).toMatch(expected));
 
   it('says when the direct way has the lesser proof', () => {
-    expect(proofText({ state: 'works', proof: 'call' })).toBe('Straight to other people');
+    expect(proofText({ state: 'works', proof: 'call' })).toBe('Straight to the server');
     expect(proofText({ state: 'works', proof: 'stun' })).toContain('no call');
   });
+});
+
+describe('a server that went away', () => {
+  it('is named, with what to do, and no Wi-Fi is blamed', () => {
+    const { what, remedy } = advice('server-lost');
+    expect(headline('unfinished').title).not.toMatch(/will/);
+    expect(what).toContain('went away in the middle');
+    expect(remedy).toMatch(/check again.*whoever runs this server/);
+    expect(`${what} ${remedy}`).not.toContain('Wi-Fi');
+    expect([stateText('lost'), stateText('unfinished')]).toEqual(['Lost', 'Not finished']);
+  });
+});
+
+it('a way that is closed may be closed at the server', () => {
+  expect(advice('no-media-path').remedy).toContain('or tell whoever runs this server');
 });
 
 it('a result is saved under its time', () => {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { check } from '../src/check/check.js';
 import { Probes, probeRequest, readTold } from '../src/check/probes.js';
-import { type CallResult, type CheckReport, type Way, type WayState, judge } from '../src/check/report.js';
+import { type CallResult, type CheckReport, type Way, type WayState, judge, withoutServer } from '../src/check/report.js';
 import { Series } from '../src/check/series.js';
 import { FakeChannel, FakeConnection, FakeSocket, installFakes, settle } from './fakes.js';
 
@@ -91,7 +91,45 @@ describe('judge', () => {
     [{ lossShare: 0.021, rttMs: null }, ['lossy']],
   ])('takes the figures of the call where there is one: %j', (met, findings) => {
     const call: CallResult = { way: 'direct', sent: 9, received: 9, lossShare: 0, reordered: 0, rttMs: 1, jitterMs: 1, ...met };
-    expect(judge({ ...report({}, { jitterMs: 99, lossShare: 1 }), call }).findings).toEqual(findings);
+    expect(judge({ ...report({}, { jitterMs: 99, lossShare: 0.49 }), call }).findings).toEqual(findings);
+  });
+
+  /** A relayed way of which so much got lost. */
+  const lossy = (lossShare: number): object => ({ state: 'works', openedMs: 9, series: series({ lossShare }) });
+
+  it.each<[string, object, string, string[]]>([
+    ['all relays', { udp: lossy(0.99), tcp: lossy(0.73), tls: lossy(0.5) }, 'partly', ['no-relay']],
+    ['TCP', { tcp: lossy(0.5) }, 'partly', ['tcp-fails']],
+    ['UDP', { udp: lossy(0.5) }, 'partly', ['relay-tcp-only']],
+    ['less of TCP', { tcp: lossy(0.49) }, 'good', []],
+    [
+      'every way',
+      { direct: { state: 'fails', openedMs: 9 }, udp: lossy(0.9), tcp: lossy(0.9), tls: lossy(0.9) },
+      'bad',
+      ['mostly-lost'],
+    ],
+  ])('a way fails that loses half: %s', (_, ways, verdict, findings) => {
+    const whole = report({});
+    expect(judge({ ...whole, ways: { ...whole.ways, ...ways } })).toEqual({ verdict, findings });
+  });
+
+  it('a server that went away leaves nothing to be said of the ways', () => {
+    const lost = { ...report({ udp: 'fails' }, { lossShare: 0.73 }), signaling: { state: 'lost' } } as CheckReport;
+    expect(judge(lost)).toEqual({ verdict: 'unfinished', findings: ['server-lost'] });
+  });
+
+  it('keeps of a server that went away what was measured whole', () => {
+    const whole = report({ tls: 'not-offered' });
+    const call: CallResult = { way: 'direct', sent: 9, received: 9, lossShare: 0, reordered: 0, rttMs: 1, jitterMs: 1 };
+    expect(withoutServer({ ...whole, call })).toEqual({ ...whole, call });
+    const cut = withoutServer({
+      ...whole,
+      ways: { ...whole.ways, direct: { state: 'fails', reason: 'no way' }, udp: lossy(0.33), tcp: { state: 'running' } },
+      call: { ...call, lossShare: 0.33 },
+    } as CheckReport);
+    expect(Object.values(cut.ways).map(({ state }) => state)).toEqual(['unfinished', 'unfinished', 'unfinished', 'not-offered']);
+    expect(cut.ways.udp).toEqual({ state: 'unfinished' });
+    expect(cut.call).toBeUndefined();
   });
 
   it.each([
@@ -189,6 +227,23 @@ describe('check', () => {
     FakeSocket.last.receive({ type: 'joined', ...seat, peers, ice_servers: [] });
   }
 
+  /**
+   * The report of a check that asks, before it holds anything against a way, whether the server is still the same one; the
+   * answer is this process, or none.
+   */
+  async function doubted(result: Promise<CheckReport>, server: string | null = 'one'): Promise<CheckReport> {
+    for (let i = 0; i < 20 && FakeSocket.all.length < 2; i++) await settle();
+    expect(FakeSocket.all).toHaveLength(2);
+    if (server === null) FakeSocket.last.drop();
+    else {
+      FakeSocket.last.open();
+      expect(FakeSocket.last.sent).toMatchObject([{ type: 'hello' }]);
+      const limits = { message_bytes: 1, sdp_bytes: 1, data_bytes: 1, messages_per_s: 1, burst: 1 };
+      FakeSocket.last.receive({ type: 'welcome', server, heartbeat_ms: 1000, seat_ms: 0, limits });
+    }
+    return result;
+  }
+
   /** The call of the check, answered and open. */
   async function answered(): Promise<CallConnection> {
     await settle();
@@ -208,9 +263,10 @@ describe('check', () => {
     enter();
     expect(FakeSocket.last.sent).toMatchObject([{ type: 'join', room: expect.stringMatching(/^check-[0-9a-f]{16}$/) }]);
     await settle();
-    FakeSocket.last.receive(nobody);
-    const report = await result;
-    expect(FakeSocket.last.sentOf('leave')).toHaveLength(1);
+    const seat = FakeSocket.last;
+    seat.receive(nobody);
+    const report = await doubted(result);
+    expect(seat.sentOf('leave')).toHaveLength(1);
     expect(report).toMatchObject({ server: 'h', signaling: { state: 'works' }, ways: { udp: { state: 'not-offered' } } });
     expect(report.ways.direct).toEqual({ state: 'not-offered' });
     expect(report.call).toBeUndefined();
@@ -223,16 +279,18 @@ describe('check', () => {
     enter();
     FakeSocket.last.receive({ type: 'ping', seq: 7, rtt_us: 0 });
     expect(FakeSocket.last.sentOf('pong')).toEqual([{ type: 'pong', seq: 7 }]);
+    const seat = FakeSocket.last;
     const { measure } = await answered();
     expect(measure.sent).toEqual(['{"count":2,"interval_ms":20,"size":160}']);
     const probe = new ArrayBuffer(160);
     measure.onmessage?.({ data: probe });
     expect(measure.sent[1]).toBe(probe);
-    measure.onmessage?.({ data: '{"sent":2,"received":1,"rtt_us":4000,"jitter_us":0}' });
-    const report = await result;
+    measure.onmessage?.({ data: '{"sent":5,"received":3,"rtt_us":4000,"jitter_us":0}' });
+    expect(seat.sentOf('leave')).toHaveLength(0);
+    const report = await doubted(result);
     expect(report.ways.direct).toMatchObject({ state: 'works', proof: 'call' });
-    expect(report.call).toEqual({ way: 'direct', sent: 2, received: 1, lossShare: 0.5, reordered: 0, rttMs: 4, jitterMs: null });
-    expect(FakeSocket.last.sentOf('leave')).toHaveLength(1);
+    expect(report.call).toEqual({ way: 'direct', sent: 5, received: 3, lossShare: 0.4, reordered: 0, rttMs: 4, jitterMs: 0 });
+    expect(seat.sentOf('leave')).toHaveLength(1);
     expect(vi.getTimerCount()).toBe(0);
   });
 
@@ -245,7 +303,10 @@ describe('check', () => {
     measure.onmessage?.({ data: new ArrayBuffer(160) });
     measure.onmessage?.({ data: '{"error":"a measurement is under way"}' });
     await vi.advanceTimersByTimeAsync(3000);
-    expect((await result).call).toMatchObject({ way: 'direct', sent: 2, received: 1, lossShare: 0.5, rttMs: null });
+    const report = await doubted(result);
+    expect(report.call).toMatchObject({ way: 'direct', sent: 2, received: 1, lossShare: 0.5, rttMs: null });
+    expect(report.ways.direct).toMatchObject({ state: 'fails', proof: 'call', reason: '50 % of the packets got lost' });
+    expect(report).toMatchObject({ verdict: 'bad', findings: ['mostly-lost'] });
     expect(measure.sent).toHaveLength(3); // Two requests, one probe.
     expect(vi.getTimerCount()).toBe(0);
   });
@@ -259,7 +320,7 @@ describe('check', () => {
     const { measure } = await answered();
     if (words) measure.onmessage?.({ data: words });
     else measure.onclose?.();
-    const report = await result;
+    const report = await doubted(result);
     expect(report.ways.direct).toMatchObject({ state: 'works', proof: 'call' });
     expect(report.call).toBeUndefined();
     expect(vi.getTimerCount()).toBe(0);
@@ -269,9 +330,9 @@ describe('check', () => {
     const result = check({ url: 'ws://h/ws' });
     enter([{ id: 'q', name: 'Bob', polite: true }]);
     expect(FakeSocket.last.sentOf('leave')).toHaveLength(1);
-    expect((await result).call).toBeUndefined();
-    expect(FakeSocket.last.sentOf('offer')).toEqual([]);
-    expect(FakeSocket.all).toHaveLength(1);
+    expect((await doubted(result)).call).toBeUndefined();
+    expect(FakeSocket.all.flatMap((socket) => socket.sentOf('offer'))).toEqual([]);
+    expect(FakeSocket.all).toHaveLength(2);
     expect(vi.getTimerCount()).toBe(0);
   });
 
@@ -282,15 +343,62 @@ describe('check', () => {
     FakeSocket.last.receive({ type: 'peer-joined', peer: { id: 'q', name: 'Bob', polite: false } });
     expect(FakeSocket.last.sentOf('leave')).toHaveLength(1);
     measure.onmessage?.({ data: '{"sent":2,"received":2,"rtt_us":4000,"jitter_us":0}' });
-    expect((await result).call).toMatchObject({ received: 2 });
+    expect((await doubted(result)).call).toMatchObject({ received: 2 });
   });
 
   it('gives a call up that does not open in time', async () => {
     const result = check({ url: 'ws://h/ws', openTimeoutMs: 1000 });
     enter();
     await vi.advanceTimersByTimeAsync(1000);
-    const report = await result;
+    const report = await doubted(result);
     expect(report).toMatchObject({ verdict: 'bad', findings: ['no-media-path'], ways: { direct: { state: 'not-offered' } } });
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  const cut = {
+    verdict: 'unfinished',
+    findings: ['server-lost'],
+    signaling: { state: 'lost', code: 'unreachable' },
+    ways: { direct: { state: 'unfinished' } },
+  };
+
+  it('says that the server went away while the ways were opened, at once', async () => {
+    const result = check({ url: 'ws://h/ws' });
+    enter();
+    await settle();
+    FakeSocket.last.drop();
+    expect(await result).toMatchObject(cut);
+    expect(FakeSocket.all).toHaveLength(1);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('says that the server went away in the measurement, at once', async () => {
+    const seen: string[] = [];
+    const result = check({ url: 'ws://h/ws', progress: ({ signaling, verdict }) => seen.push(`${signaling.state} ${verdict}`) });
+    enter();
+    const { measure } = await answered();
+    measure.onmessage?.({ data: new ArrayBuffer(160) });
+    FakeSocket.last.drop();
+    const report = await result;
+    expect(report).toMatchObject(cut);
+    expect(report.signaling.openedMs).toBeDefined();
+    expect(report.call).toBeUndefined();
+    expect(seen).toContain('lost running');
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it.each([
+    ['no server', null],
+    ['another process', 'two'],
+  ])('says so when it had left the room, and finds %s in the end', async (_, server) => {
+    const result = check({ url: 'ws://h/ws', durationMs: 40 });
+    enter();
+    const { measure } = await answered();
+    FakeSocket.last.receive({ type: 'peer-joined', peer: { id: 'q', name: 'Bob', polite: false } });
+    measure.onmessage?.({ data: '{"sent":3,"received":2,"rtt_us":4000,"jitter_us":0}' });
+    const report = await doubted(result, server);
+    expect(report).toMatchObject({ ...cut, ways: { direct: { state: 'works' }, udp: { state: 'not-offered' } } });
+    expect(report.call).toBeUndefined();
     expect(vi.getTimerCount()).toBe(0);
   });
 

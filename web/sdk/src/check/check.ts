@@ -5,8 +5,8 @@ import type { IceServer } from '../protocol.js';
 import { ApplianceCall } from './appliance.js';
 import { measureDirect } from './direct.js';
 import { measureLoop } from './loop.js';
-import { type CheckReport, MEASURED, type Way, type WayResult, judge } from './report.js';
-import { Visit } from './visit.js';
+import { type CheckReport, MEASURED, type Way, type WayResult, deadReason, judge, withoutServer } from './report.js';
+import { Visit, serverAt } from './visit.js';
 import type { Patience } from './wait.js';
 
 export interface CheckOptions {
@@ -40,26 +40,31 @@ export async function check(options: CheckOptions = {}): Promise<CheckReport> {
   return run.finish();
 }
 
-/** "refused": the server takes no call of this visitor, on any way. */
-type CallOutcome = 'opened' | 'no-way' | 'refused';
+/** "refused": the server takes no call of this visitor, on any way; "died": the call opened, and most of it got lost. */
+type CallOutcome = 'opened' | 'no-way' | 'refused' | 'died';
 
 class CheckRun {
   private readonly clock: Clock;
   private readonly url: string;
-  private readonly signal: AbortSignal;
-  private readonly report: CheckReport;
+  /** Ends what is under way: when the caller says so, and when the server is gone. */
+  private readonly ending = new AbortController();
+  private report: CheckReport;
 
   constructor(private readonly options: CheckOptions) {
     this.clock = options.clock ?? pageClock;
     this.url = options.url ?? new URL('/ws', location.href.replace(/^http/, 'ws')).href;
-    this.signal = options.signal ?? new AbortController().signal;
     this.report = emptyReport(new URL(this.url).host);
   }
 
   async finish(): Promise<CheckReport> {
+    const end = (): void => this.ending.abort();
+    this.options.signal?.addEventListener('abort', end, { once: true });
+    if (this.options.signal?.aborted) end();
     const visit = await this.reachServer();
     if (visit) await this.runWays(visit);
     else for (const way of Object.values(this.report.ways)) way.state = 'fails';
+    this.options.signal?.removeEventListener('abort', end);
+    if (this.isLost) this.report = withoutServer(this.report);
     Object.assign(this.report, judge(this.report));
     this.tell();
     return this.report;
@@ -83,14 +88,36 @@ class CheckRun {
 
   private enter(): Promise<Visit> {
     const { room = randomRoom(), token } = this.options;
-    return Visit.enter({ ...this.patience, url: this.url, room, token, timeoutMs: SERVER_TIMEOUT_MS });
+    const lost = (): void => this.lose();
+    return Visit.enter({ ...this.patience, url: this.url, room, token, timeoutMs: SERVER_TIMEOUT_MS, lost });
+  }
+
+  private get isLost(): boolean {
+    return this.report.signaling.state === 'lost';
+  }
+
+  /** The server is gone: what is measured from here on would tell of that, and of no network. */
+  private lose(): void {
+    const reason = 'the connection to the server broke off';
+    this.report.signaling = { ...this.report.signaling, state: 'lost', code: 'unreachable', reason };
+    this.tell();
+    this.ending.abort();
   }
 
   private async runWays(visit: Visit): Promise<void> {
     const relays = RELAYS.map((relay) => this.runRelay(relay, visit.servers));
-    const outcome = await this.runDirect(visit).finally(() => visit.leave());
+    const outcome = await this.runDirect(visit);
     await Promise.all(relays);
-    if (outcome === 'no-way') await this.callThroughRelay();
+    visit.leave(); // Only now: until here it tells whether the server is there.
+    if (outcome === 'no-way' || outcome === 'died') await this.callThroughRelay();
+    await this.doubt(visit.server);
+  }
+
+  /** Before anything is held against a way: is it still the same server? The visitor may have had to leave early. */
+  private async doubt(server: string): Promise<void> {
+    if (this.ending.signal.aborted || judge(this.report).verdict === 'good') return;
+    const now = await serverAt(this.url, SERVER_TIMEOUT_MS, this.patience).catch(() => null);
+    if (now !== server && !this.ending.signal.aborted) this.lose();
   }
 
   /** A call to the server is the proof. Where there is none, the answer of its STUN service is a lesser one. */
@@ -99,7 +126,7 @@ class CheckRun {
     const stun = urls.length > 0 ? measureDirect(urls, this.openTimeoutMs, this.patience) : null;
     stun?.catch(() => undefined); // It is awaited only where there is no call.
     const outcome = await this.callDirectly(visit, urls);
-    if (outcome === 'opened') return outcome;
+    if (outcome === 'opened' || outcome === 'died' || this.isLost) return outcome;
     await this.runWay('direct', stun !== null, async (way) => {
       way.openedMs = Math.round((await stun) ?? 0);
       way.proof = 'stun';
@@ -118,8 +145,12 @@ class CheckRun {
     };
     try {
       await this.measureCall('direct', visit, { iceServers: urls.length > 0 ? [{ urls }] : [] }, opened);
-      return 'opened';
+      const reason = this.report.call && deadReason(this.report.call);
+      if (!reason) return 'opened';
+      Object.assign(way, { state: 'fails', reason });
+      return 'died';
     } catch (error) {
+      if (this.isLost) way.state = 'unfinished';
       if (way.proof === 'call') return 'opened'; // It ended later, in the series.
       return error instanceof TourbillonError ? 'refused' : 'no-way';
     }
@@ -128,7 +159,7 @@ class CheckRun {
   /** The best relayed way that works, measured by a call as the direct way would have been. */
   private async callThroughRelay(): Promise<void> {
     const relay = RELAYS.find((way) => this.report.ways[way].state === 'works');
-    if (!relay || this.signal.aborted) return;
+    if (!relay || this.ending.signal.aborted) return;
     try {
       // The server takes an offer from the same seat for the call that failed.
       const visit = await this.enter();
@@ -162,6 +193,8 @@ class CheckRun {
         },
       });
       if (way.series.received === 0) throw new Error('the path opened, and no packet arrived');
+      const reason = deadReason(way.series);
+      if (reason) throw new Error(reason);
     });
   }
 
@@ -172,7 +205,7 @@ class CheckRun {
     if (!offered) return;
     try {
       await measure(way);
-      way.state = 'works';
+      way.state = this.isLost ? 'unfinished' : 'works';
     } catch (error) {
       way.state = 'fails';
       way.reason = asTourbillonError(error).message;
@@ -181,7 +214,7 @@ class CheckRun {
   }
 
   private get patience(): Patience {
-    return { clock: this.clock, signal: this.signal };
+    return { clock: this.clock, signal: this.ending.signal };
   }
 
   private get durationMs(): number {

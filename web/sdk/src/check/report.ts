@@ -6,9 +6,10 @@ import type { SeriesResult } from './series.js';
 export type Way = 'direct' | RelayMode;
 
 /**
- * "works", "fails"; "not-offered": this server has no such way; "waiting" and "running": no answer yet.
+ * "works", "fails"; "not-offered": this server has no such way; "waiting" and "running": no answer yet; "unfinished": the
+ * server went away before there was one.
  */
-export type WayState = 'waiting' | 'running' | 'works' | 'fails' | 'not-offered';
+export type WayState = 'waiting' | 'running' | 'works' | 'fails' | 'not-offered' | 'unfinished';
 
 export interface WayResult {
   state: WayState;
@@ -18,18 +19,23 @@ export interface WayResult {
   proof?: 'call' | 'stun';
   /** The series that was sent through the relay and back. */
   series?: SeriesResult;
-  /** Why it fails, in the browser's words. */
+  /** Why it fails, in the browser's words, or that too much got lost. */
   reason?: string;
 }
 
-/** "good": calls work and sound well; "partly": they work, with what is named; "bad": no way works. */
-export type Verdict = 'running' | 'good' | 'partly' | 'bad';
+/**
+ * "good": calls work and sound well; "partly": they work, with what is named; "bad": no way works; "unfinished": the server
+ * went away in the middle, so the check is to be repeated.
+ */
+export type Verdict = 'running' | 'good' | 'partly' | 'bad' | 'unfinished';
 
 /** What stands behind a verdict, for programs; texts for people come with it. */
 export type Finding =
   | 'no-server'
   | 'refused'
+  | 'server-lost'
   | 'no-media-path'
+  | 'mostly-lost'
   | 'no-udp'
   | 'tls-only'
   | 'no-direct-udp'
@@ -57,8 +63,8 @@ export interface CheckReport {
   browser: string;
   verdict: Verdict;
   findings: Finding[];
-  /** The way to the signaling server. */
-  signaling: { state: 'waiting' | 'works' | 'fails'; openedMs?: number; code?: string; reason?: string };
+  /** The way to the signaling server. "lost": it worked, and broke off in the middle of the check. */
+  signaling: { state: 'waiting' | 'works' | 'fails' | 'lost'; openedMs?: number; code?: string; reason?: string };
   ways: Record<Way, WayResult>;
   /** Left out where the server takes no calls, or somebody else is in the room. */
   call?: CallResult;
@@ -78,23 +84,54 @@ export const SLOW_RTT_MS = 150;
 export const JITTERY_MS = 30;
 /** From one packet in fifty on, concealment of lost audio is heard. */
 export const LOSSY_SHARE = 0.02;
+/** A way that loses this much carries no call. Over TCP and TLS, which lose nothing, it is a stream that died. */
+export const DEAD_SHARE = 0.5;
+
+/** Why a way that met this loss fails, null where it does not. */
+export function deadReason({ lossShare }: { lossShare: number }): string | null {
+  return lossShare < DEAD_SHARE ? null : `${Math.round(lossShare * 100)} % of the packets got lost`;
+}
+
+/**
+ * What is left of a report when the server went away: what was measured whole before. A failure then, and loss, may be the
+ * server's going, and are not held against the way.
+ */
+export function withoutServer(report: CheckReport): CheckReport {
+  const lossless = (met: { lossShare: number } | undefined): boolean => (met?.lossShare ?? 0) <= LOSSY_SHARE;
+  const known = ({ state, series }: WayResult): boolean => state === 'not-offered' || (state === 'works' && lossless(series));
+  const ways = Object.fromEntries(
+    WAYS.map((way) => [way, known(report.ways[way]) ? report.ways[way] : { state: 'unfinished' }]),
+  ) as CheckReport['ways'];
+  const { call, ...rest } = report;
+  return { ...rest, ways, ...(call && lossless(call) && { call }) };
+}
 
 /** Judges a complete report: the findings, and the verdict that they lead to. */
 export function judge(report: Pick<CheckReport, 'signaling' | 'ways' | 'call'>): { verdict: Verdict; findings: Finding[] } {
   const { signaling, ways, call } = report;
+  if (signaling.state === 'lost') return { verdict: 'unfinished', findings: ['server-lost'] };
   if (signaling.state === 'fails') {
     return { verdict: 'bad', findings: [signaling.code === 'unreachable' ? 'no-server' : 'refused'] };
   }
   const findings = [...pathFindings(ways), ...qualityFindings(call ?? relayed(ways))];
-  if (findings.includes('no-media-path')) return { verdict: 'bad', findings };
+  const [first] = findings;
+  if (first === 'no-media-path' || first === 'mostly-lost') return { verdict: 'bad', findings: [first] };
   return { verdict: findings.length === 0 ? 'good' : 'partly', findings };
 }
 
+function isDead({ series }: WayResult): boolean {
+  return series !== undefined && series.lossShare >= DEAD_SHARE;
+}
+
+function isAlive(result: WayResult): boolean {
+  return result.state === 'works' && !isDead(result);
+}
+
 function pathFindings(ways: CheckReport['ways']): Finding[] {
-  const works = (way: Way): boolean => ways[way].state === 'works';
-  const fails = (way: Way): boolean => ways[way].state === 'fails';
+  const works = (way: Way): boolean => isAlive(ways[way]);
+  const fails = (way: Way): boolean => ways[way].state === 'fails' || isDead(ways[way]);
   const relays = works('udp') || works('tcp') || works('tls');
-  if (!relays && !works('direct')) return ['no-media-path'];
+  if (!relays && !works('direct')) return [WAYS.some((way) => ways[way].openedMs !== undefined) ? 'mostly-lost' : 'no-media-path'];
   const findings: Finding[] = [];
   if (works('tls') && fails('direct') && fails('udp') && !works('tcp')) return ['tls-only'];
   if (!relays) findings.push('no-relay');
@@ -114,7 +151,7 @@ interface Quality {
 
 /** The best relayed way that works is the one that a call would use. */
 function relayed(ways: CheckReport['ways']): Quality | undefined {
-  const best = (['udp', 'tcp', 'tls'] as const).find((way) => ways[way].state === 'works');
+  const best = (['udp', 'tcp', 'tls'] as const).find((way) => isAlive(ways[way]));
   const series = best && ways[best].series;
   return series && { ...series, rttMs: series.rttMs?.median ?? null };
 }

@@ -2,9 +2,12 @@ import type { Clock } from '../clock.js';
 import { TourbillonError, unreachable } from '../errors.js';
 import { Link } from '../link.js';
 import type { IceServer, Joined, ServerMessage, Signal } from '../protocol.js';
+import { type Patience, within } from './wait.js';
 
 /** The peer that every room has: the server itself (tourbillon.v1, Negotiation). */
 const APPLIANCE = '@appliance';
+/** What the check calls itself. */
+const CLIENT = 'tourbillon-check/1';
 /** Silence beyond three heartbeats that is still forgiven: a check keeps the page busy. */
 const TOLERANCE_MS = 2000;
 
@@ -15,6 +18,8 @@ export interface Entrance {
   clock: Clock;
   timeoutMs: number;
   signal: AbortSignal;
+  /** Called when the server goes away while the visitor is there, before any call is told. */
+  lost(): void;
 }
 
 /** What the visitor hears of its call to the appliance. */
@@ -35,6 +40,8 @@ export class Visit {
   private constructor(
     private readonly link: Link,
     readonly servers: readonly IceServer[],
+    /** Names the server's process: another name is another process. */
+    readonly server: string,
   ) {}
 
   /** Enters. Rejects with a TourbillonError. */
@@ -56,13 +63,18 @@ export class Visit {
           if (message.type === 'error') return fail(refusal(message));
           if (message.type !== 'joined') return;
           cancel();
-          visit = new Visit(link, message.ice_servers ?? []);
+          visit = new Visit(link, message.ice_servers ?? [], message.server);
           visit.seated(message);
           resolve(visit);
         },
-        lost: () => fail(unreachable()),
+        lost() {
+          if (visit) entrance.lost();
+          fail(unreachable());
+        },
       });
-      signal.addEventListener('abort', () => fail(new TourbillonError('left', 'the check was ended')), { once: true });
+      const abort = (): void => fail(new TourbillonError('left', 'the check was ended'));
+      signal.addEventListener('abort', abort, { once: true });
+      if (signal.aborted) abort();
     });
   }
 
@@ -111,6 +123,27 @@ export class Visit {
     this.link.send({ type: 'leave' });
     this.link.close();
     this.handlers?.ended(error);
+  }
+}
+
+/**
+ * Asks which process the server is, on a socket of its own. Rejects when none answers in time, and at once when the check
+ * was ended.
+ */
+export async function serverAt(url: string, timeoutMs: number, patience: Patience): Promise<string> {
+  let link: Link | undefined;
+  const named = new Promise<string>((resolve, reject) => {
+    const asked = new Link(url, patience.clock, {
+      open: () => asked.send({ type: 'hello', client: CLIENT, class: 'browser' }),
+      message: (message) => message.type === 'welcome' && resolve(message.server),
+      lost: () => reject(unreachable()),
+    });
+    link = asked;
+  });
+  try {
+    return await within(named, timeoutMs, patience, unreachable);
+  } finally {
+    link?.close();
   }
 }
 

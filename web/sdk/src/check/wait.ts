@@ -17,6 +17,7 @@ export function within<T>(promise: Promise<T>, ms: number, { clock, signal }: Pa
       how();
     };
     signal.addEventListener('abort', abort, { once: true });
+    if (signal.aborted) abort();
     promise.then(
       (value) => settle(() => resolve(value)),
       (error: unknown) => settle(() => reject(error)),
@@ -34,5 +35,6 @@ export function pause(ms: number, { clock, signal }: Patience): Promise<void> {
     };
     const cancel = clock.after(ms, done);
     signal.addEventListener('abort', done, { once: true });
+    if (signal.aborted) done();
   });
 }
