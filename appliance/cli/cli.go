@@ -30,6 +30,8 @@ const (
 	// EX_CONFIG of sysexits.h). The unit file tells systemd not to restart on exitConfig.
 	exitUsage  = 64
 	exitConfig = 78
+	// exitInterrupted is for a probe that a signal ended, as shells count it (128 + SIGINT).
+	exitInterrupted = 130
 )
 
 // IO is where commands write.
@@ -100,7 +102,10 @@ func exitCode(err error, stderr io.Writer) int {
 	var signalingUsage *signalingbench.UsageError
 	var roundsUsage *rounds.UsageError
 	var configuration *config.Error
+	var interrupted *interruptedError
 	switch {
+	case errors.As(err, &interrupted):
+		return exitInterrupted
 	case errors.As(err, &usage), errors.As(err, &benchUsage), errors.As(err, &turnUsage),
 		errors.As(err, &signalingUsage), errors.As(err, &roundsUsage):
 		return exitUsage

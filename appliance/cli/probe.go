@@ -44,21 +44,30 @@ func probeServers(ctx context.Context, args []string, out IO) error {
 	if err != nil {
 		return err
 	}
-	return failedServers(report)
+	return verdict(report)
 }
 
-// failedServers is the error behind exit code 1; nil where every server is good.
-func failedServers(report probe.Report) error {
-	failed := 0
+// interruptedError is the error behind exit code 130: a probe that a signal ended.
+type interruptedError struct{ good, failed, open int }
+
+func (e *interruptedError) Error() string {
+	return fmt.Sprintf("interrupted: %d servers good, %d failed, %d not finished", e.good, e.failed, e.open)
+}
+
+// verdict is the error behind exit codes 130 and 1; nil where every server is good.
+func verdict(report probe.Report) error {
+	count := map[probe.State]int{}
 	for _, s := range report.Servers {
-		if !s.OK {
-			failed++
-		}
+		count[s.State]++
 	}
-	if failed == 0 {
-		return nil
+	failed := count[probe.StateFailed]
+	switch {
+	case report.Interrupted:
+		return &interruptedError{count[probe.StateGood], failed, count[probe.StateInterrupted]}
+	case failed > 0:
+		return fmt.Errorf("%d of %d servers failed", failed, len(report.Servers))
 	}
-	return fmt.Errorf("%d of %d servers failed", failed, len(report.Servers))
+	return nil
 }
 
 // usernameExpiry reads the time out of a user name of the shared-secret form.

@@ -38,7 +38,7 @@ func (v *visit) echo(ctx context.Context, c *client) {
 		for _, try := range []func(context.Context, *client) (*Series, int, *Problem){v.echoOffAllocation, v.echoOffSocket} {
 			series, requests, problem := try(ctx, c)
 			sent += requests
-			if problem == nil || !problem.Fatal {
+			if !problem.stops() || problem.Code == CodeInterrupted {
 				return v.echoed(series), sent, problem
 			}
 			failed = append(failed, problem)
@@ -65,7 +65,7 @@ func judgeEcho(failed []*Problem) *Problem {
 }
 
 func (v *visit) echoed(s *Series) string {
-	if s == nil {
+	if s == nil || s.Sent == 0 {
 		return ""
 	}
 	v.report.Series = append(v.report.Series, s)
@@ -76,12 +76,12 @@ func (v *visit) echoed(s *Series) string {
 func (c *client) permit(ctx context.Context, peer netip.AddrPort) (requests int, problem *Problem) {
 	number := binary.BigEndian.AppendUint32(nil, echoChannel<<16)
 	_, requests, problem = c.request(ctx, stepEcho, stun.MethodCreatePermission, peerAddress(peer))
-	if problem == nil || !problem.Fatal {
+	if !problem.stops() {
 		var more int
 		_, more, problem = c.request(ctx, stepEcho, stun.MethodChannelBind, raw(stun.AttrChannelNumber, number...), peerAddress(peer))
 		requests += more
 	}
-	if problem == nil || !problem.Fatal {
+	if !problem.stops() {
 		return requests, nil // A remark was made at the allocation.
 	}
 	if problem.Code == CodeForbidden || problem.Code == CodeUnsupported || problem.Code == CodeErrorAnswer {
@@ -94,13 +94,13 @@ func (c *client) permit(ctx context.Context, peer netip.AddrPort) (requests int,
 // echoOffAllocation makes a second allocation and has it send back what the first sends to it.
 func (v *visit) echoOffAllocation(ctx context.Context, c *client) (*Series, int, *Problem) {
 	dialling, end := limited(ctx, v.o.Clock, v.o.Timeout)
+	defer end()
 	l, _, err := v.dial(dialling, v.target, v.at)
-	end()
 	if err != nil {
-		return nil, 0, connectProblem(err, v.target, v.o.Timeout)
+		return nil, 0, v.connectFailed(dialling, stepEcho, err)
 	}
 	defer l.close()
-	peer := &client{v: v, link: l, login: v.newLogin()}
+	peer := v.client(l, v.newLogin())
 	_, requests, problem := peer.allocate(ctx, stepEcho)
 	if !peer.relayed.IsValid() {
 		return nil, requests, problem

@@ -126,7 +126,7 @@ func (x *exchanger) ended(ctx context.Context, requests int) *Problem {
 	if errors.Is(context.Cause(ctx), errTimeout) {
 		return x.silence(requests)
 	}
-	return fatal(x.step, CodeInterrupted, "interrupted", "run it again")
+	return interrupted(x.step, "interrupted")
 }
 
 // silence is a transaction without an answer, or with answers that were none.

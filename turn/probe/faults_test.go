@@ -305,11 +305,3 @@ func TestNobodyListens(t *testing.T) {
 	fails(t, only(t, []Target{target(TURN, at, TCP)}, o), stepConnect, CodeRefused)
 	fails(t, only(t, []Target{target(STUN, at, UDP)}, o), stepBinding, CodeRefused)
 }
-
-// TestInterrupted holds that the end of the caller's context ends a probe that waits.
-func TestInterrupted(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	at := fakeUDP(t, func(*net.UDPConn, netip.AddrPort, *stun.Message) []byte { cancel(); return nil })
-	report := Run(ctx, []Target{target(TURN, at, UDP)}, hasty())
-	fails(t, report.Servers[0], stepBinding, CodeInterrupted)
-}

@@ -48,6 +48,9 @@ type Problem struct {
 	Fatal bool `json:"fatal"`
 }
 
+// stops tells whether nothing that builds on a step can follow it: it failed, or was interrupted.
+func (p *Problem) stops() bool { return p != nil && (p.Fatal || p.Code == CodeInterrupted) }
+
 func (p *Problem) Error() string { return p.What + ": " + p.Remedy }
 
 func fatal(step, code, what, remedy string) *Problem {
@@ -57,6 +60,11 @@ func fatal(step, code, what, remedy string) *Problem {
 // remark is a problem that does not fail the server.
 func remark(step, code, what, remedy string) *Problem {
 	return &Problem{Step: step, Code: code, What: what, Remedy: remedy}
+}
+
+// interrupted is the end of the caller's context. It says nothing about the server.
+func interrupted(step, what string) *Problem {
+	return remark(step, CodeInterrupted, what, "run it again")
 }
 
 func noAnswer(step string, t Target, after time.Duration, requests int) *Problem {

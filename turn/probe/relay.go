@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/pion/stun/v4"
 )
@@ -20,16 +21,23 @@ const maxRounds = 2 + maxStale
 
 // client is one allocation and the link that holds it. The goroutine of the visit owns it.
 type client struct {
-	v       *visit
-	link    *link
-	login   *login
+	v     *visit
+	link  *link
+	login *login
+	// timeout bounds each transaction.
+	timeout time.Duration
 	relayed netip.AddrPort
 	said    []string // What the server said while authenticating.
+}
+
+func (v *visit) client(l *link, login *login) *client {
+	return &client{v: v, link: l, login: login, timeout: v.o.Timeout}
 }
 
 // request sends a request and answers challenges. It returns how many requests were sent.
 func (c *client) request(ctx context.Context, step string, method stun.Method, attributes ...stun.Setter) (m *stun.Message, requests int, problem *Problem) {
 	x := c.v.exchanger(step, c.link)
+	x.timeout = c.timeout
 	for range maxRounds {
 		ask, err := stun.Build(c.login.setters(method, attributes)...)
 		if err != nil {
@@ -83,22 +91,29 @@ func (c *client) allocate(ctx context.Context, step string) (m *stun.Message, re
 	return m, requests, problem
 }
 
-// release gives an allocation back, so that it does not count against the user until it expires.
+// farewell is how long an interrupted probe waits for the server to take an allocation back.
+const farewell = time.Second
+
+// release gives an allocation back, so that it does not count against the user until it expires. It does so after an
+// interruption too.
 func (c *client) release(ctx context.Context) (requests int, problem *Problem) {
+	if ctx.Err() != nil {
+		ctx, c.timeout = context.WithoutCancel(ctx), min(c.timeout, farewell)
+	}
 	_, requests, problem = c.request(ctx, stepRelease, stun.MethodRefresh, raw(stun.AttrLifetime, 0, 0, 0, 0))
 	return requests, problem
 }
 
 // relay takes the steps that need credentials.
 func (v *visit) relay(ctx context.Context) {
-	c := &client{v: v, link: v.link, login: v.login}
+	c := v.client(v.link, v.login)
 	if !v.allocated(ctx, c) {
 		return
 	}
 	v.echo(ctx, c)
 	v.step(stepRelease, func() (string, int, *Problem) {
 		requests, problem := c.release(ctx)
-		if problem != nil && problem.Code != CodeInterrupted {
+		if problem != nil {
 			problem.Fatal = false
 		}
 		return "the allocation is given back", requests, problem

@@ -80,7 +80,7 @@ type answered struct {
 }
 
 // Run probes servers one after another. It blocks until that is done; each step ends by the options' timeout, and all
-// of them soon after ctx. What is wrong with a server is in the report.
+// of them soon after ctx: the report then has what was seen until there. What is wrong with a server is in the report.
 func Run(ctx context.Context, targets []Target, o Options) Report {
 	o = o.withDefaults()
 	r := &runner{o: o, wire: timing.NewWire(o.Clock, timing.WireConfig{Capacity: 4 * ahead})}
@@ -91,7 +91,13 @@ func Run(ctx context.Context, targets []Target, o Options) Report {
 		report.OK = report.OK && s.OK
 		report.Servers = append(report.Servers, s)
 	}
-	report.NAT = append(report.NAT, r.nats(ctx)...)
+	if ctx.Err() == nil {
+		// What an interrupted look at the NAT did not see is no finding.
+		if found := r.nats(ctx); ctx.Err() == nil {
+			report.NAT = append(report.NAT, found...)
+		}
+	}
+	report.Interrupted = ctx.Err() != nil
 	return report
 }
 
@@ -106,7 +112,11 @@ type visit struct {
 }
 
 func (r *runner) probe(ctx context.Context, t Target) Server {
-	s := Server{URL: t.String(), OK: true, Transport: t.Transport, Steps: []Step{}, Series: []*Series{}, Problems: []*Problem{}}
+	s := Server{URL: t.String(), State: StateGood, OK: true, Transport: t.Transport, Steps: []Step{}, Series: []*Series{}, Problems: []*Problem{}}
+	if ctx.Err() != nil {
+		s.note(interrupted(stepConnect, "interrupted before this server was asked"))
+		return s
+	}
 	v := &visit{runner: r, target: t, report: &s, login: r.newLogin()}
 	if !v.connect(ctx) {
 		return s
@@ -141,6 +151,8 @@ func (v *visit) step(name string, f func() (detail string, requests int, problem
 	case problem == nil:
 	case problem.Code == CodePeerDenied:
 		status, detail = StatusDenied, problem.What
+	case problem.Code == CodeInterrupted:
+		status, detail = StatusInterrupted, problem.What
 	case problem.Fatal:
 		status, detail = StatusFailed, problem.What
 	}
@@ -163,7 +175,7 @@ func (v *visit) connect(ctx context.Context) bool {
 			}
 		}
 		if err != nil {
-			return "", 0, v.connectFailed(ctx, err)
+			return "", 0, v.connectFailed(ctx, stepConnect, err)
 		}
 		v.report.Address, v.report.Local = v.at.String(), v.link.local.String()
 		problem := v.certificate(state)
@@ -174,14 +186,17 @@ func (v *visit) connect(ctx context.Context) bool {
 	})
 }
 
-func (v *visit) connectFailed(ctx context.Context, err error) *Problem {
+// connectFailed says why there is no connection; ctx is that of the attempt.
+func (v *visit) connectFailed(ctx context.Context, step string, err error) *Problem {
 	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), errTimeout) {
-		return fatal(stepConnect, CodeInterrupted, "interrupted", "run it again")
+		return interrupted(step, "interrupted")
 	}
 	if ctx.Err() != nil {
 		err = errTimeout
 	}
-	return connectProblem(err, v.target, v.o.Timeout)
+	problem := connectProblem(err, v.target, v.o.Timeout)
+	problem.Step = step
+	return problem
 }
 
 func (v *visit) connected() string {
