@@ -97,7 +97,7 @@ func (v *visit) echoOffAllocation(ctx context.Context, c *client) (*Series, int,
 	defer end()
 	l, _, err := v.dial(dialling, v.target, v.at)
 	if err != nil {
-		return nil, 0, v.connectFailed(dialling, stepEcho, err)
+		return nil, 0, v.connectFailed(dialling, stepEcho, err, v.o.Timeout)
 	}
 	defer l.close()
 	peer := v.client(l, v.newLogin())

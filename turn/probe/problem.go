@@ -16,6 +16,7 @@ const (
 	CodeMalformed   = "malformed"
 	CodeClosed      = "closed"
 	CodeInterrupted = "interrupted"
+	CodeAddress     = "address"
 	CodeCertificate = "certificate"
 	CodeNoTLS       = "no-tls"
 	CodeNoUser      = "credentials-wanted"
@@ -68,7 +69,7 @@ func interrupted(step, what string) *Problem {
 }
 
 func noAnswer(step string, t Target, after time.Duration, requests int) *Problem {
-	return fatal(step, CodeNoAnswer, fmt.Sprintf("no answer to %d requests within %v", requests, after),
+	return fatal(step, CodeNoAnswer, fmt.Sprintf("no answer to %d requests within %v", requests, after.Round(time.Millisecond)),
 		fmt.Sprintf("see that the server runs and that a firewall lets %s to %s pass, both ways", t.network(), t.Address()))
 }
 

@@ -46,6 +46,8 @@ type Options struct {
 	Roots    *x509.CertPool
 	// Hairpin asks whether packets to the own mapped address come back.
 	Hairpin bool
+
+	lookup lookup // By default the system's.
 }
 
 func (o Options) withDefaults() Options {
@@ -54,6 +56,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Wall == nil {
 		o.Wall = time.Now
+	}
+	if o.lookup == nil {
+		o.lookup = net.DefaultResolver.LookupNetIP
 	}
 	if o.Interval == 0 {
 		o.Interval = DefaultInterval
@@ -105,10 +110,12 @@ func Run(ctx context.Context, targets []Target, o Options) Report {
 type visit struct {
 	*runner
 	target Target
-	at     netip.AddrPort
-	link   *link
 	login  *login
 	report *Server
+	// at is the address that link leads to, addresses are the others.
+	at        netip.AddrPort
+	link      *link
+	addresses addresses
 }
 
 func (r *runner) probe(ctx context.Context, t Target) Server {
@@ -161,40 +168,15 @@ func (v *visit) step(name string, f func() (detail string, requests int, problem
 	return status == StatusOK
 }
 
-// connect resolves the name and opens the link.
-func (v *visit) connect(ctx context.Context) bool {
-	return v.step(stepConnect, func() (string, int, *Problem) {
-		ctx, end := limited(ctx, v.o.Clock, v.o.Timeout)
-		defer end()
-		var state *tls.ConnectionState
-		addresses, err := resolve(ctx, v.target)
-		for _, at := range addresses {
-			v.at = at
-			if v.link, state, err = v.dial(ctx, v.target, at); err == nil || ctx.Err() != nil {
-				break
-			}
-		}
-		if err != nil {
-			return "", 0, v.connectFailed(ctx, stepConnect, err)
-		}
-		v.report.Address, v.report.Local = v.at.String(), v.link.local.String()
-		problem := v.certificate(state)
-		if problem != nil && problem.Fatal {
-			v.link.close()
-		}
-		return v.connected(), 0, problem
-	})
-}
-
 // connectFailed says why there is no connection; ctx is that of the attempt.
-func (v *visit) connectFailed(ctx context.Context, step string, err error) *Problem {
+func (v *visit) connectFailed(ctx context.Context, step string, err error, after time.Duration) *Problem {
 	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), errTimeout) {
 		return interrupted(step, "interrupted")
 	}
 	if ctx.Err() != nil {
 		err = errTimeout
 	}
-	problem := connectProblem(err, v.target, v.o.Timeout)
+	problem := connectProblem(err, v.target, after)
 	problem.Step = step
 	return problem
 }
@@ -202,6 +184,9 @@ func (v *visit) connectFailed(ctx context.Context, step string, err error) *Prob
 func (v *visit) connected() string {
 	if c := v.report.Certificate; c != nil {
 		return fmt.Sprintf("%v, %s, certificate of %s until %s", v.at, c.Version, c.Subject, c.NotAfter.Format(time.DateOnly))
+	}
+	if several := len(v.addresses.untried) + len(v.addresses.failed) + 1; several > 1 && !v.link.stream() {
+		return fmt.Sprintf("%v, one of %d addresses", v.at, several)
 	}
 	return v.at.String()
 }
@@ -219,21 +204,6 @@ func (v *visit) certificate(state *tls.ConnectionState) *Problem {
 	return problem
 }
 
-// resolve returns the server's addresses, which for a literal is itself.
-func resolve(ctx context.Context, t Target) ([]netip.AddrPort, error) {
-	found := []netip.Addr{}
-	if literal, err := netip.ParseAddr(t.Host); err == nil {
-		found = append(found, literal)
-	} else if found, err = net.DefaultResolver.LookupNetIP(ctx, "ip", t.Host); err != nil {
-		return nil, err
-	}
-	addresses := make([]netip.AddrPort, 0, len(found))
-	for _, at := range found {
-		addresses = append(addresses, netip.AddrPortFrom(at.Unmap(), t.Port))
-	}
-	return addresses, nil
-}
-
 func (v *visit) exchanger(step string, l *link) *exchanger {
 	return &exchanger{clock: v.o.Clock, link: l, target: v.target, timeout: v.o.Timeout, step: step}
 }
@@ -241,15 +211,16 @@ func (v *visit) exchanger(step string, l *link) *exchanger {
 // binding asks how the server sees this end. A relay that answers no Binding request is still asked to relay.
 func (v *visit) binding(ctx context.Context) bool {
 	return v.step(stepBinding, func() (string, int, *Problem) {
-		got, problem := v.exchanger(stepBinding, v.link).exchange(ctx, bindingRequest())
-		if problem == nil {
-			problem = v.bound(got.m)
-		}
+		requests, problem := v.bindingOfAny(ctx)
 		if problem != nil && v.target.Relays() && v.tolerable(problem.Code) {
 			problem.Fatal = false
-			return "none", got.requests, problem
+			return "none", requests, problem
 		}
-		return "this end is seen as " + v.report.Mapped, got.requests, problem
+		detail := "this end is seen as " + v.report.Mapped
+		if len(v.addresses.failed) > 0 {
+			detail += " by " + v.at.String()
+		}
+		return detail, requests, problem
 	}) && v.report.Mapped != ""
 }
 
