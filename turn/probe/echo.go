@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"net"
 	"net/netip"
 	"strings"
 
@@ -127,13 +128,20 @@ func (v *visit) echoOffAllocation(ctx context.Context, c *client) (*Series, int,
 // echoOffSocket has a socket of this machine send back what the relay sends to it. The socket first asks how the server
 // sees it and then opens what stands between for the relay.
 func (v *visit) echoOffSocket(ctx context.Context, c *client) (*Series, int, *Problem) {
-	l, err := v.listen(v.link.local.Addr())
+	from := v.link.local.Addr()
+	if from.Is4() != c.relayed.Addr().Is4() {
+		var problem *Problem
+		if from, problem = towards(c.relayed); problem != nil {
+			return nil, 0, problem
+		}
+	}
+	l, err := v.listen(from)
 	if err != nil {
 		return nil, 0, fatal(stepEcho, CodeConnect, err.Error(), "see the limits on open files")
 	}
 	defer l.close()
 	at := l.local
-	if v.target.Transport == UDP {
+	if v.target.Transport == UDP && from == v.link.local.Addr() {
 		x := v.exchanger(stepEcho, l)
 		x.to, x.from = v.at, v.at
 		if got, problem := x.exchange(ctx, bindingRequest()); problem == nil && mapped(got.m).IsValid() {
@@ -155,6 +163,16 @@ func (v *visit) echoOffSocket(ctx context.Context, c *client) (*Series, int, *Pr
 		problem = fatal(stepEcho, CodePeerDenied, "packets for the peer "+at.String()+" are dropped, as servers do with loopback and private addresses", problem.Remedy)
 	}
 	return series, requests, problem
+}
+
+// towards is the address of this machine from which another is reached. No packet leaves for that.
+func towards(at netip.AddrPort) (netip.Addr, *Problem) {
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(at))
+	if err != nil {
+		return netip.Addr{}, fatal(stepEcho, CodeConnect, "this machine cannot reach the relay address: "+err.Error(), "probe from a machine with a route to "+at.String())
+	}
+	defer conn.Close()
+	return addressOf(conn.LocalAddr()).Addr(), nil
 }
 
 func public(a netip.Addr) bool { return a.IsGlobalUnicast() && !a.IsPrivate() }

@@ -21,7 +21,12 @@ var eventually, openFiles = timingtest.Eventually, timingtest.OpenFiles
 // fakeUDP is a server that answers each request as a function says, nil for not at all.
 func fakeUDP(t *testing.T, answer func(conn *net.UDPConn, from netip.AddrPort, ask *stun.Message) []byte) netip.AddrPort {
 	t.Helper()
-	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	return fakeUDPOn(t, net.IPv4(127, 0, 0, 1), answer)
+}
+
+func fakeUDPOn(t *testing.T, address net.IP, answer func(conn *net.UDPConn, from netip.AddrPort, ask *stun.Message) []byte) netip.AddrPort {
+	t.Helper()
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: address})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,6 +29,7 @@ const (
 	CodeQuota       = "quota"
 	CodeCapacity    = "capacity"
 	CodeUnsupported = "unsupported"
+	CodeFamily      = "address-family"
 	CodeAlternate   = "try-alternate"
 	CodeErrorAnswer = "error-answer"
 	CodeOpenRelay   = "open-relay"
@@ -47,6 +48,8 @@ type Problem struct {
 	Remedy string `json:"remedy"`
 	// Fatal tells that the server counts as failed. What is not fatal is worth knowing.
 	Fatal bool `json:"fatal"`
+
+	refusal stun.ErrorCode // What the server answered; 0 where it did not refuse.
 }
 
 // stops tells whether nothing that builds on a step can follow it: it failed, or was interrupted.
@@ -82,6 +85,12 @@ func (t Target) network() string {
 
 // refused puts a server's error answer into words; alternate is the server that it names instead.
 func refused(step string, code stun.ErrorCodeAttribute, alternate string) *Problem {
+	problem := refusedFor(step, code, alternate)
+	problem.refusal = code.Code
+	return problem
+}
+
+func refusedFor(step string, code stun.ErrorCodeAttribute, alternate string) *Problem {
 	what := "the server answered " + codeText(code)
 	switch code.Code {
 	case stun.CodeTryAlternate:

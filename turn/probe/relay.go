@@ -27,7 +27,9 @@ type client struct {
 	// timeout bounds each transaction.
 	timeout time.Duration
 	relayed netip.AddrPort
-	said    []string // What the server said while authenticating.
+	// otherFamily tells that the server is reached over IPv6 and refused to relay it.
+	otherFamily bool
+	said        []string // What the server said while authenticating.
 }
 
 func (v *visit) client(l *link, login *login) *client {
@@ -75,13 +77,19 @@ func saying(m *stun.Message) string {
 	return text
 }
 
-// allocate asks for a relayed address.
+// allocate asks for a relayed address of the family that the server is reached over, or else for the one that every
+// server has: without REQUESTED-ADDRESS-FAMILY a relay is to be of IPv4 (RFC 8656 section 7.1).
 func (c *client) allocate(ctx context.Context, step string) (m *stun.Message, requests int, problem *Problem) {
-	attributes := []stun.Setter{raw(stun.AttrRequestedTransport, requestedUDP, 0, 0, 0)}
+	transport := raw(stun.AttrRequestedTransport, requestedUDP, 0, 0, 0)
 	if c.link.local.Addr().Is6() {
-		attributes = append(attributes, raw(stun.AttrRequestedAddressFamily, familyIPv6, 0, 0, 0))
+		m, requests, problem = c.request(ctx, step, stun.MethodAllocate, transport, raw(stun.AttrRequestedAddressFamily, familyIPv6, 0, 0, 0))
+		c.otherFamily = problem != nil && problem.refusal == stun.CodeAddrFamilyNotSupported
 	}
-	m, requests, problem = c.request(ctx, step, stun.MethodAllocate, attributes...)
+	if !c.link.local.Addr().Is6() || c.otherFamily {
+		var more int
+		m, more, problem = c.request(ctx, step, stun.MethodAllocate, transport)
+		requests += more
+	}
 	if m == nil {
 		return nil, requests, problem
 	}
@@ -131,6 +139,10 @@ func (v *visit) allocated(ctx context.Context, c *client) bool {
 		}
 		if at := xorAddress(m, stun.AttrXORMappedAddress); at.IsValid() && v.report.Mapped == "" {
 			v.report.Mapped = at.String()
+		}
+		if c.otherFamily {
+			v.report.note(remark(stepAllocate, CodeFamily, "the server is reached over IPv6 and relays IPv4 alone (440)",
+				"give it a relay address of IPv6 too, unless nobody that its clients call has IPv6 alone"))
 		}
 		if !c.login.signs() {
 			problem = remark(stepAllocate, CodeOpenRelay, "the server relays for anybody, without credentials", "turn on long-term credentials: an open relay is used to attack others")
