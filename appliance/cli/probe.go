@@ -51,7 +51,7 @@ func probeServers(ctx context.Context, args []string, out IO) error {
 type interruptedError struct{ good, failed, open int }
 
 func (e *interruptedError) Error() string {
-	return fmt.Sprintf("interrupted: %d servers good, %d failed, %d not finished", e.good, e.failed, e.open)
+	return fmt.Sprintf("interrupted: servers good: %d, failed: %d, not finished: %d", e.good, e.failed, e.open)
 }
 
 // verdict is the error behind exit codes 130 and 1; nil where every server is good.

@@ -41,7 +41,7 @@ func TestProbeInterrupted(t *testing.T) {
 	conn.Close()
 	<-served
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 130 || !strings.Contains(stderr.String(), "interrupted: 0 servers good, 0 failed, 2 not finished") {
+	if !errors.As(err, &exit) || exit.ExitCode() != 130 || !strings.Contains(stderr.String(), "interrupted: servers good: 0, failed: 0, not finished: 2") {
 		t.Errorf("%v\n%s", err, stderr.String())
 	}
 	var report probe.Report

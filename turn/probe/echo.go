@@ -79,6 +79,7 @@ func (c *client) permit(ctx context.Context, peer netip.AddrPort) (requests int,
 	_, requests, problem = c.request(ctx, stepEcho, stun.MethodCreatePermission, peerAddress(peer))
 	if !problem.stops() {
 		var more int
+		c.link.channels.Store(true)
 		_, more, problem = c.request(ctx, stepEcho, stun.MethodChannelBind, raw(stun.AttrChannelNumber, number...), peerAddress(peer))
 		requests += more
 	}

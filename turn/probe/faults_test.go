@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -130,6 +131,36 @@ func TestMangledAnswers(t *testing.T) {
 
 // waiting tells that a transaction has made both its timers: the next request's, which may not be armed yet, and its end.
 func waiting(c *timingtest.Manual, _ int) bool { return c.Pending() == 2 }
+
+// TestForeignPackets meets something that answers over UDP and is no STUN server, and one that answers what was not asked.
+func TestForeignPackets(t *testing.T) {
+	for want, b := range map[string][]byte{CodeNotSTUN: []byte("pong"), CodeNoAnswer: bindingRequest().Raw} {
+		at := fakeUDP(t, func(*net.UDPConn, netip.AddrPort, *stun.Message) []byte { return b })
+		told := func(s Server) bool {
+			first := s.Problems[0]
+			return first.Step == stepBinding && first.Code == want && !strings.Contains(first.Remedy, "firewall")
+		}
+		s := patiently(t, func(timeout time.Duration) Server {
+			o := hasty()
+			o.Timeout = timeout
+			return only(t, []Target{target(TURN, at, UDP)}, o)
+		}, told)
+		if s.OK || !told(s) || s.Steps[1].Status != StatusFailed {
+			t.Errorf("%+v\n%+v", problems(s), s.Steps)
+		}
+	}
+}
+
+func TestSilenceInWords(t *testing.T) {
+	x := &exchanger{target: Target{TURN, "h", 1, TCP}, timeout: time.Second, strays: 1}
+	if p := x.silence(1); p.What != "no answer to 1 request within 1s, but 1 packet that answered something else" {
+		t.Error(p.What)
+	}
+	x.foreign, x.strays = 2, 2
+	if p := x.silence(3); p.What != "no answer to 3 requests within 1s, but 2 packets of something else than STUN" {
+		t.Error(p.What)
+	}
+}
 
 // TestNonceLoop meets a server that never takes its own nonce.
 func TestNonceLoop(t *testing.T) {
@@ -264,7 +295,10 @@ func TestBrokenStreams(t *testing.T) {
 		step   string
 		code   string
 	}{
-		"not STUN":         {"\xff\xff\xff\xff", true, TURN, TCP, stepBinding, CodeMalformed},
+		"not STUN":         {"\xff\xff\xff\xff", true, TURN, TCP, stepBinding, CodeNotSTUN},
+		"HTTP":             {"HTTP/1.1 400 Bad Request\r\n", true, TURN, TCP, stepBinding, CodeNotSTUN},
+		"SSH":              {"SSH-2.0-OpenSSH_9.2\r\n", true, TURN, TCP, stepBinding, CodeNotSTUN},
+		"SMTP":             {"220 mail.example ESMTP\r\n", true, TURN, TCP, stepBinding, CodeNotSTUN}, // Like STUN of 12 kB.
 		"closed at once":   {"", false, TURN, TCP, stepBinding, CodeClosed},
 		"frame cut short":  {string(ok[:10]), false, TURN, TCP, stepBinding, CodeClosed},
 		"silent":           {"", true, TURN, TCP, stepAllocate, CodeNoAnswer},
@@ -288,8 +322,16 @@ func TestBrokenStreams(t *testing.T) {
 			if s.OK {
 				t.Fatalf("good: %+v", s)
 			}
+			for _, step := range s.Steps {
+				if step.Name != stepConnect && step.Status != StatusFailed {
+					t.Errorf("%s is shown as %s", step.Name, step.Status)
+				}
+			}
 			for _, p := range s.Problems {
 				if p.Step == c.step && p.Code == c.code {
+					if c.code == CodeNotSTUN && p.Remedy != notSTUN {
+						t.Errorf("%+v", p)
+					}
 					return
 				}
 			}

@@ -14,6 +14,7 @@ const (
 	CodeRefused     = "refused"
 	CodeNoAnswer    = "no-answer"
 	CodeMalformed   = "malformed"
+	CodeNotSTUN     = "not-stun"
 	CodeClosed      = "closed"
 	CodeInterrupted = "interrupted"
 	CodeAddress     = "address"
@@ -72,8 +73,16 @@ func interrupted(step, what string) *Problem {
 }
 
 func noAnswer(step string, t Target, after time.Duration, requests int) *Problem {
-	return fatal(step, CodeNoAnswer, fmt.Sprintf("no answer to %d requests within %v", requests, after.Round(time.Millisecond)),
+	return fatal(step, CodeNoAnswer, fmt.Sprintf("no answer to %s within %v", count(requests, "request"), after.Round(time.Millisecond)),
 		fmt.Sprintf("see that the server runs and that a firewall lets %s to %s pass, both ways", t.network(), t.Address()))
+}
+
+// count is a number of things in words.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 func (t Target) network() string {

@@ -123,6 +123,7 @@ func (v *visit) relay(ctx context.Context) {
 		requests, problem := c.release(ctx)
 		if problem != nil {
 			problem.Fatal = false
+			return "", requests, problem
 		}
 		return "the allocation is given back", requests, problem
 	})

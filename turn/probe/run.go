@@ -149,7 +149,8 @@ func (r *runner) newLogin() *login {
 	return l
 }
 
-// step runs one step and writes down how it went. f returns what came of it and how many requests it took.
+// step runs one step and writes down how it went. f returns what came of it, empty for nothing, and how many requests
+// it took.
 func (v *visit) step(name string, f func() (detail string, requests int, problem *Problem)) bool {
 	start := v.o.Clock.Now()
 	detail, requests, problem := f()
@@ -160,7 +161,7 @@ func (v *visit) step(name string, f func() (detail string, requests int, problem
 		status, detail = StatusDenied, problem.What
 	case problem.Code == CodeInterrupted:
 		status, detail = StatusInterrupted, problem.What
-	case problem.Fatal:
+	case problem.Fatal || detail == "": // A step may fail and the server still be good.
 		status, detail = StatusFailed, problem.What
 	}
 	v.report.note(problem)
@@ -214,7 +215,7 @@ func (v *visit) binding(ctx context.Context) bool {
 		requests, problem := v.bindingOfAny(ctx)
 		if problem != nil && v.target.Relays() && v.tolerable(problem.Code) {
 			problem.Fatal = false
-			return "none", requests, problem
+			return "", requests, problem
 		}
 		detail := "this end is seen as " + v.report.Mapped
 		if len(v.addresses.failed) > 0 {
