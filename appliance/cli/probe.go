@@ -92,6 +92,7 @@ func parseProbe(args []string) (o probeOptions, err error) {
 	flags.StringVar(&password.file, "password-file", "", "")
 	flags.IntVar(&o.Count, "count", probe.DefaultCount, "")
 	flags.DurationVar(&o.Interval, "interval", probe.DefaultInterval, "")
+	flags.Float64Var(&o.MaxLoss, "max-loss", probe.DefaultMaxLoss, "")
 	flags.DurationVar(&o.Timeout, "timeout", probe.DefaultTimeout, "")
 	flags.BoolVar(&o.Insecure, "insecure", false, "")
 	flags.BoolVar(&o.Hairpin, "hairpin", false, "")
@@ -159,6 +160,8 @@ func (o *probeOptions) wrong() string {
 		return "--user without a password or the other way round: give --user and --password-file, or --secret-file"
 	case o.Count < 0 || o.Count > probe.MaxCount:
 		return fmt.Sprintf("--count %d: from 0 to %d", o.Count, probe.MaxCount)
+	case !(o.MaxLoss >= 0 && o.MaxLoss <= 100):
+		return fmt.Sprintf("--max-loss %v: from 0 to 100 percent", o.MaxLoss)
 	case o.Interval < probe.MinInterval || o.Interval > probe.MaxInterval:
 		return fmt.Sprintf("--interval %v: from %v to %v", o.Interval, probe.MinInterval, probe.MaxInterval)
 	case o.Timeout < probe.MinInterval || o.Timeout > probe.MaxTimeout:

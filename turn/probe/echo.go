@@ -39,7 +39,7 @@ func (v *visit) echo(ctx context.Context, c *client) {
 		for _, try := range []func(context.Context, *client) (*Series, int, *Problem){v.echoOffAllocation, v.echoOffSocket} {
 			series, requests, problem := try(ctx, c)
 			sent += requests
-			if !problem.stops() || problem.Code == CodeInterrupted {
+			if !problem.stops() || problem.Code == CodeInterrupted || problem.Code == CodeLossLimit {
 				return v.echoed(series), sent, problem
 			}
 			failed = append(failed, problem)

@@ -84,7 +84,7 @@ func onManualClock(t *testing.T, targets []Target, o Options, ready func(clock *
 }
 
 func hasty() Options {
-	return Options{User: "u", Password: "p", Count: 3, Interval: DefaultInterval, Timeout: DefaultTimeout}
+	return Options{User: "u", Password: "p", Count: 3, Interval: DefaultInterval, Timeout: DefaultTimeout, MaxLoss: DefaultMaxLoss}
 }
 
 func bindingSuccess(ask *stun.Message, from netip.AddrPort) []byte {
@@ -228,7 +228,7 @@ func TestLossAndDuplicates(t *testing.T) {
 			return b
 		})
 		o := hasty()
-		o.Count, o.Timeout, o.Interval = 4, timeout, MinInterval
+		o.Count, o.Timeout, o.Interval, o.MaxLoss = 4, timeout, MinInterval, 25
 		return only(t, []Target{target(STUN, at, UDP)}, o)
 	}, func(s Server) bool { return s.OK && len(s.Series) == 1 && s.Series[0].LossPercent == 25 })
 	if !s.OK || len(s.Problems) != 1 || s.Problems[0].Code != CodeLoss || s.Problems[0].Fatal {
@@ -237,6 +237,30 @@ func TestLossAndDuplicates(t *testing.T) {
 	if got := s.Series[0]; got.Sent != 4 || got.Received != 3 || got.Duplicates != 1 || got.LossPercent != 25 {
 		t.Errorf("%+v", got)
 	}
+}
+
+// TestLossyServer meets a server that answers one Binding request of the series: it has failed, and is still asked to relay.
+func TestLossyServer(t *testing.T) {
+	lossy := func(s Server) bool { return len(s.Series) == 1 && s.Series[0].LossPercent == 90 }
+	s := patiently(t, func(timeout time.Duration) Server {
+		var asked atomic.Int32
+		at := fakeUDP(t, func(_ *net.UDPConn, from netip.AddrPort, ask *stun.Message) []byte {
+			switch {
+			case ask.Type.Method != stun.MethodBinding:
+				return stun.MustBuild(ask, stun.NewType(ask.Type.Method, stun.ClassErrorResponse), stun.CodeForbidden).Raw
+			case asked.Add(1) > 2: // One for the step.
+				return nil
+			}
+			return bindingSuccess(ask, from)
+		})
+		o := hasty()
+		o.Count, o.Timeout, o.Interval = 10, timeout, MinInterval
+		return only(t, []Target{target(TURN, at, UDP)}, o)
+	}, lossy)
+	if s.State != StateFailed || !lossy(s) || s.Problems[0].Code != CodeLossLimit || !s.Problems[0].Fatal {
+		t.Fatalf("%+v\n%+v", problems(s), s.Series)
+	}
+	fails(t, s, stepAllocate, CodeForbidden)
 }
 
 // patiently probes where silence has to be waited for, with more and more time for what comes, until it is as it should

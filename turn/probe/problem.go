@@ -37,6 +37,7 @@ const (
 	CodePeerDenied  = "peer-denied"
 	CodeNoEcho      = "no-echo"
 	CodeLoss        = "loss"
+	CodeLossLimit   = "loss-over-limit"
 )
 
 // Problem is something wrong with a server, in words.

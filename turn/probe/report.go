@@ -37,9 +37,11 @@ const (
 // Report is what `tourbillon probe --json` prints.
 type Report struct {
 	// OK tells that every server is good. Interrupted tells that the caller's context ended before all was done.
-	OK          bool     `json:"ok"`
-	Interrupted bool     `json:"interrupted"`
-	Servers     []Server `json:"servers"`
+	OK          bool `json:"ok"`
+	Interrupted bool `json:"interrupted"`
+	// MaxLossPercent is the loss of a series above which its server counts as failed.
+	MaxLossPercent float64  `json:"max_loss_percent"`
+	Servers        []Server `json:"servers"`
 	// NAT is what stands between here and the servers asked over UDP, one entry for each address family.
 	NAT []*NAT `json:"nat"`
 }

@@ -20,10 +20,12 @@ const (
 	DefaultCount    = 10
 	DefaultInterval = 100 * time.Millisecond
 	DefaultTimeout  = 5 * time.Second
-	MaxCount        = 100_000
-	MinInterval     = time.Millisecond
-	MaxInterval     = time.Minute
-	MaxTimeout      = time.Minute
+	// DefaultMaxLoss lets one packet of DefaultCount be lost, as happens anywhere, and not two.
+	DefaultMaxLoss = 10
+	MaxCount       = 100_000
+	MinInterval    = time.Millisecond
+	MaxInterval    = time.Minute
+	MaxTimeout     = time.Minute
 )
 
 // Options is how servers are probed.
@@ -39,6 +41,9 @@ type Options struct {
 	// Count is how many packets are sent for a round trip's figures, each Interval after the other; 0 is none.
 	Count    int
 	Interval time.Duration
+	// MaxLoss is the loss in percent above which a series fails its server: 0 where nothing may be lost, 100 where one
+	// answer will do.
+	MaxLoss float64
 	// Timeout bounds each step.
 	Timeout time.Duration
 	// Insecure goes on after a bad certificate, which then is a remark. Roots are the authorities, by default the system's.
@@ -90,7 +95,7 @@ func Run(ctx context.Context, targets []Target, o Options) Report {
 	o = o.withDefaults()
 	r := &runner{o: o, wire: timing.NewWire(o.Clock, timing.WireConfig{Capacity: 4 * ahead})}
 	defer r.wire.Close()
-	report := Report{OK: true, Servers: []Server{}, NAT: []*NAT{}}
+	report := Report{OK: true, MaxLossPercent: o.MaxLoss, Servers: []Server{}, NAT: []*NAT{}}
 	for _, t := range targets {
 		s := r.probe(ctx, t)
 		report.OK = report.OK && s.OK
@@ -129,11 +134,13 @@ func (r *runner) probe(ctx context.Context, t Target) Server {
 		return s
 	}
 	defer func() { v.link.close() }()
-	if v.binding(ctx) {
+	bound := v.binding(ctx)
+	// A relay that keeps silent about Binding requests is still asked to relay; one that is not there is not.
+	there := s.OK
+	if bound {
 		v.measureBinding(ctx)
 	}
-	// A relay that keeps silent about Binding requests is still asked to relay; one that is not there is not.
-	if t.Relays() && s.OK {
+	if t.Relays() && there && ctx.Err() == nil {
 		v.relay(ctx)
 	}
 	return s

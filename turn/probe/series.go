@@ -56,7 +56,7 @@ func (q *sequence) run(ctx context.Context, what string) (*Series, *Problem) {
 	err := q.loop(ctx, count)
 	if err == nil || errors.Is(context.Cause(ctx), errTimeout) {
 		series := q.tally.series(what, sentBy)
-		return series, judgeLoss(q.step, series)
+		return series, judgeLoss(q.step, series, v.o.MaxLoss)
 	}
 	return q.brokenOff(ctx, err, what, sentBy)
 }
@@ -80,14 +80,20 @@ func (q *sequence) brokenOff(ctx context.Context, err error, what, sentBy string
 	return q.tally.series(what, sentBy), problem
 }
 
-func judgeLoss(step string, s *Series) *Problem {
+// judgeLoss says what the loss of a series means, where more than limit percent fails the server.
+func judgeLoss(step string, s *Series, limit float64) *Problem {
+	const remedy = "see the path, and whether the server limits the rate of one client (raise --interval)"
+	lost := fmt.Sprintf("%d of %s of the series %q lost", s.Sent-s.Received, count(s.Sent, "packet"), s.What)
 	switch {
-	case s.Received == 0 && s.Sent > 0:
+	case s.Received == s.Sent:
+		return nil
+	case s.Received == 0:
 		return fatal(step, CodeLoss, "every packet of the series was lost", "see whether the server limits the rate of one client (raise --interval), or the path is cut")
-	case s.Received < s.Sent:
-		return remark(step, CodeLoss, "some packets were lost", "see the path, and whether the server limits the rate of one client (raise --interval)")
+	case s.LossPercent > limit:
+		return fatal(step, CodeLossLimit, fmt.Sprintf("%s, %.1f %%, where %g %% are allowed", lost, s.LossPercent, limit),
+			remedy+"; --max-loss sets what is allowed")
 	}
-	return nil
+	return remark(step, CodeLoss, lost, remedy)
 }
 
 // loop is the series' event loop. It returns nil when all are back or overdue.
