@@ -41,6 +41,9 @@ type exchanger struct {
 
 // exchange sends a request until its answer comes. It blocks for at most the timeout, or until ctx ends.
 func (x *exchanger) exchange(ctx context.Context, ask *stun.Message) (reply, *Problem) {
+	if ctx.Err() != nil {
+		return reply{}, x.ended(ctx, 0) // Nothing leaves after an interruption.
+	}
 	now := x.clock.Now()
 	schedule := timing.NewRetransmission(now, 0, 0, 0)
 	if x.link.stream() {

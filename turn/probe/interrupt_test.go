@@ -52,6 +52,32 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// TestInterruptedBetweenSteps has the end come with the answer to the Binding request: a relay that was not asked to relay is
+// never called good.
+func TestInterruptedBetweenSteps(t *testing.T) {
+	for range 50 {
+		ctx, cancel := context.WithCancel(t.Context())
+		var allocates atomic.Int32
+		at := fakeUDP(t, func(conn *net.UDPConn, from netip.AddrPort, ask *stun.Message) []byte {
+			if ask.Type.Method != stun.MethodBinding {
+				allocates.Add(1)
+				return nil
+			}
+			_, _ = conn.WriteToUDPAddrPort(bindingSuccess(ask, from), from)
+			cancel()
+			return nil
+		})
+		o := hasty()
+		o.Count = 0
+		s := Run(ctx, []Target{target(TURN, at, UDP)}, o).Servers[0]
+		last := s.Problems[len(s.Problems)-1]
+		if s.State != StateInterrupted || last.Code != CodeInterrupted || allocates.Load() > 0 && last.Step != stepAllocate {
+			t.Fatalf("%s after %d requests to allocate: %+v", s.State, allocates.Load(), problems(s))
+		}
+		cancel()
+	}
+}
+
 // TestInterruptedSeries holds that packets which waited for their instants are not counted, and that none of them leaves.
 func TestInterruptedSeries(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/pion/stun/v4"
@@ -140,7 +141,11 @@ func (r *runner) probe(ctx context.Context, t Target) Server {
 	if bound {
 		v.measureBinding(ctx)
 	}
-	if t.Relays() && there && ctx.Err() == nil {
+	switch {
+	case !t.Relays() || !there || s.State == StateInterrupted:
+	case ctx.Err() != nil:
+		s.note(interrupted(stepAllocate, "interrupted before the server was asked to relay"))
+	default:
 		v.relay(ctx)
 	}
 	return s
@@ -167,7 +172,7 @@ func (v *visit) step(name string, f func() (detail string, requests int, problem
 	case problem.Code == CodePeerDenied:
 		status, detail = StatusDenied, problem.What
 	case problem.Code == CodeInterrupted:
-		status, detail = StatusInterrupted, problem.What
+		status, detail = StatusInterrupted, strings.TrimSpace(strings.TrimPrefix(problem.What, "interrupted"))
 	case problem.Fatal || detail == "": // A step may fail and the server still be good.
 		status, detail = StatusFailed, problem.What
 	}
