@@ -145,7 +145,7 @@ func (x *exchanger) silence(requests int) *Problem {
 	switch {
 	case x.foreign > 0:
 		p.Code, p.Remedy = CodeNotSTUN, notSTUN
-		p.What += ", but " + count(x.foreign, "packet") + " of something else than STUN"
+		p.What += ", but " + count(x.foreign, "packet") + " of something other than STUN"
 	case x.strays > 0:
 		p.What += ", but " + count(x.strays, "packet") + " that answered something else"
 		p.Remedy = "packets of the server arrive: see its log, and whether it limits the rate of one client"

@@ -157,7 +157,7 @@ func TestSilenceInWords(t *testing.T) {
 		t.Error(p.What)
 	}
 	x.foreign, x.strays = 2, 2
-	if p := x.silence(3); p.What != "no answer to 3 requests within 1s, but 2 packets of something else than STUN" {
+	if p := x.silence(3); p.What != "no answer to 3 requests within 1s, but 2 packets of something other than STUN" {
 		t.Error(p.What)
 	}
 }

@@ -26,7 +26,7 @@ const maxFrame = stunHeader + 0xffff + 3
 var errFraming = errors.New("neither STUN nor ChannelData")
 
 // notSTUN is what to do where something else answers.
-const notSTUN = "something else than STUN answers on this port: check the port number"
+const notSTUN = "something other than STUN answers on this port: check the port number"
 
 // notFraming is errFraming with what came, as far as people can read it.
 func notFraming(head []byte) error {
