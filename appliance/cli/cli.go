@@ -30,6 +30,8 @@ const (
 	// EX_CONFIG of sysexits.h). The unit file tells systemd not to restart on exitConfig.
 	exitUsage  = 64
 	exitConfig = 78
+	// exitInterrupted is for a probe that a signal ended, as shells count it (128 + SIGINT).
+	exitInterrupted = 130
 )
 
 // IO is where commands write.
@@ -73,7 +75,7 @@ func Run(ctx context.Context, args []string, out IO) int {
 		return exitCode(stunbench.Child(ctx, os.Stdin, out.Out, plainServe(out)), out.Err)
 	}
 	if name == "help" || slices.Contains(args, "-h") || slices.Contains(args, "--help") {
-		usage(out.Out)
+		help(out.Out, name, args)
 		return exitOK
 	}
 	for _, c := range commands() {
@@ -100,7 +102,10 @@ func exitCode(err error, stderr io.Writer) int {
 	var signalingUsage *signalingbench.UsageError
 	var roundsUsage *rounds.UsageError
 	var configuration *config.Error
+	var interrupted *interruptedError
 	switch {
+	case errors.As(err, &interrupted):
+		return exitInterrupted
 	case errors.As(err, &usage), errors.As(err, &benchUsage), errors.As(err, &turnUsage),
 		errors.As(err, &signalingUsage), errors.As(err, &roundsUsage):
 		return exitUsage
@@ -162,18 +167,7 @@ bench ice: how long negotiations take over a link that loses and delays, beside 
                      negotiations at a time, how many follow one another, the link, the rounds
   --arm A,B          tourbillon, runtime (the same on package time), pion, answerer (ours called by plain pion)
   --seed N           what is lost; --plain FILE: as for bench pion
-probe URL... of the schemes stun:, stuns:, turn: (with ?transport=udp or tcp) and turns:
-  --user NAME --password-file FILE
-                     or $TOURBILLON_TURN_PASSWORD, or turn-password in $CREDENTIALS_DIRECTORY, or --pass PASSWORD
-  --secret-file FILE to make credentials of a shared secret (with --user, if wanted)
-                     or $TOURBILLON_TURN_SECRET, or turn-secret in $CREDENTIALS_DIRECTORY, or --secret SECRET
-                     what stands on a command line, every user of the machine can read
-  --count N --interval D --timeout D
-                     packets for round trip, jitter and loss (0: none); how far apart; how long a step may take
-  --insecure         go on after a bad certificate
-  --hairpin          see whether packets to the own mapped address come back
-  --clock CLOCK      hrtimer or runtime
-  --json             for machines; exit code 0: all good, 1: a server failed, 64: the command line is wrong
+probe URL...         see "tourbillon probe --help"
 credentials token [--room NAME] [--ttl DURATION] [--can join,publish,restart] [--once]
                      print a token that joins the room ("*" for all); beyond 10m it is an invite
 credentials turn [--user NAME] [--ttl DURATION] [--json]

@@ -44,21 +44,30 @@ func probeServers(ctx context.Context, args []string, out IO) error {
 	if err != nil {
 		return err
 	}
-	return failedServers(report)
+	return verdict(report)
 }
 
-// failedServers is the error behind exit code 1; nil where every server is good.
-func failedServers(report probe.Report) error {
-	failed := 0
+// interruptedError is the error behind exit code 130: a probe that a signal ended.
+type interruptedError struct{ good, failed, open int }
+
+func (e *interruptedError) Error() string {
+	return fmt.Sprintf("interrupted: servers good: %d, failed: %d, not finished: %d", e.good, e.failed, e.open)
+}
+
+// verdict is the error behind exit codes 130 and 1; nil where every server is good.
+func verdict(report probe.Report) error {
+	count := map[probe.State]int{}
 	for _, s := range report.Servers {
-		if !s.OK {
-			failed++
-		}
+		count[s.State]++
 	}
-	if failed == 0 {
-		return nil
+	failed := count[probe.StateFailed]
+	switch {
+	case report.Interrupted:
+		return &interruptedError{count[probe.StateGood], failed, count[probe.StateInterrupted]}
+	case failed > 0:
+		return fmt.Errorf("%d of %d servers failed", failed, len(report.Servers))
 	}
-	return fmt.Errorf("%d of %d servers failed", failed, len(report.Servers))
+	return nil
 }
 
 // usernameExpiry reads the time out of a user name of the shared-secret form.
@@ -83,6 +92,7 @@ func parseProbe(args []string) (o probeOptions, err error) {
 	flags.StringVar(&password.file, "password-file", "", "")
 	flags.IntVar(&o.Count, "count", probe.DefaultCount, "")
 	flags.DurationVar(&o.Interval, "interval", probe.DefaultInterval, "")
+	flags.Float64Var(&o.MaxLoss, "max-loss", probe.DefaultMaxLoss, "")
 	flags.DurationVar(&o.Timeout, "timeout", probe.DefaultTimeout, "")
 	flags.BoolVar(&o.Insecure, "insecure", false, "")
 	flags.BoolVar(&o.Hairpin, "hairpin", false, "")
@@ -150,6 +160,8 @@ func (o *probeOptions) wrong() string {
 		return "--user without a password or the other way round: give --user and --password-file, or --secret-file"
 	case o.Count < 0 || o.Count > probe.MaxCount:
 		return fmt.Sprintf("--count %d: from 0 to %d", o.Count, probe.MaxCount)
+	case !(o.MaxLoss >= 0 && o.MaxLoss <= 100):
+		return fmt.Sprintf("--max-loss %v: from 0 to 100 percent", o.MaxLoss)
 	case o.Interval < probe.MinInterval || o.Interval > probe.MaxInterval:
 		return fmt.Sprintf("--interval %v: from %v to %v", o.Interval, probe.MinInterval, probe.MaxInterval)
 	case o.Timeout < probe.MinInterval || o.Timeout > probe.MaxTimeout:

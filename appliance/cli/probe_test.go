@@ -44,6 +44,8 @@ func TestProbeUsage(t *testing.T) {
 		"stun:h --count -1":              "--count",
 		"stun:h --interval 1us":          "--interval",
 		"stun:h --timeout 2h":            "--timeout",
+		"stun:h --max-loss 101":          "--max-loss",
+		"stun:h --max-loss NaN":          "--max-loss",
 		"stun:h --user u":                "--user without a password",
 		"stun:h --pass p --pass-file f":  "one of the two",
 		"stun:h --secret-file /none":     "no such file",

@@ -112,7 +112,7 @@ func connectProblem(err error, t Target, timeout time.Duration) *Problem {
 	var dns *net.DNSError
 	switch {
 	case errors.Is(err, errTimeout):
-		return fatal(stepConnect, CodeNoAnswer, fmt.Sprintf("no connection within %v", timeout),
+		return fatal(stepConnect, CodeNoAnswer, fmt.Sprintf("no connection within %v", timeout.Round(time.Millisecond)),
 			"see that the server runs and that a firewall lets "+t.network()+" to "+t.Address()+" pass")
 	case errors.As(err, &notTLS):
 		return fatal(stepConnect, CodeNoTLS, "the server does not speak TLS on this port", "use turn: instead of turns:, or its port for TLS")

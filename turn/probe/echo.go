@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"net"
 	"net/netip"
 	"strings"
 
@@ -38,7 +39,7 @@ func (v *visit) echo(ctx context.Context, c *client) {
 		for _, try := range []func(context.Context, *client) (*Series, int, *Problem){v.echoOffAllocation, v.echoOffSocket} {
 			series, requests, problem := try(ctx, c)
 			sent += requests
-			if problem == nil || !problem.Fatal {
+			if !problem.stops() || problem.Code == CodeInterrupted || problem.Code == CodeLossLimit {
 				return v.echoed(series), sent, problem
 			}
 			failed = append(failed, problem)
@@ -65,7 +66,7 @@ func judgeEcho(failed []*Problem) *Problem {
 }
 
 func (v *visit) echoed(s *Series) string {
-	if s == nil {
+	if s == nil || s.Sent == 0 {
 		return ""
 	}
 	v.report.Series = append(v.report.Series, s)
@@ -76,12 +77,13 @@ func (v *visit) echoed(s *Series) string {
 func (c *client) permit(ctx context.Context, peer netip.AddrPort) (requests int, problem *Problem) {
 	number := binary.BigEndian.AppendUint32(nil, echoChannel<<16)
 	_, requests, problem = c.request(ctx, stepEcho, stun.MethodCreatePermission, peerAddress(peer))
-	if problem == nil || !problem.Fatal {
+	if !problem.stops() {
 		var more int
+		c.link.channels.Store(true)
 		_, more, problem = c.request(ctx, stepEcho, stun.MethodChannelBind, raw(stun.AttrChannelNumber, number...), peerAddress(peer))
 		requests += more
 	}
-	if problem == nil || !problem.Fatal {
+	if !problem.stops() {
 		return requests, nil // A remark was made at the allocation.
 	}
 	if problem.Code == CodeForbidden || problem.Code == CodeUnsupported || problem.Code == CodeErrorAnswer {
@@ -94,13 +96,13 @@ func (c *client) permit(ctx context.Context, peer netip.AddrPort) (requests int,
 // echoOffAllocation makes a second allocation and has it send back what the first sends to it.
 func (v *visit) echoOffAllocation(ctx context.Context, c *client) (*Series, int, *Problem) {
 	dialling, end := limited(ctx, v.o.Clock, v.o.Timeout)
+	defer end()
 	l, _, err := v.dial(dialling, v.target, v.at)
-	end()
 	if err != nil {
-		return nil, 0, connectProblem(err, v.target, v.o.Timeout)
+		return nil, 0, v.connectFailed(dialling, stepEcho, err, v.o.Timeout)
 	}
 	defer l.close()
-	peer := &client{v: v, link: l, login: v.newLogin()}
+	peer := v.client(l, v.newLogin())
 	_, requests, problem := peer.allocate(ctx, stepEcho)
 	if !peer.relayed.IsValid() {
 		return nil, requests, problem
@@ -127,13 +129,20 @@ func (v *visit) echoOffAllocation(ctx context.Context, c *client) (*Series, int,
 // echoOffSocket has a socket of this machine send back what the relay sends to it. The socket first asks how the server
 // sees it and then opens what stands between for the relay.
 func (v *visit) echoOffSocket(ctx context.Context, c *client) (*Series, int, *Problem) {
-	l, err := v.listen(v.link.local.Addr())
+	from := v.link.local.Addr()
+	if from.Is4() != c.relayed.Addr().Is4() {
+		var problem *Problem
+		if from, problem = towards(c.relayed); problem != nil {
+			return nil, 0, problem
+		}
+	}
+	l, err := v.listen(from)
 	if err != nil {
 		return nil, 0, fatal(stepEcho, CodeConnect, err.Error(), "see the limits on open files")
 	}
 	defer l.close()
 	at := l.local
-	if v.target.Transport == UDP {
+	if v.target.Transport == UDP && from == v.link.local.Addr() {
 		x := v.exchanger(stepEcho, l)
 		x.to, x.from = v.at, v.at
 		if got, problem := x.exchange(ctx, bindingRequest()); problem == nil && mapped(got.m).IsValid() {
@@ -155,6 +164,16 @@ func (v *visit) echoOffSocket(ctx context.Context, c *client) (*Series, int, *Pr
 		problem = fatal(stepEcho, CodePeerDenied, "packets for the peer "+at.String()+" are dropped, as servers do with loopback and private addresses", problem.Remedy)
 	}
 	return series, requests, problem
+}
+
+// towards is the address of this machine from which another is reached. No packet leaves for that.
+func towards(at netip.AddrPort) (netip.Addr, *Problem) {
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(at))
+	if err != nil {
+		return netip.Addr{}, fatal(stepEcho, CodeConnect, "this machine cannot reach the relay address: "+err.Error(), "probe from a machine with a route to "+at.String())
+	}
+	defer conn.Close()
+	return addressOf(conn.LocalAddr()).Addr(), nil
 }
 
 func public(a netip.Addr) bool { return a.IsGlobalUnicast() && !a.IsPrivate() }

@@ -33,13 +33,17 @@ type exchanger struct {
 	to netip.AddrPort
 	// from is where the answer has to come from, anywhere if it is not valid.
 	from netip.AddrPort
-	// strays counts what arrived and was no answer; mangled is the last answer that could not be read.
-	strays  int
-	mangled error
+	// strays counts what arrived and was no answer, foreign what of it was no STUN either; mangled is the last answer that
+	// could not be read.
+	strays, foreign int
+	mangled         error
 }
 
 // exchange sends a request until its answer comes. It blocks for at most the timeout, or until ctx ends.
 func (x *exchanger) exchange(ctx context.Context, ask *stun.Message) (reply, *Problem) {
+	if ctx.Err() != nil {
+		return reply{}, x.ended(ctx, 0) // Nothing leaves after an interruption.
+	}
 	now := x.clock.Now()
 	schedule := timing.NewRetransmission(now, 0, 0, 0)
 	if x.link.stream() {
@@ -118,6 +122,9 @@ func (x *exchanger) take(p packet, ask *stun.Message) *stun.Message {
 	}
 	if m == nil {
 		x.strays++
+		if !stun.IsMessage(p.data) && !x.link.mayBeChannelData(p.data) {
+			x.foreign++
+		}
 	}
 	return m
 }
@@ -126,7 +133,7 @@ func (x *exchanger) ended(ctx context.Context, requests int) *Problem {
 	if errors.Is(context.Cause(ctx), errTimeout) {
 		return x.silence(requests)
 	}
-	return fatal(x.step, CodeInterrupted, "interrupted", "run it again")
+	return interrupted(x.step, "interrupted")
 }
 
 // silence is a transaction without an answer, or with answers that were none.
@@ -135,8 +142,13 @@ func (x *exchanger) silence(requests int) *Problem {
 		return fatal(x.step, CodeMalformed, fmt.Sprintf("the answer cannot be read: %v", x.mangled), "see whether this is a STUN server, and whether something between here and there changes packets")
 	}
 	p := noAnswer(x.step, x.target, x.timeout, requests)
-	if x.strays > 0 {
-		p.What += fmt.Sprintf(", but %d packets that were no answer to them", x.strays)
+	switch {
+	case x.foreign > 0:
+		p.Code, p.Remedy = CodeNotSTUN, notSTUN
+		p.What += ", but " + count(x.foreign, "packet") + " of something other than STUN"
+	case x.strays > 0:
+		p.What += ", but " + count(x.strays, "packet") + " that answered something else"
+		p.Remedy = "packets of the server arrive: see its log, and whether it limits the rate of one client"
 	}
 	return p
 }
@@ -148,7 +160,7 @@ func (x *exchanger) broken(ctx context.Context, err error, requests int) *Proble
 	case isRefused(err):
 		return fatal(x.step, CodeRefused, "nothing listens on "+x.target.Address()+" over "+x.target.network(), "start the server there, or correct the port")
 	case errors.Is(err, errFraming):
-		return fatal(x.step, CodeMalformed, "the stream carries "+err.Error(), "see whether this is a STUN server, and whether it wants TLS (turns:)")
+		return fatal(x.step, CodeNotSTUN, "the stream carries "+err.Error(), notSTUN)
 	case x.link.stream():
 		return fatal(x.step, CodeClosed, "the server closed the connection: "+printable([]byte(err.Error())), "see the server's log; a port for TLS does so when it is spoken to without")
 	}

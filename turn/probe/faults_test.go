@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,7 +22,12 @@ var eventually, openFiles = timingtest.Eventually, timingtest.OpenFiles
 // fakeUDP is a server that answers each request as a function says, nil for not at all.
 func fakeUDP(t *testing.T, answer func(conn *net.UDPConn, from netip.AddrPort, ask *stun.Message) []byte) netip.AddrPort {
 	t.Helper()
-	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	return fakeUDPOn(t, net.IPv4(127, 0, 0, 1), answer)
+}
+
+func fakeUDPOn(t *testing.T, address net.IP, answer func(conn *net.UDPConn, from netip.AddrPort, ask *stun.Message) []byte) netip.AddrPort {
+	t.Helper()
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: address})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +89,7 @@ func reportOnManualClock(t *testing.T, targets []Target, o Options, ready func(c
 }
 
 func hasty() Options {
-	return Options{User: "u", Password: "p", Count: 3, Interval: DefaultInterval, Timeout: DefaultTimeout}
+	return Options{User: "u", Password: "p", Count: 3, Interval: DefaultInterval, Timeout: DefaultTimeout, MaxLoss: DefaultMaxLoss}
 }
 
 func bindingSuccess(ask *stun.Message, from netip.AddrPort) []byte {
@@ -157,6 +163,36 @@ func TestMangledAnswers(t *testing.T) {
 // waiting tells that a transaction has made both its timers: the next request's, which may not be armed yet, and its end.
 func waiting(c *timingtest.Manual, _ int) bool { return c.Pending() == 2 }
 
+// TestForeignPackets meets something that answers over UDP and is no STUN server, and one that answers what was not asked.
+func TestForeignPackets(t *testing.T) {
+	for want, b := range map[string][]byte{CodeNotSTUN: []byte("pong"), CodeNoAnswer: bindingRequest().Raw} {
+		at := fakeUDP(t, func(*net.UDPConn, netip.AddrPort, *stun.Message) []byte { return b })
+		told := func(s Server) bool {
+			first := s.Problems[0]
+			return first.Step == stepBinding && first.Code == want && !strings.Contains(first.Remedy, "firewall")
+		}
+		s := patiently(t, func(timeout time.Duration) Server {
+			o := hasty()
+			o.Timeout = timeout
+			return only(t, []Target{target(TURN, at, UDP)}, o)
+		}, told)
+		if s.OK || !told(s) || s.Steps[1].Status != StatusFailed {
+			t.Errorf("%+v\n%+v", problems(s), s.Steps)
+		}
+	}
+}
+
+func TestSilenceInWords(t *testing.T) {
+	x := &exchanger{target: Target{TURN, "h", 1, TCP}, timeout: time.Second, strays: 1}
+	if p := x.silence(1); p.What != "no answer to 1 request within 1s, but 1 packet that answered something else" {
+		t.Error(p.What)
+	}
+	x.foreign, x.strays = 2, 2
+	if p := x.silence(3); p.What != "no answer to 3 requests within 1s, but 2 packets of something other than STUN" {
+		t.Error(p.What)
+	}
+}
+
 // TestNonceLoop meets a server that never takes its own nonce.
 func TestNonceLoop(t *testing.T) {
 	at := fakeUDP(t, func(_ *net.UDPConn, from netip.AddrPort, ask *stun.Message) []byte {
@@ -223,7 +259,7 @@ func TestLossAndDuplicates(t *testing.T) {
 			return b
 		})
 		o := hasty()
-		o.Count, o.Timeout, o.Interval = 4, timeout, MinInterval
+		o.Count, o.Timeout, o.Interval, o.MaxLoss = 4, timeout, MinInterval, 25
 		return only(t, []Target{target(STUN, at, UDP)}, o)
 	}, func(s Server) bool { return s.OK && len(s.Series) == 1 && s.Series[0].LossPercent == 25 })
 	if !s.OK || len(s.Problems) != 1 || s.Problems[0].Code != CodeLoss || s.Problems[0].Fatal {
@@ -232,6 +268,30 @@ func TestLossAndDuplicates(t *testing.T) {
 	if got := s.Series[0]; got.Sent != 4 || got.Received != 3 || got.Duplicates != 1 || got.LossPercent != 25 {
 		t.Errorf("%+v", got)
 	}
+}
+
+// TestLossyServer meets a server that answers one Binding request of the series: it has failed, and is still asked to relay.
+func TestLossyServer(t *testing.T) {
+	lossy := func(s Server) bool { return len(s.Series) == 1 && s.Series[0].LossPercent == 90 }
+	s := patiently(t, func(timeout time.Duration) Server {
+		var asked atomic.Int32
+		at := fakeUDP(t, func(_ *net.UDPConn, from netip.AddrPort, ask *stun.Message) []byte {
+			switch {
+			case ask.Type.Method != stun.MethodBinding:
+				return stun.MustBuild(ask, stun.NewType(ask.Type.Method, stun.ClassErrorResponse), stun.CodeForbidden).Raw
+			case asked.Add(1) > 2: // One for the step.
+				return nil
+			}
+			return bindingSuccess(ask, from)
+		})
+		o := hasty()
+		o.Count, o.Timeout, o.Interval = 10, timeout, MinInterval
+		return only(t, []Target{target(TURN, at, UDP)}, o)
+	}, lossy)
+	if s.State != StateFailed || !lossy(s) || s.Problems[0].Code != CodeLossLimit || !s.Problems[0].Fatal {
+		t.Fatalf("%+v\n%+v", problems(s), s.Series)
+	}
+	fails(t, s, stepAllocate, CodeForbidden)
 }
 
 // patiently probes where silence has to be waited for, with more and more time for what comes, until it is as it should
@@ -290,7 +350,10 @@ func TestBrokenStreams(t *testing.T) {
 		step   string
 		code   string
 	}{
-		"not STUN":         {"\xff\xff\xff\xff", true, TURN, TCP, stepBinding, CodeMalformed},
+		"not STUN":         {"\xff\xff\xff\xff", true, TURN, TCP, stepBinding, CodeNotSTUN},
+		"HTTP":             {"HTTP/1.1 400 Bad Request\r\n", true, TURN, TCP, stepBinding, CodeNotSTUN},
+		"SSH":              {"SSH-2.0-OpenSSH_9.2\r\n", true, TURN, TCP, stepBinding, CodeNotSTUN},
+		"SMTP":             {"220 mail.example ESMTP\r\n", true, TURN, TCP, stepBinding, CodeNotSTUN}, // Like STUN of 12 kB.
 		"closed at once":   {"", false, TURN, TCP, stepBinding, CodeClosed},
 		"frame cut short":  {string(ok[:10]), false, TURN, TCP, stepBinding, CodeClosed},
 		"silent":           {"", true, TURN, TCP, stepAllocate, CodeNoAnswer},
@@ -314,8 +377,16 @@ func TestBrokenStreams(t *testing.T) {
 			if s.OK {
 				t.Fatalf("good: %+v", s)
 			}
+			for _, step := range s.Steps {
+				if step.Name != stepConnect && step.Status != StatusFailed {
+					t.Errorf("%s is shown as %s", step.Name, step.Status)
+				}
+			}
 			for _, p := range s.Problems {
 				if p.Step == c.step && p.Code == c.code {
+					if c.code == CodeNotSTUN && p.Remedy != notSTUN {
+						t.Errorf("%+v", p)
+					}
 					return
 				}
 			}
@@ -335,12 +406,4 @@ func TestNobodyListens(t *testing.T) {
 	o.Timeout = patience
 	fails(t, only(t, []Target{target(TURN, at, TCP)}, o), stepConnect, CodeRefused)
 	fails(t, only(t, []Target{target(STUN, at, UDP)}, o), stepBinding, CodeRefused)
-}
-
-// TestInterrupted holds that the end of the caller's context ends a probe that waits.
-func TestInterrupted(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	at := fakeUDP(t, func(*net.UDPConn, netip.AddrPort, *stun.Message) []byte { cancel(); return nil })
-	report := Run(ctx, []Target{target(TURN, at, UDP)}, hasty())
-	fails(t, report.Servers[0], stepBinding, CodeInterrupted)
 }

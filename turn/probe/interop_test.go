@@ -65,8 +65,37 @@ func TestCoturnWithTwoAddresses(t *testing.T) {
 	}
 }
 
+// TestCoturnRelaysIPv4OverIPv6 reaches a coturn over IPv6 that relays IPv4 alone: every step works, one of them at the second
+// attempt. The echo goes by way of a second allocation, and where one is all that a user may have by way of a socket.
+func TestCoturnRelaysIPv4OverIPv6(t *testing.T) {
+	for _, c := range []struct {
+		peer    string
+		options []string
+		over    []Transport
+	}{
+		{peerAllocation, nil, []Transport{UDP, TCP}},
+		{peerOwnSocket, []string{"--user-quota=1"}, []Transport{UDP}}, // coturn counts an allocation for a while after its release.
+	} {
+		t.Run(c.peer, func(t *testing.T) {
+			plain, _, o := coturnOn(t, "::1", append(c.options, "--allow-loopback-peers", "--cli-password=none-is-used")...)
+			for _, over := range c.over {
+				s := only(t, []Target{target(TURN, plain, over)}, o)
+				if !s.OK || len(s.Problems) != 1 || s.Problems[0].Code != CodeFamily || len(s.Series) != 2 || s.Allocation.Peer != c.peer {
+					t.Errorf("%s: %+v\n%+v %+v", over, problems(s), s.Steps, s.Allocation)
+				}
+			}
+		})
+	}
+}
+
 // coturn starts a server of its own configuration on loopback.
 func coturn(t *testing.T, options ...string) (plain, secure netip.AddrPort, o Options) {
+	t.Helper()
+	return coturnOn(t, "127.0.0.1", options...)
+}
+
+// coturnOn listens on an address. It relays from 127.0.0.1.
+func coturnOn(t *testing.T, address string, options ...string) (plain, secure netip.AddrPort, o Options) {
 	t.Helper()
 	program, err := exec.LookPath("turnserver")
 	if err != nil {
@@ -77,7 +106,7 @@ func coturn(t *testing.T, options ...string) (plain, secure netip.AddrPort, o Op
 	port, tlsPort := freePort(t), freePort(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, program, append([]string{
-		"-n", "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", "--listening-port=" + strconv.Itoa(port),
+		"-n", "--listening-ip=" + address, "--relay-ip=127.0.0.1", "--listening-port=" + strconv.Itoa(port),
 		"--tls-listening-port=" + strconv.Itoa(tlsPort), "--cert=" + filepath.Join(dir, "cert.pem"), "--pkey=" + filepath.Join(dir, "key.pem"),
 		"--lt-cred-mech", "--user=u:p", "--realm=r", "--no-cli", "--log-file=stdout", "--simple-log", "--pidfile=" + filepath.Join(dir, "pid"),
 		"--userdb=" + filepath.Join(dir, "db"), "--relay-threads=1",
@@ -95,7 +124,7 @@ func coturn(t *testing.T, options ...string) (plain, secure netip.AddrPort, o Op
 		}
 	})
 	local := func(port int) netip.AddrPort {
-		return netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(port))
+		return netip.AddrPortFrom(netip.MustParseAddr(address), uint16(port))
 	}
 	for _, at := range []netip.AddrPort{local(port), local(tlsPort)} {
 		eventually(t, "coturn accepts connections", func() bool {

@@ -135,6 +135,33 @@ func TestTally(t *testing.T) {
 	}
 }
 
+func TestJudgeLoss(t *testing.T) {
+	for _, c := range []struct {
+		sent, received int
+		limit          float64
+		code           string
+		fatal          bool
+	}{
+		{10, 10, 0, "", false},
+		{10, 9, 10, CodeLoss, false},
+		{10, 8, 10, CodeLossLimit, true},
+		{10, 9, 0, CodeLossLimit, true},
+		{1000, 999, 0.05, CodeLossLimit, true},
+		{10, 1, 100, CodeLoss, false},
+		{10, 0, 100, CodeLoss, true}, // A dead server is not good whatever is allowed.
+		{0, 0, 10, "", false},
+	} {
+		s := &Series{What: "binding", Sent: c.sent, Received: c.received}
+		if c.sent > 0 {
+			s.LossPercent = 100 * float64(c.sent-c.received) / float64(c.sent)
+		}
+		p := judgeLoss(stepBinding, s, c.limit)
+		if (p == nil) != (c.code == "") || p != nil && (p.Code != c.code || p.Fatal != c.fatal || p.Remedy == "") {
+			t.Errorf("%+v: %+v", c, p)
+		}
+	}
+}
+
 // TestJudgeEcho holds that only policy excuses an echo that did not come.
 func TestJudgeEcho(t *testing.T) {
 	denied := fatal(stepEcho, CodePeerDenied, "403", "r")

@@ -5,10 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -44,6 +44,8 @@ type link struct {
 	server  netip.AddrPort
 	local   netip.AddrPort
 	packets chan packet
+	// channels is set when a channel is asked for: from then on ChannelData may come.
+	channels atomic.Bool
 
 	closing chan struct{}
 	reader  sync.WaitGroup
@@ -108,6 +110,10 @@ func (l *link) start() {
 
 func (l *link) stream() bool { return l.udp == nil }
 
+func (l *link) mayBeChannelData(b []byte) bool {
+	return l.channels.Load() && len(b) >= channelHeader && b[0]>>6 == 1
+}
+
 // readDatagrams ends when the socket is closed. Other errors, such as a port that answers with ICMP, are told.
 func (l *link) readDatagrams() {
 	buffer := make([]byte, maxDatagram)
@@ -130,7 +136,7 @@ func (l *link) readDatagrams() {
 // readFrames ends with the stream, and tells why.
 func (l *link) readFrames() {
 	for {
-		frame, err := readFrame(l.conn)
+		frame, err := readFrame(l.conn, l.channels.Load)
 		select {
 		case l.packets <- packet{l.clock.Now(), l.server, frame, err}:
 		case <-l.closing:
@@ -140,23 +146,6 @@ func (l *link) readFrames() {
 			return
 		}
 	}
-}
-
-// readFrame reads one message off a stream.
-func readFrame(r io.Reader) ([]byte, error) {
-	header := make([]byte, channelHeader, maxFrame)
-	if _, err := io.ReadFull(r, header); err != nil {
-		return nil, err
-	}
-	whole, message, err := frameSize(header)
-	if err != nil {
-		return nil, err
-	}
-	frame := header[:whole]
-	if _, err := io.ReadFull(r, frame[channelHeader:]); err != nil {
-		return nil, err
-	}
-	return append([]byte(nil), frame[:message]...), nil
 }
 
 // write sends a packet to the link's server. Over a stream it may block; see interruptible.

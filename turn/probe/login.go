@@ -95,7 +95,7 @@ func (l *login) challenged(step string, m *stun.Message) (decision, *Problem) {
 	}
 	if l.user == "" {
 		return rejected, fatal(step, CodeNoUser, fmt.Sprintf("the server wants credentials for the realm %q", printable(realm)),
-			"give --user and --pass, or --secret")
+			"give --user with --password-file, or --secret-file (the environment may hold them too: TOURBILLON_TURN_PASSWORD, TOURBILLON_TURN_SECRET)")
 	}
 	// The message's memory is reused.
 	l.realm, l.nonce = append(stun.Realm(nil), realm...), append(stun.Nonce(nil), nonce...)

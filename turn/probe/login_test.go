@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -73,7 +74,7 @@ func TestLogin(t *testing.T) {
 
 func TestLoginWithoutCredentials(t *testing.T) {
 	_, problem := (&login{}).judge("s", challenge(t, stun.CodeUnauthorized, "n"), time.Unix(0, 0))
-	if problem == nil || problem.Code != CodeNoUser {
+	if problem == nil || problem.Code != CodeNoUser || !strings.Contains(problem.Remedy, "--password-file") || strings.Contains(problem.Remedy+" ", "--secret ") {
 		t.Errorf("%+v", problem)
 	}
 }

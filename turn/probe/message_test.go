@@ -32,19 +32,21 @@ func TestPeerAddress(t *testing.T) {
 func TestFrameSize(t *testing.T) {
 	for _, c := range []struct {
 		head           []byte
+		channels       bool
 		whole, message int
 		bad            bool
 	}{
-		{[]byte{0, 1, 0}, 0, 0, false},
-		{[]byte{0, 1, 0, 8}, 28, 28, false},
-		{[]byte{0x40, 0, 0, 5}, 12, 9, false},
-		{[]byte{0x40, 0, 0, 0}, 4, 4, false},
-		{[]byte{0, 1, 0, 7}, 0, 0, true},
-		{[]byte("HTTP"), 84*256 + 80 + 4, 84*256 + 80 + 4, false}, // 0x48 looks like ChannelData.
-		{[]byte{0x80, 0, 0, 0}, 0, 0, true},
-		{[]byte{0x16, 3, 3, 0}, 20 + 0x300, 20 + 0x300, false},
+		{[]byte{0, 1, 0}, false, 0, 0, false},
+		{[]byte{0, 1, 0, 8}, false, 28, 28, false},
+		{[]byte{0x40, 0, 0, 5}, true, 12, 9, false},
+		{[]byte{0x40, 0, 0, 0}, true, 4, 4, false},
+		{[]byte{0x40, 0, 0, 0}, false, 0, 0, true},
+		{[]byte{0, 1, 0, 7}, false, 0, 0, true},
+		{[]byte("HTTP"), false, 0, 0, true}, // 0x48 looks like ChannelData.
+		{[]byte{0x80, 0, 0, 0}, true, 0, 0, true},
+		{[]byte{0x16, 3, 3, 0}, false, 20 + 0x300, 20 + 0x300, false}, // readFrame asks for the magic cookie.
 	} {
-		whole, message, err := frameSize(c.head)
+		whole, message, err := frameSize(c.head, c.channels)
 		if whole != c.whole || message != c.message || (err != nil) != c.bad {
 			t.Errorf("%v: %d, %d, %v", c.head, whole, message, err)
 		}
@@ -59,7 +61,7 @@ func FuzzReadFrame(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		r, total := bytes.NewReader(stream), 0
 		for {
-			frame, err := readFrame(r)
+			frame, err := readFrame(r, func() bool { return true })
 			if err != nil {
 				if !errors.Is(err, errFraming) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 					t.Fatal(err)

@@ -14,8 +14,10 @@ const (
 	CodeRefused     = "refused"
 	CodeNoAnswer    = "no-answer"
 	CodeMalformed   = "malformed"
+	CodeNotSTUN     = "not-stun"
 	CodeClosed      = "closed"
 	CodeInterrupted = "interrupted"
+	CodeAddress     = "address"
 	CodeCertificate = "certificate"
 	CodeNoTLS       = "no-tls"
 	CodeNoUser      = "credentials-wanted"
@@ -28,12 +30,14 @@ const (
 	CodeQuota       = "quota"
 	CodeCapacity    = "capacity"
 	CodeUnsupported = "unsupported"
+	CodeFamily      = "address-family"
 	CodeAlternate   = "try-alternate"
 	CodeErrorAnswer = "error-answer"
 	CodeOpenRelay   = "open-relay"
 	CodePeerDenied  = "peer-denied"
 	CodeNoEcho      = "no-echo"
 	CodeLoss        = "loss"
+	CodeLossLimit   = "loss-over-limit"
 )
 
 // Problem is something wrong with a server, in words.
@@ -46,7 +50,12 @@ type Problem struct {
 	Remedy string `json:"remedy"`
 	// Fatal tells that the server counts as failed. What is not fatal is worth knowing.
 	Fatal bool `json:"fatal"`
+
+	refusal stun.ErrorCode // What the server answered; 0 where it did not refuse.
 }
+
+// stops tells whether nothing that builds on a step can follow it: it failed, or was interrupted.
+func (p *Problem) stops() bool { return p != nil && (p.Fatal || p.Code == CodeInterrupted) }
 
 func (p *Problem) Error() string { return p.What + ": " + p.Remedy }
 
@@ -59,9 +68,22 @@ func remark(step, code, what, remedy string) *Problem {
 	return &Problem{Step: step, Code: code, What: what, Remedy: remedy}
 }
 
+// interrupted is the end of the caller's context. It says nothing about the server.
+func interrupted(step, what string) *Problem {
+	return remark(step, CodeInterrupted, what, "run it again")
+}
+
 func noAnswer(step string, t Target, after time.Duration, requests int) *Problem {
-	return fatal(step, CodeNoAnswer, fmt.Sprintf("no answer to %d requests within %v", requests, after),
+	return fatal(step, CodeNoAnswer, fmt.Sprintf("no answer to %s within %v", count(requests, "request"), after.Round(time.Millisecond)),
 		fmt.Sprintf("see that the server runs and that a firewall lets %s to %s pass, both ways", t.network(), t.Address()))
+}
+
+// count is a number of things in words.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 func (t Target) network() string {
@@ -73,6 +95,12 @@ func (t Target) network() string {
 
 // refused puts a server's error answer into words; alternate is the server that it names instead.
 func refused(step string, code stun.ErrorCodeAttribute, alternate string) *Problem {
+	problem := refusedFor(step, code, alternate)
+	problem.refusal = code.Code
+	return problem
+}
+
+func refusedFor(step string, code stun.ErrorCodeAttribute, alternate string) *Problem {
 	what := "the server answered " + codeText(code)
 	switch code.Code {
 	case stun.CodeTryAlternate:

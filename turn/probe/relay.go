@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/pion/stun/v4"
 )
@@ -20,16 +21,25 @@ const maxRounds = 2 + maxStale
 
 // client is one allocation and the link that holds it. The goroutine of the visit owns it.
 type client struct {
-	v       *visit
-	link    *link
-	login   *login
+	v     *visit
+	link  *link
+	login *login
+	// timeout bounds each transaction.
+	timeout time.Duration
 	relayed netip.AddrPort
-	said    []string // What the server said while authenticating.
+	// otherFamily tells that the server is reached over IPv6 and refused to relay it.
+	otherFamily bool
+	said        []string // What the server said while authenticating.
+}
+
+func (v *visit) client(l *link, login *login) *client {
+	return &client{v: v, link: l, login: login, timeout: v.o.Timeout}
 }
 
 // request sends a request and answers challenges. It returns how many requests were sent.
 func (c *client) request(ctx context.Context, step string, method stun.Method, attributes ...stun.Setter) (m *stun.Message, requests int, problem *Problem) {
 	x := c.v.exchanger(step, c.link)
+	x.timeout = c.timeout
 	for range maxRounds {
 		ask, err := stun.Build(c.login.setters(method, attributes)...)
 		if err != nil {
@@ -67,13 +77,19 @@ func saying(m *stun.Message) string {
 	return text
 }
 
-// allocate asks for a relayed address.
+// allocate asks for a relayed address of the family that the server is reached over, or else for the one that every
+// server has: without REQUESTED-ADDRESS-FAMILY a relay is to be of IPv4 (RFC 8656 section 7.1).
 func (c *client) allocate(ctx context.Context, step string) (m *stun.Message, requests int, problem *Problem) {
-	attributes := []stun.Setter{raw(stun.AttrRequestedTransport, requestedUDP, 0, 0, 0)}
+	transport := raw(stun.AttrRequestedTransport, requestedUDP, 0, 0, 0)
 	if c.link.local.Addr().Is6() {
-		attributes = append(attributes, raw(stun.AttrRequestedAddressFamily, familyIPv6, 0, 0, 0))
+		m, requests, problem = c.request(ctx, step, stun.MethodAllocate, transport, raw(stun.AttrRequestedAddressFamily, familyIPv6, 0, 0, 0))
+		c.otherFamily = problem != nil && problem.refusal == stun.CodeAddrFamilyNotSupported
 	}
-	m, requests, problem = c.request(ctx, step, stun.MethodAllocate, attributes...)
+	if !c.link.local.Addr().Is6() || c.otherFamily {
+		var more int
+		m, more, problem = c.request(ctx, step, stun.MethodAllocate, transport)
+		requests += more
+	}
 	if m == nil {
 		return nil, requests, problem
 	}
@@ -83,23 +99,31 @@ func (c *client) allocate(ctx context.Context, step string) (m *stun.Message, re
 	return m, requests, problem
 }
 
-// release gives an allocation back, so that it does not count against the user until it expires.
+// farewell is how long an interrupted probe waits for the server to take an allocation back.
+const farewell = time.Second
+
+// release gives an allocation back, so that it does not count against the user until it expires. It does so after an
+// interruption too.
 func (c *client) release(ctx context.Context) (requests int, problem *Problem) {
+	if ctx.Err() != nil {
+		ctx, c.timeout = context.WithoutCancel(ctx), min(c.timeout, farewell)
+	}
 	_, requests, problem = c.request(ctx, stepRelease, stun.MethodRefresh, raw(stun.AttrLifetime, 0, 0, 0, 0))
 	return requests, problem
 }
 
 // relay takes the steps that need credentials.
 func (v *visit) relay(ctx context.Context) {
-	c := &client{v: v, link: v.link, login: v.login}
+	c := v.client(v.link, v.login)
 	if !v.allocated(ctx, c) {
 		return
 	}
 	v.echo(ctx, c)
 	v.step(stepRelease, func() (string, int, *Problem) {
 		requests, problem := c.release(ctx)
-		if problem != nil && problem.Code != CodeInterrupted {
+		if problem != nil {
 			problem.Fatal = false
+			return "", requests, problem
 		}
 		return "the allocation is given back", requests, problem
 	})
@@ -116,6 +140,10 @@ func (v *visit) allocated(ctx context.Context, c *client) bool {
 		}
 		if at := xorAddress(m, stun.AttrXORMappedAddress); at.IsValid() && v.report.Mapped == "" {
 			v.report.Mapped = at.String()
+		}
+		if c.otherFamily {
+			v.report.note(remark(stepAllocate, CodeFamily, "the server is reached over IPv6 and relays IPv4 alone (440)",
+				"give it a relay address of IPv6 too, unless nobody that its clients call has IPv6 alone"))
 		}
 		if !c.login.signs() {
 			problem = remark(stepAllocate, CodeOpenRelay, "the server relays for anybody, without credentials", "turn on long-term credentials: an open relay is used to attack others")

@@ -18,13 +18,30 @@ const (
 	StatusFailed Status = "failed"
 	// StatusDenied is a step that the server's policy does not allow, which is no fault.
 	StatusDenied Status = "denied"
+	// StatusInterrupted is a step that the caller's context ended.
+	StatusInterrupted Status = "interrupted"
+)
+
+// State is how a server came off.
+type State string
+
+// The states of a server.
+const (
+	StateGood   State = "good"
+	StateFailed State = "failed"
+	// StateInterrupted is a server that was not through its steps when the caller's context ended, or never reached:
+	// nothing that was seen of it is wrong.
+	StateInterrupted State = "interrupted"
 )
 
 // Report is what `tourbillon probe --json` prints.
 type Report struct {
-	// OK tells that no server failed.
-	OK      bool     `json:"ok"`
-	Servers []Server `json:"servers"`
+	// OK tells that every server is good. Interrupted tells that the caller's context ended before all was done.
+	OK          bool `json:"ok"`
+	Interrupted bool `json:"interrupted"`
+	// MaxLossPercent is the loss of a series above which its server counts as failed.
+	MaxLossPercent float64  `json:"max_loss_percent"`
+	Servers        []Server `json:"servers"`
 	// NAT is what stands between here and the servers asked over UDP, one entry for each address family.
 	NAT []*NAT `json:"nat"`
 }
@@ -32,7 +49,9 @@ type Report struct {
 // Server is what was seen of one server. Fields of steps that were not reached are left out.
 type Server struct {
 	URL string `json:"url"`
-	OK  bool   `json:"ok"`
+	// State is "good", "failed" or "interrupted"; OK tells that it is good.
+	State State `json:"state"`
+	OK    bool  `json:"ok"`
 	// Transport is "udp", "tcp" or "tls"; Address the server's, Local this end's, Mapped how the server sees it.
 	Transport Transport `json:"transport"`
 	Address   string    `json:"address,omitempty"`
@@ -75,5 +94,11 @@ func (s *Server) note(p *Problem) {
 		return
 	}
 	s.Problems = append(s.Problems, p)
-	s.OK = s.OK && !p.Fatal
+	switch {
+	case p.Fatal:
+		s.State = StateFailed
+	case p.Code == CodeInterrupted && s.State == StateGood:
+		s.State = StateInterrupted
+	}
+	s.OK = s.State == StateGood
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/pion/stun/v4"
@@ -20,10 +21,12 @@ const (
 	DefaultCount    = 10
 	DefaultInterval = 100 * time.Millisecond
 	DefaultTimeout  = 5 * time.Second
-	MaxCount        = 100_000
-	MinInterval     = time.Millisecond
-	MaxInterval     = time.Minute
-	MaxTimeout      = time.Minute
+	// DefaultMaxLoss lets one packet of DefaultCount be lost, as happens anywhere, and not two.
+	DefaultMaxLoss = 10
+	MaxCount       = 100_000
+	MinInterval    = time.Millisecond
+	MaxInterval    = time.Minute
+	MaxTimeout     = time.Minute
 )
 
 // Options is how servers are probed.
@@ -39,6 +42,9 @@ type Options struct {
 	// Count is how many packets are sent for a round trip's figures, each Interval after the other; 0 is none.
 	Count    int
 	Interval time.Duration
+	// MaxLoss is the loss in percent above which a series fails its server: 0 where nothing may be lost, 100 where one
+	// answer will do.
+	MaxLoss float64
 	// Timeout bounds each step.
 	Timeout time.Duration
 	// Insecure goes on after a bad certificate, which then is a remark. Roots are the authorities, by default the system's.
@@ -46,6 +52,8 @@ type Options struct {
 	Roots    *x509.CertPool
 	// Hairpin asks whether packets to the own mapped address come back.
 	Hairpin bool
+
+	lookup lookup // By default the system's.
 }
 
 func (o Options) withDefaults() Options {
@@ -54,6 +62,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Wall == nil {
 		o.Wall = time.Now
+	}
+	if o.lookup == nil {
+		o.lookup = net.DefaultResolver.LookupNetIP
 	}
 	if o.Interval == 0 {
 		o.Interval = DefaultInterval
@@ -80,18 +91,24 @@ type answered struct {
 }
 
 // Run probes servers one after another. It blocks until that is done; each step ends by the options' timeout, and all
-// of them soon after ctx. What is wrong with a server is in the report.
+// of them soon after ctx: the report then has what was seen until there. What is wrong with a server is in the report.
 func Run(ctx context.Context, targets []Target, o Options) Report {
 	o = o.withDefaults()
 	r := &runner{o: o, wire: timing.NewWire(o.Clock, timing.WireConfig{Capacity: 4 * ahead})}
 	defer r.wire.Close()
-	report := Report{OK: true, Servers: []Server{}, NAT: []*NAT{}}
+	report := Report{OK: true, MaxLossPercent: o.MaxLoss, Servers: []Server{}, NAT: []*NAT{}}
 	for _, t := range targets {
 		s := r.probe(ctx, t)
 		report.OK = report.OK && s.OK
 		report.Servers = append(report.Servers, s)
 	}
-	report.NAT = append(report.NAT, r.nats(ctx)...)
+	if ctx.Err() == nil {
+		// What an interrupted look at the NAT did not see is no finding.
+		if found := r.nats(ctx); ctx.Err() == nil {
+			report.NAT = append(report.NAT, found...)
+		}
+	}
+	report.Interrupted = ctx.Err() != nil
 	return report
 }
 
@@ -99,24 +116,36 @@ func Run(ctx context.Context, targets []Target, o Options) Report {
 type visit struct {
 	*runner
 	target Target
-	at     netip.AddrPort
-	link   *link
 	login  *login
 	report *Server
+	// at is the address that link leads to, addresses are the others.
+	at        netip.AddrPort
+	link      *link
+	addresses addresses
 }
 
 func (r *runner) probe(ctx context.Context, t Target) Server {
-	s := Server{URL: t.String(), OK: true, Transport: t.Transport, Steps: []Step{}, Series: []*Series{}, Problems: []*Problem{}}
+	s := Server{URL: t.String(), State: StateGood, OK: true, Transport: t.Transport, Steps: []Step{}, Series: []*Series{}, Problems: []*Problem{}}
+	if ctx.Err() != nil {
+		s.note(interrupted(stepConnect, "interrupted before this server was asked"))
+		return s
+	}
 	v := &visit{runner: r, target: t, report: &s, login: r.newLogin()}
 	if !v.connect(ctx) {
 		return s
 	}
 	defer func() { v.link.close() }()
-	if v.binding(ctx) {
+	bound := v.binding(ctx)
+	// A relay that keeps silent about Binding requests is still asked to relay; one that is not there is not.
+	there := s.OK
+	if bound {
 		v.measureBinding(ctx)
 	}
-	// A relay that keeps silent about Binding requests is still asked to relay; one that is not there is not.
-	if t.Relays() && s.OK {
+	switch {
+	case !t.Relays() || !there || s.State == StateInterrupted:
+	case ctx.Err() != nil:
+		s.note(interrupted(stepAllocate, "interrupted before the server was asked to relay"))
+	default:
 		v.relay(ctx)
 	}
 	return s
@@ -132,7 +161,8 @@ func (r *runner) newLogin() *login {
 	return l
 }
 
-// step runs one step and writes down how it went. f returns what came of it and how many requests it took.
+// step runs one step and writes down how it went. f returns what came of it, empty for nothing, and how many requests
+// it took.
 func (v *visit) step(name string, f func() (detail string, requests int, problem *Problem)) bool {
 	start := v.o.Clock.Now()
 	detail, requests, problem := f()
@@ -141,7 +171,9 @@ func (v *visit) step(name string, f func() (detail string, requests int, problem
 	case problem == nil:
 	case problem.Code == CodePeerDenied:
 		status, detail = StatusDenied, problem.What
-	case problem.Fatal:
+	case problem.Code == CodeInterrupted:
+		status, detail = StatusInterrupted, strings.TrimSpace(strings.TrimPrefix(problem.What, "interrupted"))
+	case problem.Fatal || detail == "": // A step may fail and the server still be good.
 		status, detail = StatusFailed, problem.What
 	}
 	v.report.note(problem)
@@ -149,44 +181,25 @@ func (v *visit) step(name string, f func() (detail string, requests int, problem
 	return status == StatusOK
 }
 
-// connect resolves the name and opens the link.
-func (v *visit) connect(ctx context.Context) bool {
-	return v.step(stepConnect, func() (string, int, *Problem) {
-		ctx, end := limited(ctx, v.o.Clock, v.o.Timeout)
-		defer end()
-		var state *tls.ConnectionState
-		addresses, err := resolve(ctx, v.target)
-		for _, at := range addresses {
-			v.at = at
-			if v.link, state, err = v.dial(ctx, v.target, at); err == nil || ctx.Err() != nil {
-				break
-			}
-		}
-		if err != nil {
-			return "", 0, v.connectFailed(ctx, err)
-		}
-		v.report.Address, v.report.Local = v.at.String(), v.link.local.String()
-		problem := v.certificate(state)
-		if problem != nil && problem.Fatal {
-			v.link.close()
-		}
-		return v.connected(), 0, problem
-	})
-}
-
-func (v *visit) connectFailed(ctx context.Context, err error) *Problem {
+// connectFailed says why there is no connection; ctx is that of the attempt.
+func (v *visit) connectFailed(ctx context.Context, step string, err error, after time.Duration) *Problem {
 	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), errTimeout) {
-		return fatal(stepConnect, CodeInterrupted, "interrupted", "run it again")
+		return interrupted(step, "interrupted")
 	}
 	if ctx.Err() != nil {
 		err = errTimeout
 	}
-	return connectProblem(err, v.target, v.o.Timeout)
+	problem := connectProblem(err, v.target, after)
+	problem.Step = step
+	return problem
 }
 
 func (v *visit) connected() string {
 	if c := v.report.Certificate; c != nil {
 		return fmt.Sprintf("%v, %s, certificate of %s until %s", v.at, c.Version, c.Subject, c.NotAfter.Format(time.DateOnly))
+	}
+	if several := len(v.addresses.untried) + len(v.addresses.failed) + 1; several > 1 && !v.link.stream() {
+		return fmt.Sprintf("%v, one of %d addresses", v.at, several)
 	}
 	return v.at.String()
 }
@@ -204,21 +217,6 @@ func (v *visit) certificate(state *tls.ConnectionState) *Problem {
 	return problem
 }
 
-// resolve returns the server's addresses, which for a literal is itself.
-func resolve(ctx context.Context, t Target) ([]netip.AddrPort, error) {
-	found := []netip.Addr{}
-	if literal, err := netip.ParseAddr(t.Host); err == nil {
-		found = append(found, literal)
-	} else if found, err = net.DefaultResolver.LookupNetIP(ctx, "ip", t.Host); err != nil {
-		return nil, err
-	}
-	addresses := make([]netip.AddrPort, 0, len(found))
-	for _, at := range found {
-		addresses = append(addresses, netip.AddrPortFrom(at.Unmap(), t.Port))
-	}
-	return addresses, nil
-}
-
 func (v *visit) exchanger(step string, l *link) *exchanger {
 	return &exchanger{clock: v.o.Clock, link: l, target: v.target, timeout: v.o.Timeout, step: step}
 }
@@ -226,15 +224,16 @@ func (v *visit) exchanger(step string, l *link) *exchanger {
 // binding asks how the server sees this end. A relay that answers no Binding request is still asked to relay.
 func (v *visit) binding(ctx context.Context) bool {
 	return v.step(stepBinding, func() (string, int, *Problem) {
-		got, problem := v.exchanger(stepBinding, v.link).exchange(ctx, bindingRequest())
-		if problem == nil {
-			problem = v.bound(got.m)
-		}
+		requests, problem := v.bindingOfAny(ctx)
 		if problem != nil && v.target.Relays() && v.tolerable(problem.Code) {
 			problem.Fatal = false
-			return "none", got.requests, problem
+			return "", requests, problem
 		}
-		return "this end is seen as " + v.report.Mapped, got.requests, problem
+		detail := "this end is seen as " + v.report.Mapped
+		if len(v.addresses.failed) > 0 {
+			detail += " by " + v.at.String()
+		}
+		return detail, requests, problem
 	}) && v.report.Mapped != ""
 }
 

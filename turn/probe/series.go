@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/pion/stun/v4"
@@ -26,6 +27,7 @@ type sequence struct {
 
 	tally  tally
 	socket *timing.WireSocket // nil over streams.
+	queued []*timing.WireSend // What was handed to the socket, in order.
 	failed chan error
 	next   timing.Instant
 }
@@ -52,21 +54,46 @@ func (q *sequence) run(ctx context.Context, what string) (*Series, *Problem) {
 		}
 	}
 	err := q.loop(ctx, count)
-	series := q.tally.series(what, sentBy)
-	if err != nil && !errors.Is(context.Cause(ctx), errTimeout) {
-		return series, v.exchanger(q.step, v.link).broken(ctx, err, series.Sent)
+	if err == nil || errors.Is(context.Cause(ctx), errTimeout) {
+		series := q.tally.series(what, sentBy)
+		return series, judgeLoss(q.step, series, v.o.MaxLoss)
 	}
-	return series, judgeLoss(q.step, series)
+	return q.brokenOff(ctx, err, what, sentBy)
 }
 
-func judgeLoss(step string, s *Series) *Problem {
-	switch {
-	case s.Received == 0 && s.Sent > 0:
-		return fatal(step, CodeLoss, "every packet of the series was lost", "see whether the server limits the rate of one client (raise --interval), or the path is cut")
-	case s.Received < s.Sent:
-		return remark(step, CodeLoss, "some packets were lost", "see the path, and whether the server limits the rate of one client (raise --interval)")
+// brokenOff is the end of a series before its last packet. Packets that wait for their instants never leave, and after
+// an interruption those that may yet have come back are not lost.
+func (q *sequence) brokenOff(ctx context.Context, err error, what, sentBy string) (*Series, *Problem) {
+	v := q.visit
+	left := len(q.queued)
+	for left > 0 && q.queued[left-1].Cancel() {
+		left--
 	}
-	return nil
+	if q.socket != nil {
+		q.tally.withdraw(left)
+	}
+	problem := v.exchanger(q.step, v.link).broken(ctx, err, len(q.tally.due))
+	if problem.Code == CodeInterrupted {
+		q.tally.leave(v.o.Clock.Now(), v.o.Timeout)
+		problem.What = fmt.Sprintf("interrupted after %d of %d packets (%s)", len(q.tally.due), v.o.Count, what)
+	}
+	return q.tally.series(what, sentBy), problem
+}
+
+// judgeLoss says what the loss of a series means, where more than limit percent fails the server.
+func judgeLoss(step string, s *Series, limit float64) *Problem {
+	const remedy = "see the path, and whether the server limits the rate of one client (raise --interval)"
+	lost := fmt.Sprintf("%d of %s of the series %q lost", s.Sent-s.Received, count(s.Sent, "packet"), s.What)
+	switch {
+	case s.Received == s.Sent:
+		return nil
+	case s.Received == 0:
+		return fatal(step, CodeLoss, "every packet of the series was lost", "see whether the server limits the rate of one client (raise --interval), or the path is cut")
+	case s.LossPercent > limit:
+		return fatal(step, CodeLossLimit, fmt.Sprintf("%s, %.1f %%, where %g %% are allowed", lost, s.LossPercent, limit),
+			remedy+"; --max-loss sets what is allowed")
+	}
+	return remark(step, CodeLoss, lost, remedy)
 }
 
 // loop is the series' event loop. It returns nil when all are back or overdue.
@@ -140,11 +167,14 @@ func (q *sequence) send(at timing.Instant) error {
 		return v.link.write(b)
 	}
 	q.tally.sent(at)
-	_, err := q.socket.SendAt(at, b, v.link.server, func(s timing.Sent) {
-		if s.Err != nil && !errors.Is(s.Err, timing.ErrWireClosed) {
+	send, err := q.socket.SendAt(at, b, v.link.server, func(s timing.Sent) {
+		if s.Err != nil && !errors.Is(s.Err, timing.ErrWireClosed) && !errors.Is(s.Err, timing.ErrWireCancelled) {
 			q.failed <- s.Err
 		}
 	})
+	if err == nil {
+		q.queued = append(q.queued, send)
+	}
 	return err
 }
 
@@ -170,7 +200,7 @@ func (v *visit) measureBinding(ctx context.Context) {
 		},
 	}
 	series, problem := q.run(ctx, "binding")
-	if series != nil {
+	if series != nil && series.Sent > 0 {
 		v.report.Series = append(v.report.Series, series)
 	}
 	v.report.note(problem)

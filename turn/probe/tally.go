@@ -15,7 +15,9 @@ type Series struct {
 	SentBy   string `json:"sent_by"`
 	Sent     int    `json:"sent"`
 	Received int    `json:"received"`
-	// LossPercent is the share that did not come back in time, Duplicates what came back more than once.
+	// Open is how many were on their way when the series was interrupted: neither back nor lost.
+	Open int `json:"open"`
+	// LossPercent is the share of the others that did not come back in time, Duplicates what came back more than once.
 	LossPercent float64 `json:"loss_percent"`
 	Duplicates  int     `json:"duplicates"`
 	MinNS       int64   `json:"rtt_min_ns"`
@@ -33,6 +35,7 @@ type tally struct {
 	rtt        timing.RTT
 	samples    []time.Duration
 	duplicates int
+	open       int
 }
 
 // sent notes that the next packet leaves at an instant.
@@ -60,10 +63,30 @@ func (t *tally) received(i int, at timing.Instant) bool {
 // complete tells whether n packets have been sent and all are back.
 func (t *tally) complete(n int) bool { return len(t.due) == n && len(t.samples) == n }
 
+// withdraw takes back all but the first n packets, which have not left.
+func (t *tally) withdraw(n int) { t.due, t.back = t.due[:n], t.back[:n] }
+
+// minPatience is how long any path is given: the least first timeout of RFC 8489 section 6.2.1.
+const minPatience = 500 * time.Millisecond
+
+// leave ends the tally before its time. What is not back and younger than a round trip may take (RFC 6298 section 2;
+// limit where none was measured, and at most) stays open.
+func (t *tally) leave(now timing.Instant, limit time.Duration) {
+	patience := limit
+	if len(t.samples) > 0 {
+		patience = min(limit, max(minPatience, t.rtt.Smoothed+4*t.rtt.Variation))
+	}
+	for i, due := range t.due {
+		if !t.back[i] && now.Sub(due) < patience {
+			t.open++
+		}
+	}
+}
+
 func (t *tally) series(what, sentBy string) *Series {
-	s := &Series{What: what, SentBy: sentBy, Sent: len(t.due), Received: len(t.samples), Duplicates: t.duplicates, JitterNS: int64(t.rtt.Jitter)}
-	if s.Sent > 0 {
-		s.LossPercent = 100 * float64(s.Sent-s.Received) / float64(s.Sent)
+	s := &Series{What: what, SentBy: sentBy, Sent: len(t.due), Received: len(t.samples), Open: t.open, Duplicates: t.duplicates, JitterNS: int64(t.rtt.Jitter)}
+	if ended := s.Sent - s.Open; ended > 0 {
+		s.LossPercent = 100 * float64(ended-s.Received) / float64(ended)
 	}
 	if s.Received == 0 {
 		return s

@@ -31,8 +31,8 @@ func (t *text) line(format string, args ...any) {
 }
 
 func (t *text) server(s *Server) {
-	verdict := "good"
-	if !s.OK {
+	verdict := string(s.State)
+	if s.State == StateFailed {
 		verdict = "FAILED"
 	}
 	t.line("%s  %s", s.URL, verdict)
@@ -65,8 +65,16 @@ func problemKind(p *Problem) string {
 
 func (t *text) series(s *Series) {
 	us := func(ns int64) time.Duration { return time.Duration(ns).Round(time.Microsecond) }
-	t.line("  %-9s %d sent, %d back, %.1f %% lost; round trip min %v, mean %v, max %v, jitter %v (sent by the %s)",
-		s.What, s.Sent, s.Received, s.LossPercent, us(s.MinNS), us(s.MeanNS), us(s.MaxNS), us(s.JitterNS), s.SentBy)
+	counts := fmt.Sprintf("%d sent, %d back, %.1f %% lost", s.Sent, s.Received, s.LossPercent)
+	if s.Open > 0 {
+		counts += fmt.Sprintf(", %d still on their way", s.Open)
+	}
+	if s.Received == 0 {
+		t.line("  %-9s %s (sent by the %s)", s.What, counts, s.SentBy)
+		return
+	}
+	t.line("  %-9s %s; round trip min %v, mean %v, max %v, jitter %v (sent by the %s)",
+		s.What, counts, us(s.MinNS), us(s.MeanNS), us(s.MaxNS), us(s.JitterNS), s.SentBy)
 }
 
 func (t *text) nat(n *NAT) {

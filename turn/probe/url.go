@@ -31,8 +31,8 @@ const (
 
 // The default ports (RFC 8489 section 8.1).
 const (
-	defaultPort    = 3478
-	defaultTLSPort = 5349
+	DefaultPort    = 3478
+	DefaultTLSPort = 5349
 )
 
 // maxHostBytes is the longest name that DNS knows (RFC 1035 section 2.3.4).
@@ -92,9 +92,9 @@ func parseURL(raw string) (t Target, wrong, remedy string) {
 		return t, "slashes behind the scheme", "leave them out: these URLs have none (RFC 7064)"
 	}
 	rest, query, asks := strings.Cut(rest, "?")
-	t.Transport, t.Port = UDP, defaultPort
+	t.Transport, t.Port = UDP, DefaultPort
 	if secure {
-		t.Transport, t.Port = TLS, defaultTLSPort
+		t.Transport, t.Port = TLS, DefaultTLSPort
 	}
 	if asks {
 		if wrong, remedy = t.setTransport(query); wrong != "" {

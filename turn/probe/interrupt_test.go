@@ -1,0 +1,169 @@
+package probe
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pion/stun/v4"
+
+	"tourbillon/timing"
+	"tourbillon/turn"
+)
+
+// unfinished wants a server about which nothing bad was found out, with the interruption as its last problem.
+func unfinished(t *testing.T, s Server, step string) {
+	t.Helper()
+	if s.State != StateInterrupted || s.OK || len(s.Problems) == 0 {
+		t.Fatalf("%s: %+v", s.State, s)
+	}
+	if last := s.Problems[len(s.Problems)-1]; last.Step != step || last.Code != CodeInterrupted || last.Fatal {
+		t.Errorf("%+v, want the interruption at %s", problems(s), step)
+	}
+}
+
+// TestInterrupted holds that the end of the caller's context ends a probe that waits, and that it is said neither of that
+// server nor of the one that was not reached that it failed.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	at := fakeUDP(t, func(*net.UDPConn, netip.AddrPort, *stun.Message) []byte { cancel(); return nil })
+	report := Run(ctx, []Target{target(TURN, at, UDP), target(STUN, at, UDP)}, hasty())
+	if report.OK || !report.Interrupted {
+		t.Errorf("ok %v, interrupted %v", report.OK, report.Interrupted)
+	}
+	unfinished(t, report.Servers[0], stepBinding)
+	unfinished(t, report.Servers[1], stepConnect)
+	if steps := report.Servers[0].Steps; steps[len(steps)-1].Status != StatusInterrupted {
+		t.Errorf("%+v", steps)
+	}
+	var text strings.Builder
+	if err := report.WriteText(&text); err != nil || strings.Contains(text.String(), "FAILED") {
+		t.Errorf("%v\n%s", err, text.String())
+	}
+	for _, s := range report.Servers {
+		if !strings.Contains(text.String(), s.URL+"  interrupted\n") {
+			t.Errorf("no %s interrupted in\n%s", s.URL, text.String())
+		}
+	}
+}
+
+// TestInterruptedBetweenSteps has the end come with the answer to the Binding request: a relay that was not asked to relay is
+// never called good.
+func TestInterruptedBetweenSteps(t *testing.T) {
+	for range 50 {
+		ctx, cancel := context.WithCancel(t.Context())
+		var allocates atomic.Int32
+		at := fakeUDP(t, func(conn *net.UDPConn, from netip.AddrPort, ask *stun.Message) []byte {
+			if ask.Type.Method != stun.MethodBinding {
+				allocates.Add(1)
+				return nil
+			}
+			_, _ = conn.WriteToUDPAddrPort(bindingSuccess(ask, from), from)
+			cancel()
+			return nil
+		})
+		o := hasty()
+		o.Count = 0
+		s := Run(ctx, []Target{target(TURN, at, UDP)}, o).Servers[0]
+		last := s.Problems[len(s.Problems)-1]
+		if s.State != StateInterrupted || last.Code != CodeInterrupted || allocates.Load() > 0 && last.Step != stepAllocate {
+			t.Fatalf("%s after %d requests to allocate: %+v", s.State, allocates.Load(), problems(s))
+		}
+		cancel()
+	}
+}
+
+// TestInterruptedSeries holds that packets which waited for their instants are not counted, and that none of them leaves.
+func TestInterruptedSeries(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var seen atomic.Int32
+	at := fakeUDP(t, func(_ *net.UDPConn, from netip.AddrPort, ask *stun.Message) []byte {
+		if seen.Add(1) == 4 { // One of the step, and three of the series.
+			cancel()
+		}
+		return bindingSuccess(ask, from)
+	})
+	o := hasty()
+	o.Count, o.Timeout, o.Interval = 1000, patience, 20*time.Millisecond
+	report := Run(ctx, []Target{target(STUN, at, UDP)}, o)
+	s := report.Servers[0]
+	unfinished(t, s, stepBinding)
+	if len(s.Series) != 1 || len(report.NAT) != 0 {
+		t.Fatalf("%+v", report)
+	}
+	got := s.Series[0]
+	if got.LossPercent != 0 || got.Sent < 3 || got.Sent >= 1000 || got.Sent != got.Received+got.Open {
+		t.Errorf("%+v", got)
+	}
+	eventually(t, "the server has what was sent", func() bool { return int(seen.Load()) >= got.Sent+1 })
+	if n := int(seen.Load()); n != got.Sent+1 {
+		t.Errorf("%d were sent by the report, the server has %d", got.Sent, n-1)
+	}
+}
+
+// TestInterruptedEcho holds that an allocation is given back all the same.
+func TestInterruptedEcho(t *testing.T) {
+	at, o := serve(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	o.Count, o.Interval = 1, MinInterval
+	v := &runner{o: o.withDefaults()}
+	v.wire = timing.NewWire(v.o.Clock, timing.WireConfig{})
+	defer v.wire.Close()
+	over := target(TURN, at[turn.UDP], UDP)
+	s := Server{State: StateGood}
+	visit := &visit{runner: v, target: over, report: &s, login: v.newLogin()}
+	if !visit.connect(ctx) {
+		t.Fatal(problems(s))
+	}
+	defer visit.link.close()
+	c := visit.client(visit.link, visit.login)
+	if !visit.allocated(ctx, c) {
+		t.Fatal(problems(s))
+	}
+	cancel()
+	visit.echo(ctx, c)
+	unfinished(t, s, stepEcho)
+	if _, problem := c.release(ctx); problem != nil {
+		t.Errorf("%+v", problem)
+	}
+}
+
+// TestTallyLeft holds which packets an interruption leaves open: those that may yet come back.
+func TestTallyLeft(t *testing.T) {
+	at := func(d time.Duration) timing.Instant { return timing.Instant(0).Add(d) }
+	second := time.Second
+	for name, c := range map[string]struct {
+		sent, left int
+		back       map[int]time.Duration // Round trips, by packet; one leaves each second.
+		now        time.Duration
+		open       int
+		loss       float64
+	}{
+		"nothing sent":             {8, 0, nil, 0, 0, 0},
+		"none back yet":            {3, 3, nil, 3 * second, 3, 0},
+		"none back for long":       {3, 3, nil, 60 * second, 0, 100},
+		"quick path":               {4, 4, map[int]time.Duration{0: 1e6, 1: 1e6}, 3*second + 100e6, 1, 100. / 3},
+		"slow path":                {4, 4, map[int]time.Duration{0: second, 1: second}, 4*second + 100e6, 2, 0},
+		"what has not left is not": {10, 2, map[int]time.Duration{0: 1e6, 1: 1e6}, 1100e6, 0, 0},
+	} {
+		var q tally
+		for i := range c.sent {
+			q.sent(at(time.Duration(i) * second))
+		}
+		for i, rtt := range c.back {
+			q.received(i, at(time.Duration(i)*second+rtt))
+		}
+		q.withdraw(c.left)
+		q.leave(at(c.now), 5*second)
+		if s := q.series("binding", "clock"); s.Sent != c.left || s.Open != c.open || s.LossPercent != c.loss {
+			t.Errorf("%s: %+v", name, *s)
+		}
+	}
+}
