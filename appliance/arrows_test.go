@@ -27,7 +27,7 @@ var rooms = map[string][]string{
 	"tourbillon/signaling/agent":  {"tourbillon/signaling/agent/...", "tourbillon/timing/..."},
 	"tourbillon/signaling/socket": nil, // Carries what the protocols say, and knows none of them.
 	"tourbillon/turn":             {"tourbillon/timing/...", "tourbillon/turn/..."},
-	"tourbillon/turn/relay":       {"tourbillon/timing/kernel/..."}, // What runs without a Go processor needs no more of the house.
+	"tourbillon/turn/relay":       {"tourbillon/timing/kernel/...", "tourbillon/turn/nonce/..."}, // What runs without a Go processor needs no more.
 	"tourbillon/web":              {"tourbillon/timing/..."},
 	"tourbillon/timing":           {"tourbillon/timing/..."},
 	"tourbillon/timing/kernel":    nil,

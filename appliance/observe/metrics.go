@@ -65,6 +65,7 @@ var (
 	replies            = described("turn_unauthenticated_replies_total", "Replies over UDP to requests that need no credential.", "kind")
 	suppressed         = described("turn_replies_suppressed_total", "Replies withheld from sources that had their share.", "kind")
 	garbage            = described("turn_garbage_packets_total", "Packets that were neither STUN nor ChannelData.")
+	strangers          = described("turn_stranger_packets_total", "ChannelData and Send indications of clients without an allocation.")
 	connections        = described("turn_connections_dropped_total", "TCP, TLS and DTLS connections refused or failed.", "reason")
 	socketRetries      = described("turn_socket_errors_total", "Socket errors survived.")
 	panics             = described("turn_panics_total", "Panics survived; each cost one packet or request.")
@@ -84,7 +85,7 @@ type relayMetrics struct {
 func (*relayMetrics) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		allocationsLive, allocationsMade, allocationsRefused, authFailures, deniedPeers, droppedPackets, relayedBytes,
-		relayedPackets, clientBytes, clientPackets, replies, suppressed, garbage, connections, socketRetries, panics, portsInUse,
+		relayedPackets, clientBytes, clientPackets, replies, suppressed, garbage, strangers, connections, socketRetries, panics, portsInUse,
 		draining, selfTestUp, selfTestRTT,
 	} {
 		to <- d
@@ -122,6 +123,7 @@ func (m *relayMetrics) Collect(to chan<- prometheus.Metric) {
 	count(suppressed, s.ThrottledChallenges, "challenge")
 	count(suppressed, s.ThrottledBindings, "binding")
 	count(garbage, s.Garbage)
+	count(strangers, s.Strangers)
 	count(connections, s.RefusedConns, "refused")
 	count(connections, s.FailedConns, "failed")
 	count(socketRetries, s.Retries)

@@ -35,7 +35,7 @@ func silentAt(t *testing.T, at netip.AddrPort) {
 	t.Cleanup(func() { conn.Close() })
 }
 
-func otherAddress(address string, port uint16) netip.AddrPort {
+func addressAt(address string, port uint16) netip.AddrPort {
 	return netip.AddrPortFrom(netip.MustParseAddr(address), port)
 }
 
@@ -50,10 +50,10 @@ func TestNextAddressOverUDP(t *testing.T) {
 			if !s.OK || len(s.Problems) != 1 || s.Problems[0].Code != CodeAddress || s.Allocation == nil || len(s.Series) != 2 {
 				t.Fatalf("%+v", problems(s))
 			}
-			if got := otherAddress("127.0.0.1", c.Port).String(); s.Address != got || s.Mapped != s.Local {
+			if got := addressAt("127.0.0.1", c.Port).String(); s.Address != got || s.Mapped != s.Local {
 				t.Errorf("%s, want %s; mapped %s, local %s", s.Address, got, s.Mapped, s.Local)
 			}
-			if !strings.Contains(s.Problems[0].What, otherAddress("127.0.0.2", c.Port).String()) {
+			if !strings.Contains(s.Problems[0].What, addressAt("127.0.0.2", c.Port).String()) {
 				t.Errorf("%+v", problems(s))
 			}
 		})
@@ -63,7 +63,7 @@ func TestNextAddressOverUDP(t *testing.T) {
 // TestSilentAddress has a name's first address swallow packets: it has half of the step's time.
 func TestSilentAddress(t *testing.T) {
 	at := fakeUDP(t, func(_ *net.UDPConn, from netip.AddrPort, ask *stun.Message) []byte { return bindingSuccess(ask, from) })
-	silentAt(t, otherAddress("127.0.0.2", at.Port()))
+	silentAt(t, addressAt("127.0.0.2", at.Port()))
 	o := hasty()
 	o.Count, o.lookup = 0, standingFor("127.0.0.2", "127.0.0.1")
 	half := timingtest.NewManual().Now().Add(DefaultTimeout / 2)
@@ -78,7 +78,7 @@ func TestSilentAddress(t *testing.T) {
 // TestNoAddressAnswers holds that all addresses together keep to the step's timeout, and that a lone problem tells of each.
 func TestNoAddressAnswers(t *testing.T) {
 	at := fakeUDP(t, func(*net.UDPConn, netip.AddrPort, *stun.Message) []byte { return nil })
-	silentAt(t, otherAddress("127.0.0.3", at.Port()))
+	silentAt(t, addressAt("127.0.0.3", at.Port()))
 	o := hasty()
 	o.lookup = standingFor("127.0.0.1", "127.0.0.2", "127.0.0.3")
 	s := onManualClock(t, []Target{{STUN, "three.test", at.Port(), UDP}}, o, waiting)
@@ -92,7 +92,7 @@ func TestAddressShares(t *testing.T) {
 	second := timing.Instant(time.Second)
 	var a addresses
 	for _, address := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.3"} {
-		a.untried = append(a.untried, otherAddress(address, 3478))
+		a.untried = append(a.untried, addressAt(address, 3478))
 	}
 	for i, c := range []struct {
 		now  timing.Instant
@@ -116,7 +116,7 @@ func TestWorstAddress(t *testing.T) {
 	} {
 		var a addresses
 		for _, p := range failed {
-			a.fail(otherAddress("192.0.2.1", 1), p)
+			a.fail(addressAt("192.0.2.1", 1), p)
 		}
 		if got := a.problem(); got.What != want || got.Code != failed[0].Code {
 			t.Errorf("%+v, want %q", got, want)

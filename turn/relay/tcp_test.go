@@ -17,6 +17,7 @@ import (
 
 	"github.com/pion/stun/v4"
 
+	"tourbillon/timing/timingtest"
 	"tourbillon/turn/relay"
 )
 
@@ -151,7 +152,7 @@ func (s *streaming) close() {
 	_ = s.stream.Close()
 	select {
 	case <-s.up.ended:
-	case <-time.After(patience):
+	case <-timingtest.Patient(s.t).Done():
 		s.t.Fatal("the stream does not end")
 	}
 }
@@ -589,7 +590,7 @@ func (s *streaming) load(label string, how int) {
 	})
 	select {
 	case <-arrived:
-	case <-time.After(patience):
+	case <-timingtest.Patient(s.t).Done():
 		s.t.Error("nothing comes back")
 	}
 	switch how {
