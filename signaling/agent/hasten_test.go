@@ -93,3 +93,48 @@ func TestHasten(t *testing.T) {
 		})
 	}
 }
+
+// TestTriggeredCheck calls over a path without delay: our own check waits for the caller's and answers it at once, so that
+// nothing waits for the next Ta, and no check leaves before the caller has what it needs to answer.
+func TestTriggeredCheck(t *testing.T) {
+	timingtest.InVirtualTime(t, icePath, func(t *testing.T, v *timingtest.VirtualTime) {
+		var number atomic.Int64
+		network := memory(t, v, func(timingtest.Packet) timingtest.Fate {
+			return timingtest.Fate{Delay: time.Duration(number.Add(1)) * time.Microsecond} // What leaves at one instant arrives in order.
+		})
+		server := netip.AddrPortFrom(serverHost, 4000)
+		endpoint, err := network.Listen(server)
+		check(t, "listen", err)
+		socket, err := link.Open(link.Config{Conn: endpoint, Clock: v.Clock})
+		check(t, "open the socket", err)
+		answerer := agent.NewAnswerer(agent.AnswererConfig{Socket: socket, Clock: v.Clock})
+		var s webrtc.SettingEngine
+		s.SetNet(hostNet{network: network, address: clientHost})
+		s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+		s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
+		s.LoggerFactory = silent()
+		c := clientOf(t, s, 1, agent.EchoChannel)
+		var opened atomic.Int64
+		c.channel.OnOpen(func() { opened.Store(int64(v.Clock.Now())); close(c.open) })
+		start := v.Clock.Now()
+		check(t, "call", answerer.Offer(c.as, c.offer(t, nil), c))
+		answer := <-c.answers
+		v.Pass(20 * time.Millisecond) // Signaling takes its time.
+		for _, p := range network.Sent() {
+			if p.From == server {
+				t.Errorf("%x left before the caller had the answer", p.Data[:2])
+			}
+		}
+		check(t, "take the answer", c.connection.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}))
+		v.Pass(10 * time.Second)
+		<-c.open
+		if took := timing.Instant(opened.Load()).Sub(start); took >= 50*time.Millisecond {
+			t.Errorf("the channel was open after %v: something waited for a Ta", took)
+		}
+		check(t, "close the client", c.connection.GracefulClose())
+		answerer.Close()
+		check(t, "close the socket", socket.Close())
+		check(t, "close the network", network.Close())
+		v.Pass(time.Minute)
+	})
+}

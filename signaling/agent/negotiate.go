@@ -19,6 +19,9 @@ func (c *incoming) answer(ctx context.Context, o offer) error {
 	if err := c.connection.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: o.text}); err != nil {
 		return fmt.Errorf("take the offer: %w", err)
 	}
+	if before == "" && !o.lite {
+		c.path.Await()
+	}
 	answer, err := c.connection.CreateAnswer(nil)
 	if err != nil {
 		return fmt.Errorf("create the answer: %w", err)
@@ -28,6 +31,9 @@ func (c *incoming) answer(ctx context.Context, o offer) error {
 	}
 	if before != "" && before != c.remoteUfrag() {
 		c.path.Restarted()
+		if !o.lite {
+			c.path.Await()
+		}
 		c.candidates = 0
 		c.apply(orchestrate.Offered)
 	}

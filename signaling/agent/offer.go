@@ -59,6 +59,8 @@ type offer struct {
 	media        int
 	channels     bool
 	ufrag, pass  bool
+	// lite says that the caller is ICE-lite, which answers checks and sends none (RFC 8445 section 2.5).
+	lite bool
 }
 
 // judge refuses an offer that is too large, or that lacks what a call needs, before anything is made for it.
@@ -117,6 +119,8 @@ func (o *offer) line(line string) error {
 		o.channels = o.channels || strings.HasPrefix(line, "m=application ") && strings.Contains(line, "webrtc-datachannel")
 	case key+":" == candidatePrefix:
 		o.candidates = append(o.candidates, value)
+	case key == "a=ice-lite":
+		o.lite = true
 	case key == "a=ice-ufrag":
 		o.ufrag = true
 		return credential("ice-ufrag", value, minUfrag)
