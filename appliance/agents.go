@@ -170,7 +170,9 @@ func (c callee) Receive(m signaling.LocalMessage) error {
 		}
 		return c.a.agents.answerer.Candidate(from, candidate)
 	}
-	return fmt.Errorf("%q is nothing for an agent: offers and candidates are", m.Kind)
+	return &agent.CallError{
+		Kind: agent.ErrBadOffer, Wrong: fmt.Sprintf("%q is nothing for an agent", m.Kind), Remedy: "send it offers and candidates",
+	}
 }
 
 func (c callee) Gone(room, peer string, stay uint64) {
@@ -186,7 +188,9 @@ func candidateOf(text json.RawMessage) (string, error) {
 		return "", nil
 	}
 	if err := json.Unmarshal(text, &init); err != nil {
-		return "", fmt.Errorf("read the candidate: %w", err)
+		return "", &agent.CallError{
+			Kind: agent.ErrBadCandidate, Wrong: "no RTCIceCandidateInit", Remedy: "send an RTCIceCandidate's toJSON()",
+		}
 	}
 	return init.Candidate, nil
 }
@@ -203,4 +207,12 @@ func (c caller) Answer(sdp string) {
 
 func (c caller) Restart(reason string) {
 	c.server.Deliver(c.room, c.peer, signaling.LocalReply{Kind: "restart", Reason: reason})
+}
+
+func (c caller) Refuse(why *agent.CallError)  { c.complain(signaling.CodeCallRefused, why) }
+func (c caller) Ended(why *agent.CallError)   { c.complain(signaling.CodeCallEnded, why) }
+func (c caller) Dropped(why *agent.CallError) { c.complain(signaling.CodeRateLimited, why) }
+
+func (c caller) complain(code signaling.Code, why *agent.CallError) {
+	c.server.Deliver(c.room, c.peer, signaling.LocalReply{Kind: "error", Code: code, Err: why})
 }

@@ -137,7 +137,7 @@ func TestOffersFromHell(t *testing.T) {
 		{"lines of no SDP", with("junk\r\n"), "no SDP"},
 	} {
 		_, err := limits().judge(row.sdp)
-		var refused *InputError
+		var refused *CallError
 		if !errors.As(err, &refused) || !errors.Is(err, ErrBadOffer) || refused.Remedy == "" || !strings.Contains(refused.Wrong, row.want) {
 			t.Errorf("%s: %v, want %q", row.name, err, row.want)
 		}
@@ -191,7 +191,7 @@ func FuzzOffer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sdp string) {
 		l := limits()
 		o, err := l.judge(sdp)
-		var refused *InputError
+		var refused *CallError
 		switch {
 		case err != nil && (!errors.As(err, &refused) || !errors.Is(err, ErrBadOffer)):
 			t.Errorf("%v is not typed", err)

@@ -108,6 +108,11 @@ type reply func(sdp string)
 func (r reply) Answer(sdp string) { r(sdp) }
 func (r reply) Restart(string)    {}
 
+// Refuse, Ended and Dropped are passed over: the negotiation then takes its limit, and counts as failed.
+func (r reply) Refuse(*agent.CallError)  {}
+func (r reply) Ended(*agent.CallError)   {}
+func (r reply) Dropped(*agent.CallError) {}
+
 func (o *ours) offer(_ context.Context, call, sdp string, answer func(string), opened func()) error {
 	o.mu.Lock()
 	o.opened[call] = opened
