@@ -48,7 +48,7 @@ func TestHasten(t *testing.T) {
 			})
 			endpoint, err := network.Listen(netip.AddrPortFrom(serverHost, 4000))
 			check(t, "listen", err)
-			socket, err := link.Open(link.Config{Conn: endpoint, Clock: v.Clock})
+			socket, err := link.Open(link.Config{Conn: endpoint, Clock: v.Clock, Admit: link.Admit(inMemory)})
 			check(t, "open the socket", err)
 			answerer := agent.NewAnswerer(agent.AnswererConfig{Socket: socket, Clock: v.Clock})
 			var s webrtc.SettingEngine
@@ -105,7 +105,7 @@ func TestTriggeredCheck(t *testing.T) {
 		server := netip.AddrPortFrom(serverHost, 4000)
 		endpoint, err := network.Listen(server)
 		check(t, "listen", err)
-		socket, err := link.Open(link.Config{Conn: endpoint, Clock: v.Clock})
+		socket, err := link.Open(link.Config{Conn: endpoint, Clock: v.Clock, Admit: link.Admit(inMemory)})
 		check(t, "open the socket", err)
 		answerer := agent.NewAnswerer(agent.AnswererConfig{Socket: socket, Clock: v.Clock})
 		var s webrtc.SettingEngine

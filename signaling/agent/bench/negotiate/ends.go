@@ -84,7 +84,7 @@ func newOurs(clock timing.Clock, h *host, sessions int) (*ours, error) {
 		return nil, err
 	}
 	o := &ours{opened: map[string]func(){}}
-	if o.socket, err = link.Open(link.Config{Conn: port, Clock: clock}); err != nil {
+	if o.socket, err = link.Open(link.Config{Conn: port, Clock: clock, Admit: link.Admit(callers)}); err != nil {
 		return nil, err
 	}
 	o.answerer = agent.NewAnswerer(agent.AnswererConfig{
