@@ -2,7 +2,6 @@ package appliance
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -164,7 +163,7 @@ func (c callee) Receive(m signaling.LocalMessage) error {
 	case "offer":
 		return c.a.agents.answerer.Offer(from, m.SDP, caller{server: c.a.signaling, room: m.Room, peer: m.Peer})
 	case "candidate":
-		candidate, err := candidateOf(m.Candidate)
+		candidate, err := agent.CandidateOf(m.Candidate)
 		if err != nil {
 			return err
 		}
@@ -177,22 +176,6 @@ func (c callee) Receive(m signaling.LocalMessage) error {
 
 func (c callee) Gone(room, peer string, stay uint64) {
 	c.a.agents.answerer.Leave(agent.Caller{Room: room, Peer: peer, Stay: stay})
-}
-
-// candidateOf reads an RTCIceCandidateInit; empty at the end of candidates.
-func candidateOf(text json.RawMessage) (string, error) {
-	var init struct {
-		Candidate string `json:"candidate"`
-	}
-	if len(text) == 0 {
-		return "", nil
-	}
-	if err := json.Unmarshal(text, &init); err != nil {
-		return "", &agent.CallError{
-			Kind: agent.ErrBadCandidate, Wrong: "no RTCIceCandidateInit", Remedy: "send an RTCIceCandidate's toJSON()",
-		}
-	}
-	return init.Candidate, nil
 }
 
 // caller takes an agent's words to its client.

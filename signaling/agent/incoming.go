@@ -258,13 +258,16 @@ func (c *incoming) settings(path *link.Path) webrtc.SettingEngine {
 	s.SetIncludeLoopbackCandidate(true) // What is announced is the socket's to say.
 	s.SetICETimeouts(0, 0, 0)
 	s.SetICEMaxBindingRequests(maxCheckRequests)
-	s.SetRemoteIPFilter(func(ip net.IP) bool {
-		address, ok := netip.AddrFromSlice(ip)
-		return ok && c.config.Socket.Admits(netip.AddrPortFrom(address, anyPort))
-	})
+	s.SetRemoteIPFilter(c.mayTry)
 	s.LoggerFactory = c.log
 	Hasten(&s)
 	return s
+}
+
+// mayTry is our rule for the addresses that pion finds itself.
+func (c *incoming) mayTry(ip net.IP) bool {
+	address, ok := netip.AddrFromSlice(ip)
+	return ok && c.config.Socket.Admits(netip.AddrPortFrom(address, anyPort))
 }
 
 func (c *incoming) end() {

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -183,6 +184,20 @@ func readCandidate(text string) (netip.AddrPort, error) {
 	}
 	address, _ := netip.ParseAddr(c.Address()) // Named otherwise.
 	return netip.AddrPortFrom(address, uint16(c.Port())), nil
+}
+
+// CandidateOf reads an RTCIceCandidateInit's candidate; empty at the end of candidates. An error is a [*CallError].
+func CandidateOf(text json.RawMessage) (string, error) {
+	var init struct {
+		Candidate string `json:"candidate"`
+	}
+	if len(text) == 0 {
+		return "", nil
+	}
+	if err := json.Unmarshal(text, &init); err != nil {
+		return "", &CallError{Kind: ErrBadCandidate, Wrong: "no RTCIceCandidateInit", Remedy: "send an RTCIceCandidate's toJSON()"}
+	}
+	return init.Candidate, nil
 }
 
 func named(address string) bool {
