@@ -2,7 +2,6 @@ package appliance
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -164,31 +163,19 @@ func (c callee) Receive(m signaling.LocalMessage) error {
 	case "offer":
 		return c.a.agents.answerer.Offer(from, m.SDP, caller{server: c.a.signaling, room: m.Room, peer: m.Peer})
 	case "candidate":
-		candidate, err := candidateOf(m.Candidate)
+		candidate, err := agent.CandidateOf(m.Candidate)
 		if err != nil {
 			return err
 		}
 		return c.a.agents.answerer.Candidate(from, candidate)
 	}
-	return fmt.Errorf("%q is nothing for an agent: offers and candidates are", m.Kind)
+	return &agent.CallError{
+		Kind: agent.ErrBadOffer, Wrong: fmt.Sprintf("%q is nothing for an agent", m.Kind), Remedy: "send it offers and candidates",
+	}
 }
 
 func (c callee) Gone(room, peer string, stay uint64) {
 	c.a.agents.answerer.Leave(agent.Caller{Room: room, Peer: peer, Stay: stay})
-}
-
-// candidateOf reads an RTCIceCandidateInit; empty at the end of candidates.
-func candidateOf(text json.RawMessage) (string, error) {
-	var init struct {
-		Candidate string `json:"candidate"`
-	}
-	if len(text) == 0 {
-		return "", nil
-	}
-	if err := json.Unmarshal(text, &init); err != nil {
-		return "", fmt.Errorf("read the candidate: %w", err)
-	}
-	return init.Candidate, nil
 }
 
 // caller takes an agent's words to its client.
@@ -203,4 +190,12 @@ func (c caller) Answer(sdp string) {
 
 func (c caller) Restart(reason string) {
 	c.server.Deliver(c.room, c.peer, signaling.LocalReply{Kind: "restart", Reason: reason})
+}
+
+func (c caller) Refuse(why *agent.CallError)  { c.complain(signaling.CodeCallRefused, why) }
+func (c caller) Ended(why *agent.CallError)   { c.complain(signaling.CodeCallEnded, why) }
+func (c caller) Dropped(why *agent.CallError) { c.complain(signaling.CodeRateLimited, why) }
+
+func (c caller) complain(code signaling.Code, why *agent.CallError) {
+	c.server.Deliver(c.room, c.peer, signaling.LocalReply{Kind: "error", Code: code, Err: why})
 }

@@ -178,7 +178,13 @@
 //
 // Codes: bad-message, too-large, unknown-type, not-joined, already-joined, bad-room, bad-token, token-required,
 // token-full, not-allowed, room-full, unknown-peer, rate-limited, slow-consumer, join-timeout, bad-session,
-// session-used, session-unknown, replay-lost, draining, call-refused.
+// session-used, session-unknown, replay-lost, draining, call-refused, call-ended.
+//
+// The last two are of "@appliance". A call-ended comes unasked: when a bound of the call is reached, or no route is left.
+// A call-refused without "re" is of an offer that was found wrong after it was queued; a call that stood before goes on.
+// Such errors have a number, as all that must not be lost.
+//
+//	← {"type":"error","n":11,"code":"call-ended","message":"@appliance has ended the call: …","remedy":"call again; who operates the server sets agents.idle","fatal":false}
 //
 // The close frame's code: 1000 after "leave", 1008 after a fatal error and on a missed heartbeat (reason "timeout"),
 // 1009 after a message over the limit, 1011 after a fault of the server, 1012 after "bye", 1013 after slow-consumer,

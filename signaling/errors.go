@@ -1,6 +1,7 @@
 package signaling
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -32,10 +33,11 @@ const (
 	CodeReplayLost    Code = "replay-lost"
 	CodeDraining      Code = "draining"
 	CodeCallRefused   Code = "call-refused"
+	CodeCallEnded     Code = "call-ended"
 )
 
 // Error is a refusal in the words that the client gets to read. It never holds a token, and of the client's own text
-// at most [quoteRunes] characters.
+// at most [quoteRunes] characters, or [localRunes] where the local peer's words repeat it.
 type Error struct {
 	// Re is the "id" of the message that is refused, where it had one.
 	Re      string `json:"re,omitempty"`
@@ -129,14 +131,27 @@ func errUnknownPeer(peer string) *Error {
 	}
 }
 
-// errCallRefused tells what the local peer said.
-func errCallRefused(err error) *Error {
-	return &Error{
-		Code:    CodeCallRefused,
-		Message: LocalPeerID + " takes no such call: " + err.Error(),
-		Remedy:  "send an offer within its limits, or call again later",
-	}
+// Advised is an error of the local peer's that says apart what is wrong and what would be right.
+type Advised interface {
+	error
+	Advice() (wrong, remedy string)
 }
+
+// errLocal tells what the local peer said, with its own remedy where it is an [Advised].
+func errLocal(code Code, err error) *Error {
+	said := map[Code]string{
+		CodeCallRefused: " does not take this: ", CodeCallEnded: " has ended the call: ", CodeRateLimited: " drops messages: ",
+	}[code]
+	wrong, remedy := err.Error(), "call again later"
+	var advised Advised
+	if errors.As(err, &advised) {
+		wrong, remedy = advised.Advice()
+	}
+	return &Error{Code: code, Message: LocalPeerID + said + printable(wrong, localRunes), Remedy: printable(remedy, localRunes)}
+}
+
+// localRunes bounds, in characters, what an error repeats of the local peer's words, which may have been a client's.
+const localRunes = 240
 
 func errTooFast(perSecond, burst float64) *Error {
 	return &Error{
@@ -254,12 +269,17 @@ const quoteRunes = 64
 // quote puts foreign text between quotation marks, shortened and with everything unprintable replaced, so that it can
 // stand in an error or a log line.
 func quote(s string) string {
-	return `"` + strings.Map(func(r rune) rune {
+	return `"` + printable(s, quoteRunes) + `"`
+}
+
+// printable returns at most n characters of s, with everything unprintable replaced.
+func printable(s string, n int) string {
+	return strings.Map(func(r rune) rune {
 		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
 			return '?'
 		}
 		return r
-	}, clip(s, quoteRunes)) + `"`
+	}, clip(s, n))
 }
 
 // clip returns at most n runes of s.

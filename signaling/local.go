@@ -11,7 +11,8 @@ const LocalPeerID = "@appliance"
 // LocalPeer is the peer within this process.
 type LocalPeer interface {
 	// Receive takes a message that a peer addressed to [LocalPeerID]. It is called on the connection's goroutine and
-	// delays only that connection, one message of which is given after another. An error is told to the client.
+	// delays only that connection, one message of which is given after another. An error is told to the
+	// client, with its remedy if it is an [Advised].
 	Receive(m LocalMessage) error
 	// Gone tells that a peer which has sent something to the local one is no more in the room: it has left, or its seat
 	// was given up. It must not block, may be called again for the same stay, and may come after the first message of the
@@ -35,21 +36,28 @@ type LocalMessage struct {
 	Data      json.RawMessage
 }
 
-// LocalReply is what the local peer tells a client: an answer, or the wish for an ICE restart.
+// LocalReply is what the local peer tells a client: an answer, the wish for an ICE restart, or an error.
 type LocalReply struct {
-	// Kind is "answer" or "restart".
+	// Kind is "answer", "restart" or "error".
 	Kind   string
 	SDP    string
 	Reason string
+	// Code and Err are an error's: [CodeCallRefused], [CodeCallEnded] or [CodeRateLimited], and why. An [Advised] carries
+	// its remedy.
+	Code Code
+	Err  error
 }
 
 // Deliver sends a peer what the local one has to say; it does not block. A peer that is away gets it when it is back.
 // False says that there is no such peer in the room.
 func (s *Server) Deliver(room, peer string, m LocalReply) bool {
+	if m.Kind == typeError {
+		return s.hub.deliver(room, peer, errorMessage{Type: typeError, Error: errLocal(m.Code, m.Err)})
+	}
 	return s.hub.deliver(room, peer, relayMessage{Type: m.Kind, From: LocalPeerID, SDP: m.SDP, Reason: m.Reason})
 }
 
-func (h *hub) deliver(room, peer string, m relayMessage) bool {
+func (h *hub) deliver(room, peer string, m any) bool {
 	h.mu.Lock()
 	defer h.unlock()
 	to := h.findLocked(session{room: room, peer: peer})
@@ -80,7 +88,7 @@ func (c *conn) local(m inbound) *Error {
 		to.Gone(c.room, c.peer, uint64(stay))
 	}
 	if err != nil {
-		return errCallRefused(err)
+		return errLocal(CodeCallRefused, err)
 	}
 	c.srv.counts.relayed.Add(1)
 	return nil

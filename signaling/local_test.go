@@ -24,6 +24,15 @@ func (l *localRecorder) Gone(room, peer string, stay uint64) {
 	l.gone <- fmt.Sprint(room, " ", peer, " ", stay)
 }
 
+// advice is an error with a remedy, which repeats something unprintable.
+type advice struct{}
+
+func (advice) Error() string { return "misspelt: spell it" }
+
+func (advice) Advice() (wrong, remedy string) {
+	return strings.Repeat("long ", 1000) + "misspelt", "spell it\x00"
+}
+
 // TestLocalPeer calls the process itself: messages get there, with who sent them, and answers come back numbered.
 func TestLocalPeer(t *testing.T) {
 	local := &localRecorder{}
@@ -55,6 +64,19 @@ func TestLocalPeer(t *testing.T) {
 	c.receive([]byte(`{"type":"offer","id":"7","to":"@appliance","sdp":"v=0"}`), true)
 	if m := sock.message(t, typeError); m["code"] != string(CodeCallRefused) || m["re"] != "7" || !strings.Contains(m["message"].(string), "busy") {
 		t.Errorf("a refusal came as %v", m)
+	}
+	local.err = fmt.Errorf("a layer: %w", advice{})
+	c.receive([]byte(`{"type":"offer","id":"8","to":"@appliance","sdp":"v=0"}`), true)
+	if m := sock.message(t, typeError); m["remedy"] != "spell it?" || len(m["message"].(string)) > 2*localRunes {
+		t.Errorf("a refusal with its own remedy came as %v", m)
+	}
+	for _, code := range []Code{CodeCallEnded, CodeCallRefused, CodeRateLimited} {
+		if !b.server.Deliver("demo", peer, LocalReply{Kind: typeError, Code: code, Err: advice{}}) {
+			t.Error("a peer that is there was not found")
+		}
+		if m := sock.message(t, typeError); m["code"] != string(code) || m["remedy"] != "spell it?" || m["fatal"] != false || m["re"] != nil {
+			t.Errorf("%s came as %v", code, m)
+		}
 	}
 	if b.server.Deliver("demo", "nobody", LocalReply{Kind: typeAnswer}) || b.server.Deliver("elsewhere", peer, LocalReply{Kind: typeAnswer}) {
 		t.Error("a peer that is not there was found")

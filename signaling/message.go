@@ -155,6 +155,8 @@ type (
 	}
 	errorMessage struct {
 		Type string `json:"type"`
+		// N numbers what the local peer says.
+		N uint64 `json:"n,omitempty"`
 		*Error
 	}
 )

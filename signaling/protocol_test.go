@@ -131,7 +131,7 @@ func everyError() []*Error {
 	return []*Error{
 		errBadMessage("no JSON object", "send one"), errTooLarge(2, 1), errFieldTooLarge("sdp", 2, 1),
 		errUnknownType(hostile), errNotJoined(), errAlreadyJoined(), errBadRoom(hostile), errBadToken("expired"),
-		errTokenRequired(), errRoomFull(64), errUnknownPeer(hostile), errTooFast(20, 60), errReportsTooFast(), errCallRefused(os.ErrClosed), errJoinsTooFast(5),
+		errTokenRequired(), errRoomFull(64), errUnknownPeer(hostile), errTooFast(20, 60), errReportsTooFast(), errLocal(CodeCallRefused, os.ErrClosed), errLocal(CodeCallEnded, os.ErrClosed), errJoinsTooFast(5),
 		errCandidates(100), errSlowConsumer(), errJoinTimeout(), errTokenFull(1), errNotAllowed(CanPublish),
 		errBadSession(), errSessionUsed(), errSessionGone(), errReplayLost(), errDraining(),
 	}

@@ -191,7 +191,9 @@ type Agents struct {
 	// TCP is the HOST:PORT of a TCP listener for peers that UDP does not reach. Empty, the default, means UDP alone.
 	TCP string `yaml:"tcp"`
 	// Announce are the IP addresses by which peers reach the sockets, where they differ from the one in listen (1:1 NAT).
-	// Left out, it is the address in listen, or turn.relay_address where that is 0.0.0.0 or [::].
+	// Left out, it is the address in listen, or turn.relay_address where that is 0.0.0.0 or [::]. Each is offered to callers,
+	// and no other one: add the inside address where peers on the inside are to come the short way. It is not added by
+	// itself, since everybody who may call would learn it.
 	Announce []string `yaml:"announce"`
 	// Calls is how many calls there may be at once, CallsPerAddress how many of them from one address, of IPv6 from one
 	// /64.

@@ -29,6 +29,12 @@ type Reply interface {
 	Answer(sdp string)
 	// Restart asks the caller to make an offer with an ICE restart; the reason names the route to use.
 	Restart(reason string)
+	// Refuse says that an offer, which was queued, is not taken after all; a call that stood before goes on.
+	Refuse(why *CallError)
+	// Ended says that the call has ended, and not by the caller. Nothing follows.
+	Ended(why *CallError)
+	// Dropped says that messages of the caller's are dropped, at most once in [DroppedEvery].
+	Dropped(why *CallError)
 }
 
 // Limits bounds what callers may use; zero values take the defaults.
@@ -66,22 +72,6 @@ func setDefault[T comparable](value *T, normal T) {
 		*value = normal
 	}
 }
-
-// What a caller is refused for.
-var (
-	// ErrBusy says that there are as many calls as there may be.
-	ErrBusy = errors.New("as many calls as there may be, try again later")
-	// ErrBadOffer says that an offer is too large, cannot be read or lacks something; the error is an [*InputError].
-	ErrBadOffer = errors.New("bad offer")
-	// ErrBadCandidate says that a candidate is too long or cannot be read; the error is an [*InputError].
-	ErrBadCandidate = errors.New("bad candidate")
-	// ErrNoCall says that a message belongs to no call: it begins with an offer.
-	ErrNoCall = errors.New("no call, begin with an offer")
-	// ErrTooMany says that a call has had all the candidates or messages that it may have.
-	ErrTooMany = errors.New("too many candidates or messages")
-	// ErrStopped says that the answerer is closed.
-	ErrStopped = errors.New("stopped")
-)
 
 // AnswererConfig is what an Answerer is made from. Socket and Clock are needed.
 type AnswererConfig struct {
@@ -129,19 +119,21 @@ func NewAnswerer(config AnswererConfig) *Answerer {
 }
 
 // Offer begins a call or renegotiates the caller's present one; an offer with other ICE credentials restarts ICE. One of
-// another certificate is of a new peer connection, which a reloaded page has: its call takes the present one's place.
+// another certificate is of a new peer connection, which a reloaded page has: its call takes the present one's place. An
+// error, as one of Candidate's, is a [*CallError]; what is found wrong later the reply tells.
 func (a *Answerer) Offer(from Caller, sdp string, reply Reply) error {
 	o, err := a.config.Limits.judge(sdp)
 	if err != nil {
-		a.refused(err)
-		return err
+		return a.refused(err)
 	}
 	c, err := a.callOf(from, o, reply)
 	if err != nil {
-		a.refused(err)
-		return err
+		return a.refused(err)
 	}
-	return c.post(message{kind: offered, offer: o})
+	if err := c.post(message{kind: offered, offer: o}); err != nil {
+		return advised(err)
+	}
+	return nil
 }
 
 // Candidate adds a candidate of the caller's, as in RTCIceCandidateInit.candidate; an empty one ends them. One of a kind
@@ -153,11 +145,13 @@ func (a *Answerer) Candidate(from Caller, candidate string) error {
 	c, err := a.present(from)
 	if err == nil {
 		if _, err = readCandidate(candidate); !errors.Is(err, ErrBadCandidate) {
-			return c.post(message{kind: trickled, text: candidate})
+			err = c.post(message{kind: trickled, text: candidate})
 		}
 	}
-	a.refused(err)
-	return err
+	if err != nil {
+		return a.refused(err)
+	}
+	return nil
 }
 
 // Leave ends the caller's call, if there is one of this stay or an earlier one.
@@ -189,13 +183,16 @@ func (a *Answerer) callOf(from Caller, o offer, reply Reply) (*incoming, error) 
 	case c != nil && slices.Equal(c.fingerprints, o.fingerprints):
 		return c, nil
 	case len(a.running) >= 2*a.config.Limits.Total: // Many that are ending, which takes a moment.
-		return nil, fmt.Errorf("%d calls: %w", len(a.running), ErrBusy)
+		return nil, fmt.Errorf("%d calls, some of them ending: %w", len(a.running), ErrBusy)
 	case c != nil:
 		c.stop(EndReplaced, "the caller has begun another call")
 	case len(a.calls) >= a.config.Limits.Total:
 		return nil, fmt.Errorf("%d calls: %w", len(a.calls), ErrBusy)
 	case a.countLocked(from.Address) >= a.config.Limits.PerAddress:
-		return nil, fmt.Errorf("%d calls from one address: %w", a.config.Limits.PerAddress, ErrBusy)
+		return nil, &CallError{
+			Kind: ErrBusy, Wrong: fmt.Sprintf("%d from one address", a.config.Limits.PerAddress),
+			Remedy: "hang up another call first; who operates the server sets agents.calls_per_address",
+		}
 	}
 	c = newIncoming(a.config, from, o.fingerprints, reply)
 	a.calls[key], a.running[c] = c, struct{}{}

@@ -50,10 +50,16 @@ type client struct {
 	got        chan webrtc.DataChannelMessage
 	answers    chan string
 	restarts   chan string
+	// refused, ended and dropped are what else the appliance says.
+	refused, ended, dropped chan *agent.CallError
 }
 
 func (c *client) Answer(sdp string)     { c.answers <- sdp }
 func (c *client) Restart(reason string) { c.restarts <- reason }
+
+func (c *client) Refuse(why *agent.CallError)  { c.refused <- why }
+func (c *client) Ended(why *agent.CallError)   { c.ended <- why }
+func (c *client) Dropped(why *agent.CallError) { c.dropped <- why }
 
 func newClient(t *testing.T, n int, label string) *client {
 	t.Helper()
@@ -73,6 +79,7 @@ func clientOf(t *testing.T, s webrtc.SettingEngine, n int, label string) *client
 	c := &client{
 		as: caller(n), connection: connection, open: make(chan struct{}), got: make(chan webrtc.DataChannelMessage, 1000),
 		answers: make(chan string, 8), restarts: make(chan string, 8),
+		refused: make(chan *agent.CallError, 8), ended: make(chan *agent.CallError, 8), dropped: make(chan *agent.CallError, 8),
 	}
 	unordered, none := false, uint16(0)
 	c.channel, err = connection.CreateDataChannel(label, &webrtc.DataChannelInit{Ordered: &unordered, MaxRetransmits: &none})
@@ -163,6 +170,10 @@ type deaf struct{}
 func (deaf) Answer(string)  {}
 func (deaf) Restart(string) {}
 
+func (deaf) Refuse(*agent.CallError)  {}
+func (deaf) Ended(*agent.CallError)   {}
+func (deaf) Dropped(*agent.CallError) {}
+
 // TestBadOffers refuses bad input while a neighbour is in a call: no call is made of it, and the neighbour notices
 // nothing. What is refused, offer_test.go has row by row.
 func TestBadOffers(t *testing.T) {
@@ -244,6 +255,9 @@ func TestFlood(t *testing.T) {
 	flood := make([]byte, 1000)
 	for len(a.Calls()) != 0 {
 		_ = c.channel.Send(flood) // Fails when the call has ended.
+	}
+	if why := <-c.ended; !errors.Is(why, agent.ErrBound) || !strings.Contains(why.Remedy, "agents.bytes") {
+		t.Errorf("the caller was told %v", why)
 	}
 	check(t, "close the client", c.connection.GracefulClose())
 	closeAll()

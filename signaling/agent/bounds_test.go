@@ -4,7 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/pion/webrtc/v4"
 
 	"tourbillon/signaling/agent"
 )
@@ -26,6 +30,9 @@ func TestMessageFlood(t *testing.T) {
 				check(t, "flood", flooder.channel.SendText("x"))
 				sent++
 			}
+			if why := <-flooder.dropped; !errors.Is(why, agent.ErrTooMany) || !strings.Contains(why.Remedy, "agents.messages_per_second") {
+				t.Errorf("the flooder was told %v", why)
+			}
 			neighbour.echo(t, "still here")
 			var of agent.CallStatus
 			for _, c := range a.Calls() {
@@ -37,6 +44,9 @@ func TestMessageFlood(t *testing.T) {
 				t.Errorf("%d of %d messages were dropped", of.Dropped, sent)
 			}
 			seconds := int(of.Phases[of.State].Seconds()) + 1
+			if words := len(flooder.dropped); words > seconds/int(agent.DroppedEvery.Seconds()) || len(neighbour.dropped) > 0 {
+				t.Errorf("in %d s the flooder was told %d times more, its neighbour %d times", seconds, words, len(neighbour.dropped))
+			}
 			if got := len(flooder.got); got > 50*(seconds+1) {
 				t.Errorf("%d messages were answered in %d s", got, seconds)
 			}
@@ -63,7 +73,111 @@ func TestManyChannels(t *testing.T) {
 	if s := a.Stats(); s.Ended[agent.EndFlood] != 1 {
 		t.Errorf("%+v", s)
 	}
+	if why := <-c.ended; !errors.Is(why, agent.ErrBound) || !strings.Contains(why.Wrong, "8 data channels") {
+		t.Errorf("the caller was told %v", why)
+	}
 	check(t, "close the client", c.connection.GracefulClose())
+}
+
+// TestTimeBounds ends calls by their lifetime and for carrying nothing; the caller is told which, and the key that sets it.
+func TestTimeBounds(t *testing.T) {
+	for key, row := range map[string]struct {
+		limits agent.Limits
+		end    agent.End
+	}{
+		"agents.lifetime": {agent.Limits{Lifetime: time.Second}, agent.EndLifetime},
+		"agents.idle":     {agent.Limits{Idle: time.Second}, agent.EndIdle},
+	} {
+		a, closeAll := openAnswerer(t, row.limits)
+		c := newClient(t, 1, agent.EchoChannel)
+		c.call(t, a, nil)
+		why := <-c.ended
+		if wrong, remedy := why.Advice(); !errors.Is(why, agent.ErrBound) || !strings.Contains(remedy, key) || !strings.Contains(wrong, "1s") {
+			t.Errorf("%s: the caller was told %v", key, why)
+		}
+		for len(a.Calls()) > 0 {
+			pass()
+		}
+		if s := a.Stats(); s.Ended[row.end] != 1 {
+			t.Errorf("%s: %+v", key, s)
+		}
+		check(t, "close the client", c.connection.GracefulClose())
+		closeAll()
+	}
+}
+
+// TestRefusedByPion offers what our judge lets pass and pion does not take: the caller is told. As a renegotiation it
+// leaves the call as it was, or ends it with word.
+func TestRefusedByPion(t *testing.T) {
+	withoutMid := func(sdp string) string { return strings.Replace(sdp, "a=mid:0\r\n", "", 1) }
+	otherBundle := func(sdp string) string { return strings.Replace(sdp, "a=group:BUNDLE 0", "a=group:BUNDLE 7", 1) }
+	for name, spoil := range map[string]func(string) string{"no mid": withoutMid, "another BUNDLE": otherBundle} {
+		a, closeAll := openAnswerer(t, agent.Limits{})
+		c := newClient(t, 1, agent.EchoChannel)
+		sdp := c.offer(t, nil)
+		if spoil(sdp) == sdp {
+			t.Fatalf("%s: nothing to spoil in %s", name, sdp)
+		}
+		check(t, "offer", a.Offer(c.as, spoil(sdp), c))
+		select {
+		case why := <-c.refused:
+			if wrong, remedy := why.Advice(); !errors.Is(why, agent.ErrBadOffer) || wrong == "" || remedy == "" {
+				t.Errorf("%s: the caller was told %v", name, why)
+			}
+		case answer := <-c.answers:
+			t.Errorf("%s: answered %q", name, answer)
+		}
+		for len(a.Calls()) > 0 {
+			pass()
+		}
+		check(t, "call", a.Offer(c.as, sdp, c))
+		check(t, "take the answer", c.connection.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: <-c.answers}))
+		<-c.open
+		check(t, "offer again", a.Offer(c.as, spoil(sdp), c))
+		select {
+		case <-c.refused:
+			c.echo(t, "still here")
+		case why := <-c.ended:
+			if !errors.Is(why, agent.ErrBadOffer) {
+				t.Errorf("%s: the end came as %v", name, why)
+			}
+			t.Logf("%s ends the call", name)
+		}
+		check(t, "close the client", c.connection.GracefulClose())
+		closeAll()
+	}
+}
+
+// TestRemedies has a remedy for each kind of refusal, and for the bound of one address its own.
+func TestRemedies(t *testing.T) {
+	a, closeAll := openAnswerer(t, agent.Limits{Total: 2, PerAddress: 1})
+	c := newClient(t, 1, agent.EchoChannel)
+	sdp := c.offer(t, nil)
+	one := agent.Caller{Room: "demo", Peer: "one", Address: netip.MustParseAddr("192.0.2.7")}
+	two := one
+	two.Peer = "two"
+	check(t, "call", a.Offer(one, sdp, deaf{}))
+	refused := map[string]error{
+		"calls_per_address": a.Offer(two, sdp, deaf{}),
+		"begin with":        a.Candidate(caller(9), "candidate:1 1 udp 1 192.0.2.9 9 typ host"),
+		"RTCIceCandidate":   a.Candidate(one, "candidate:junk"),
+		"text of an RTC":    a.Offer(one, "junk", deaf{}),
+	}
+	check(t, "call", a.Offer(caller(2), sdp, deaf{}))
+	refused["agents.calls"] = a.Offer(caller(3), sdp, deaf{})
+	check(t, "close the client", c.connection.GracefulClose())
+	closeAll()
+	refused["server is back"] = a.Offer(caller(4), sdp, deaf{})
+	for want, err := range refused {
+		var known *agent.CallError
+		if !errors.As(err, &known) || !strings.Contains(known.Remedy, want) {
+			t.Errorf("want a remedy with %q: %v", want, err)
+			continue
+		}
+		if wrong, _ := known.Advice(); wrong == "" || strings.Contains(wrong, known.Remedy) {
+			t.Errorf("%q does not say what is wrong apart from the remedy", wrong)
+		}
+	}
 }
 
 // TestOneNetwork counts the addresses of an IPv6 /64 as one: whoever has one has all.

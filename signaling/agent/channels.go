@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/pion/webrtc/v4"
 
@@ -33,7 +34,9 @@ const (
 // serve takes a data channel of the caller's. It runs on pion's goroutine, as do the channel's callbacks.
 func (c *incoming) serve(channel *webrtc.DataChannel) {
 	if c.opened.Add(1) > maxChannels {
-		c.stop(EndFlood, fmt.Sprintf("more than %d data channels", maxChannels))
+		c.stopFor(EndFlood, &CallError{
+			Kind: ErrBound, Wrong: fmt.Sprintf("more than %d data channels", maxChannels), Remedy: "open few channels; those of a closed one count, too",
+		})
 		return
 	}
 	if c.config.Opened != nil {
@@ -57,7 +60,7 @@ func (c *incoming) serve(channel *webrtc.DataChannel) {
 func (c *incoming) carry(bytes int) bool {
 	c.used.Store(int64(c.config.Clock.Now()))
 	if c.bytes.Add(int64(bytes)) > c.config.Limits.Bytes {
-		c.stop(EndFlood, fmt.Sprintf("carried more than %d bytes", c.config.Limits.Bytes))
+		c.stopFor(EndFlood, reached("agents.bytes", "carried more than %d bytes", c.config.Limits.Bytes))
 		return false
 	}
 	return true
@@ -70,9 +73,25 @@ func (c *incoming) admit(bytes int) bool {
 		return false
 	case !c.allowance.take(c.config.Clock.Now()):
 		c.dropped.Add(1)
+		c.tellDropped()
 		return false
 	}
 	return true
+}
+
+// DroppedEvery is how often at most a caller is told that its messages are dropped.
+const DroppedEvery = 10 * time.Second
+
+func (c *incoming) tellDropped() {
+	now, last := c.config.Clock.Now(), c.told.Load()
+	if last != int64(timing.Never) && now.Sub(timing.Instant(last)) < DroppedEvery || !c.told.CompareAndSwap(last, int64(now)) {
+		return
+	}
+	limit := c.config.Limits.MessagesPerSecond
+	c.reply.Dropped(&CallError{
+		Kind: ErrTooMany, Wrong: fmt.Sprintf("more than %d messages in a second on the data channels: some are dropped", limit),
+		Remedy: fmt.Sprintf("send at most %d a second; who operates the server sets agents.messages_per_second", limit),
+	})
 }
 
 func (c *incoming) echo(channel *webrtc.DataChannel, m webrtc.DataChannelMessage) {

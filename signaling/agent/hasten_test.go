@@ -3,6 +3,7 @@ package agent_test
 import (
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -48,7 +49,7 @@ func TestHasten(t *testing.T) {
 			})
 			endpoint, err := network.Listen(netip.AddrPortFrom(serverHost, 4000))
 			check(t, "listen", err)
-			socket, err := link.Open(link.Config{Conn: endpoint, Clock: v.Clock})
+			socket, err := link.Open(link.Config{Conn: endpoint, Clock: v.Clock, Admit: link.Admit(inMemory)})
 			check(t, "open the socket", err)
 			answerer := agent.NewAnswerer(agent.AnswererConfig{Socket: socket, Clock: v.Clock})
 			var s webrtc.SettingEngine
@@ -92,4 +93,112 @@ func TestHasten(t *testing.T) {
 			v.Pass(time.Minute)
 		})
 	}
+}
+
+// TestTriggeredCheck calls over a path without delay: our own check waits for the caller's and answers it at once, so that
+// nothing waits for the next Ta, and no check leaves before the caller has what it needs to answer.
+func TestTriggeredCheck(t *testing.T) {
+	timingtest.InVirtualTime(t, icePath, func(t *testing.T, v *timingtest.VirtualTime) {
+		var number atomic.Int64
+		network := memory(t, v, func(timingtest.Packet) timingtest.Fate {
+			return timingtest.Fate{Delay: time.Duration(number.Add(1)) * time.Microsecond} // What leaves at one instant arrives in order.
+		})
+		server := netip.AddrPortFrom(serverHost, 4000)
+		endpoint, err := network.Listen(server)
+		check(t, "listen", err)
+		socket, err := link.Open(link.Config{Conn: endpoint, Clock: v.Clock, Admit: link.Admit(inMemory)})
+		check(t, "open the socket", err)
+		answerer := agent.NewAnswerer(agent.AnswererConfig{Socket: socket, Clock: v.Clock})
+		var s webrtc.SettingEngine
+		s.SetNet(hostNet{network: network, address: clientHost})
+		s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+		s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
+		s.LoggerFactory = silent()
+		c := clientOf(t, s, 1, agent.EchoChannel)
+		var opened atomic.Int64
+		c.channel.OnOpen(func() { opened.Store(int64(v.Clock.Now())); close(c.open) })
+		start := v.Clock.Now()
+		check(t, "call", answerer.Offer(c.as, c.offer(t, nil), c))
+		answer := <-c.answers
+		v.Pass(20 * time.Millisecond) // Signaling takes its time.
+		for _, p := range network.Sent() {
+			if p.From == server {
+				t.Errorf("%x left before the caller had the answer", p.Data[:2])
+			}
+		}
+		check(t, "take the answer", c.connection.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}))
+		v.Pass(10 * time.Second)
+		<-c.open
+		if took := timing.Instant(opened.Load()).Sub(start); took >= 50*time.Millisecond {
+			t.Errorf("the channel was open after %v: something waited for a Ta", took)
+		}
+		check(t, "close the client", c.connection.GracefulClose())
+		answerer.Close()
+		check(t, "close the socket", socket.Close())
+		check(t, "close the network", network.Close())
+		v.Pass(time.Minute)
+	})
+}
+
+// TestSpoofedHello sends our DTLS server the ClientHello of a peer, whose own was lost, from where that peer is not: from
+// an address that is no candidate, and from one that is, but not of the selected pair. No byte of DTLS goes there.
+func TestSpoofedHello(t *testing.T) {
+	timingtest.InVirtualTime(t, icePath, func(t *testing.T, v *timingtest.VirtualTime) {
+		var mu sync.Mutex
+		var hello *timingtest.Packet
+		var number atomic.Int64
+		server := netip.AddrPortFrom(serverHost, 4000)
+		network := memory(t, v, func(p timingtest.Packet) timingtest.Fate {
+			isHello := p.From == server && len(p.Data) > 13 && p.Data[0] == 22 && p.Data[13] == clientHello
+			mu.Lock()
+			defer mu.Unlock()
+			if isHello && hello == nil {
+				hello = &p
+			}
+			return timingtest.Fate{Lose: isHello, Delay: time.Duration(number.Add(1)) * time.Microsecond}
+		})
+		endpoint, err := network.Listen(server)
+		check(t, "listen", err)
+		socket, err := link.Open(link.Config{Conn: endpoint, Clock: v.Clock, Admit: link.Admit(inMemory)})
+		check(t, "open the socket", err)
+		answerer := agent.NewAnswerer(agent.AnswererConfig{Socket: socket, Clock: v.Clock})
+		var s webrtc.SettingEngine
+		s.SetNet(hostNet{network: network, address: clientHost})
+		s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+		s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
+		s.LoggerFactory = silent()
+		agent.Hasten(&s)
+		c := clientOf(t, s, 1, agent.EchoChannel)
+		check(t, "call", answerer.Offer(c.as, c.offer(t, nil), c))
+		check(t, "take the answer", c.connection.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: <-c.answers}))
+		known, unknown := netip.MustParseAddrPort("192.0.2.66:5000"), netip.MustParseAddrPort("192.0.2.67:5000")
+		check(t, "make an address known", c.connection.AddICECandidate(webrtc.ICECandidateInit{Candidate: "candidate:9 1 udp 1 192.0.2.66 5000 typ host"}))
+		v.Pass(300 * time.Millisecond)
+		mu.Lock()
+		spoofed := *hello
+		mu.Unlock()
+		for _, from := range []netip.AddrPort{unknown, known} {
+			liar, err := network.Listen(from)
+			check(t, "listen", err)
+			_, err = liar.WriteToAddrPort(spoofed.Data, spoofed.To)
+			check(t, "send the hello", err)
+			v.Pass(5 * time.Second)
+			for _, p := range network.SentTo(from) {
+				if p.Data[0] >= 20 { // RFC 7983: STUN is below, DTLS from 20 on.
+					t.Errorf("%v was sent %x", from, p.Data[:14])
+				}
+			}
+			if from == unknown && len(network.SentTo(from)) > 0 {
+				t.Errorf("an address that is no candidate was sent %d datagrams", len(network.SentTo(from)))
+			}
+		}
+		if len(network.SentTo(known)) == 0 {
+			t.Error("the known address was never tried: the test shows nothing")
+		}
+		check(t, "close the client", c.connection.GracefulClose())
+		answerer.Close()
+		check(t, "close the socket", socket.Close())
+		check(t, "close the network", network.Close())
+		v.Pass(time.Minute)
+	})
 }

@@ -74,7 +74,7 @@ func (b *blackout) open(t *testing.T) {
 	})
 	endpoint, err := b.network.Listen(netip.AddrPortFrom(serverHost, 4000))
 	check(t, "listen", err)
-	b.socket, err = link.Open(link.Config{Conn: endpoint, Clock: v.Clock})
+	b.socket, err = link.Open(link.Config{Conn: endpoint, Clock: v.Clock, Admit: link.Admit(inMemory)})
 	check(t, "open the socket", err)
 	b.answerer = agent.NewAnswerer(agent.AnswererConfig{Socket: b.socket, Clock: v.Clock, Limits: b.limits})
 	b.client = b.newClient(t)

@@ -221,7 +221,7 @@ func TestNobodyAnswers(t *testing.T) {
 	timingtest.InVirtualTime(t, icePath, func(t *testing.T, v *timingtest.VirtualTime) {
 		network := memory(t, v, timingtest.Deliver)
 		endpoint := listen(t, network, serverHost)
-		socket, err := link.Open(link.Config{Conn: endpoint, Clock: v.Clock})
+		socket, err := link.Open(link.Config{Conn: endpoint, Clock: v.Clock, Admit: link.Admit(inMemory)})
 		check(t, "open the socket", err)
 		a := agent.NewAnswerer(agent.AnswererConfig{Socket: socket, Clock: v.Clock})
 		silent := newSilentCaller(t, network)

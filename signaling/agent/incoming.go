@@ -54,10 +54,14 @@ type incoming struct {
 	stopOnce sync.Once
 	class    End
 	reason   string
+	// word, where not nil, is what the caller is told of the end.
+	word *CallError
 	// bytes counts what the data channels carried, used is the instant of the last of it. dropped counts the caller's
 	// messages that came too fast, passedOver its candidates that are not tried.
 	bytes, used         atomic.Int64
 	dropped, passedOver atomic.Int64
+	// told is the instant at which the caller was last told that its messages are dropped.
+	told atomic.Int64
 	// lost and asked count the losses of consent and the restarts asked for.
 	lost, asked atomic.Int64
 	allowance   allowance
@@ -77,6 +81,7 @@ type incoming struct {
 	// Owned by run.
 	connection *webrtc.PeerConnection
 	candidates int
+	answered   bool
 	wake       timing.Timer
 }
 
@@ -87,6 +92,7 @@ func newIncoming(config AnswererConfig, from Caller, fingerprints []string, repl
 		stopped: make(chan struct{}), notify: make(chan struct{}, 1), allowance: newAllowance(config.Limits.MessagesPerSecond, now),
 	}
 	c.used.Store(int64(now))
+	c.told.Store(int64(timing.Never))
 	var first orchestrate.Wake
 	c.machine, first = orchestrate.New(config.Orchestration, now)
 	c.wake = config.Clock.At(first.At, func() { _ = c.post(message{kind: woken}) })
@@ -111,10 +117,15 @@ func (c *incoming) post(m message) error {
 	return nil
 }
 
-// stop ends the call for a reason.
-func (c *incoming) stop(class End, reason string) {
+// stop ends the call for a reason that the caller knows.
+func (c *incoming) stop(class End, reason string) { c.finish(class, reason, nil) }
+
+// stopFor ends the call for a reason that the caller is told.
+func (c *incoming) stopFor(class End, why *CallError) { c.finish(class, why.Error(), why) }
+
+func (c *incoming) finish(class End, reason string, word *CallError) {
 	c.stopOnce.Do(func() {
-		c.class, c.reason = class, reason
+		c.class, c.reason, c.word = class, reason, word
 		close(c.stopped)
 	})
 }
@@ -124,11 +135,12 @@ func (c *incoming) run(ctx context.Context) {
 	defer c.end()
 	if err := c.open(); err != nil {
 		c.stop(EndFault, err.Error())
+		c.reply.Ended(&CallError{Kind: ErrFault, Wrong: "no agent for a call", Remedy: remedyOf(ErrFault)})
 		c.config.Log.Error("no agent for a call", "room", c.from.Room, "peer", c.from.Peer, "error", err)
 		return
 	}
 	l := c.config.Limits
-	lifetime := c.config.Clock.AfterFunc(l.Lifetime, func() { c.stop(EndLifetime, fmt.Sprintf("over the lifetime of %v", l.Lifetime)) })
+	lifetime := c.config.Clock.AfterFunc(l.Lifetime, func() { c.stopFor(EndLifetime, reached("agents.lifetime", "over the lifetime of %v", l.Lifetime)) })
 	defer lifetime.Stop()
 	idle := c.watchIdle()
 	defer idle.Stop()
@@ -138,6 +150,9 @@ func (c *incoming) run(ctx context.Context) {
 			c.stop(EndStopped, "the appliance stops")
 		case <-c.stopped:
 			c.config.Log.Info("call ended", "room", c.from.Room, "peer", c.from.Peer, "reason", c.reason)
+			if c.word != nil {
+				c.reply.Ended(c.word)
+			}
 			return
 		case <-c.notify:
 			c.work(ctx)
@@ -154,7 +169,7 @@ func (c *incoming) watchIdle() timing.Timer {
 		<-made
 		at := timing.Instant(c.used.Load()).Add(limit)
 		if c.config.Clock.Now() >= at {
-			c.stop(EndIdle, fmt.Sprintf("idle for %v", limit))
+			c.stopFor(EndIdle, reached("agents.idle", "idle for %v", limit))
 			return
 		}
 		timer.ResetAt(at)
@@ -170,7 +185,7 @@ func (c *incoming) work(ctx context.Context) {
 	c.mu.Unlock()
 	for _, m := range inbox {
 		if err := c.take(ctx, m); err != nil {
-			c.stop(endOf(err), err.Error())
+			c.stopFor(endOf(err), advised(err))
 		}
 	}
 }
@@ -243,13 +258,16 @@ func (c *incoming) settings(path *link.Path) webrtc.SettingEngine {
 	s.SetIncludeLoopbackCandidate(true) // What is announced is the socket's to say.
 	s.SetICETimeouts(0, 0, 0)
 	s.SetICEMaxBindingRequests(maxCheckRequests)
-	s.SetRemoteIPFilter(func(ip net.IP) bool {
-		address, ok := netip.AddrFromSlice(ip)
-		return ok && c.config.Socket.Admits(netip.AddrPortFrom(address, anyPort))
-	})
+	s.SetRemoteIPFilter(c.mayTry)
 	s.LoggerFactory = c.log
 	Hasten(&s)
 	return s
+}
+
+// mayTry is our rule for the addresses that pion finds itself.
+func (c *incoming) mayTry(ip net.IP) bool {
+	address, ok := netip.AddrFromSlice(ip)
+	return ok && c.config.Socket.Admits(netip.AddrPortFrom(address, anyPort))
 }
 
 func (c *incoming) end() {
@@ -280,7 +298,7 @@ func (c *incoming) apply(e orchestrate.Event) {
 			c.asked.Add(1)
 			c.reply.Restart(string(effect.Route))
 		case orchestrate.Fail:
-			c.stop(EndNoRoute, effect.Reason)
+			c.stopFor(EndNoRoute, &CallError{Kind: ErrNoRoute, Wrong: effect.Reason, Remedy: remedyOf(ErrNoRoute)})
 		}
 	}
 }

@@ -81,6 +81,8 @@ func (c udpConn) WriteMsgUDP(b, _ []byte, to *net.UDPAddr) (n, oobn int, err err
 
 // Hosts of the tests (RFC 5737 documentation addresses), one address each.
 var (
+	// inMemory is where the hosts of these networks are, which no agent may send to otherwise.
+	inMemory   = netip.MustParsePrefix("192.0.2.0/24")
 	clientHost = netip.MustParseAddr("192.0.2.1")
 	peerHost   = netip.MustParseAddr("192.0.2.2")
 	serverHost = netip.MustParseAddr("192.0.2.3")

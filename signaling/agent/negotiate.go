@@ -17,7 +17,10 @@ import (
 func (c *incoming) answer(ctx context.Context, o offer) error {
 	before := c.remoteUfrag()
 	if err := c.connection.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: o.text}); err != nil {
-		return fmt.Errorf("take the offer: %w", err)
+		return c.refuse(err)
+	}
+	if before == "" && !o.lite {
+		c.path.Await()
 	}
 	answer, err := c.connection.CreateAnswer(nil)
 	if err != nil {
@@ -28,6 +31,9 @@ func (c *incoming) answer(ctx context.Context, o offer) error {
 	}
 	if before != "" && before != c.remoteUfrag() {
 		c.path.Restarted()
+		if !o.lite {
+			c.path.Await()
+		}
 		c.candidates = 0
 		c.apply(orchestrate.Offered)
 	}
@@ -37,7 +43,25 @@ func (c *incoming) answer(ctx context.Context, o offer) error {
 		}
 	}
 	c.apply(orchestrate.Gathered)
+	c.answered = true
 	c.reply.Answer(c.connection.LocalDescription().SDP)
+	return nil
+}
+
+// refuse tells the caller that pion does not take its offer. A call that stands goes on where pion is as it was before;
+// else the call ends, with the error, which says so.
+func (c *incoming) refuse(err error) error {
+	why := &CallError{Kind: ErrBadOffer, Wrong: "it cannot be taken: " + err.Error(), Remedy: remedyOf(ErrBadOffer)}
+	stable := c.connection.SignalingState() == webrtc.SignalingStateStable
+	switch {
+	case c.answered && !stable:
+		return why
+	case c.answered:
+		c.config.Log.Debug("an offer was refused in a call", "peer", c.from.Peer, "error", err)
+	default:
+		c.stop(EndOffer, why.Error())
+	}
+	c.reply.Refuse(why)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -32,23 +33,6 @@ const (
 // SHA-1 is broken).
 var fingerprintBytes = map[string]int{"sha-224": 28, "sha-256": 32, "sha-384": 48, "sha-512": 64}
 
-// InputError is an offer or a candidate that is refused. It holds nothing of the caller's own text.
-type InputError struct {
-	// Kind is [ErrBadOffer] or [ErrBadCandidate].
-	Kind error
-	// Wrong says what is wrong, Remedy what would be right.
-	Wrong, Remedy string
-}
-
-func (e *InputError) Error() string { return fmt.Sprintf("%v: %s: %s", e.Kind, e.Wrong, e.Remedy) }
-
-// Unwrap returns the kind.
-func (e *InputError) Unwrap() error { return e.Kind }
-
-func badOffer(remedy, wrong string, args ...any) error {
-	return &InputError{Kind: ErrBadOffer, Wrong: fmt.Sprintf(wrong, args...), Remedy: remedy}
-}
-
 // offer is what an offer says, as far as it is judged here. It is pure.
 type offer struct {
 	// text is the offer without its candidates, each of which is judged by itself.
@@ -59,6 +43,8 @@ type offer struct {
 	media        int
 	channels     bool
 	ufrag, pass  bool
+	// lite says that the caller is ICE-lite, which answers checks and sends none (RFC 8445 section 2.5).
+	lite bool
 }
 
 // judge refuses an offer that is too large, or that lacks what a call needs, before anything is made for it.
@@ -117,6 +103,8 @@ func (o *offer) line(line string) error {
 		o.channels = o.channels || strings.HasPrefix(line, "m=application ") && strings.Contains(line, "webrtc-datachannel")
 	case key+":" == candidatePrefix:
 		o.candidates = append(o.candidates, value)
+	case key == "a=ice-lite":
+		o.lite = true
 	case key == "a=ice-ufrag":
 		o.ufrag = true
 		return credential("ice-ufrag", value, minUfrag)
@@ -183,7 +171,7 @@ var errPassedOver = errors.New("passed over")
 func readCandidate(text string) (netip.AddrPort, error) {
 	const remedy = "send RTCIceCandidate.candidate as it is"
 	if len(text) > maxCandidate {
-		return netip.AddrPort{}, &InputError{ErrBadCandidate, fmt.Sprintf("%d bytes, at most %d", len(text), maxCandidate), remedy}
+		return netip.AddrPort{}, &CallError{ErrBadCandidate, fmt.Sprintf("%d bytes, at most %d", len(text), maxCandidate), remedy}
 	}
 	c, err := ice.UnmarshalCandidate(text)
 	switch {
@@ -192,10 +180,24 @@ func readCandidate(text string) (netip.AddrPort, error) {
 	case err != nil && namesHost(text):
 		return netip.AddrPort{}, errPassedOver
 	case err != nil || c.Port() < 0 || c.Port() > 65535:
-		return netip.AddrPort{}, &InputError{ErrBadCandidate, "no candidate of RFC 8839", remedy}
+		return netip.AddrPort{}, &CallError{ErrBadCandidate, "no candidate of RFC 8839", remedy}
 	}
 	address, _ := netip.ParseAddr(c.Address()) // Named otherwise.
 	return netip.AddrPortFrom(address, uint16(c.Port())), nil
+}
+
+// CandidateOf reads an RTCIceCandidateInit's candidate; empty at the end of candidates. An error is a [*CallError].
+func CandidateOf(text json.RawMessage) (string, error) {
+	var init struct {
+		Candidate string `json:"candidate"`
+	}
+	if len(text) == 0 {
+		return "", nil
+	}
+	if err := json.Unmarshal(text, &init); err != nil {
+		return "", &CallError{Kind: ErrBadCandidate, Wrong: "no RTCIceCandidateInit", Remedy: "send an RTCIceCandidate's toJSON()"}
+	}
+	return init.Candidate, nil
 }
 
 func named(address string) bool {

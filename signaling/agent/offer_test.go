@@ -3,10 +3,18 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/webrtc/v4"
+
+	"tourbillon/signaling/agent/link"
+	"tourbillon/timing"
 )
 
 const (
@@ -137,7 +145,7 @@ func TestOffersFromHell(t *testing.T) {
 		{"lines of no SDP", with("junk\r\n"), "no SDP"},
 	} {
 		_, err := limits().judge(row.sdp)
-		var refused *InputError
+		var refused *CallError
 		if !errors.As(err, &refused) || !errors.Is(err, ErrBadOffer) || refused.Remedy == "" || !strings.Contains(refused.Wrong, row.want) {
 			t.Errorf("%s: %v, want %q", row.name, err, row.want)
 		}
@@ -191,13 +199,89 @@ func FuzzOffer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sdp string) {
 		l := limits()
 		o, err := l.judge(sdp)
-		var refused *InputError
+		var refused *CallError
 		switch {
 		case err != nil && (!errors.As(err, &refused) || !errors.Is(err, ErrBadOffer)):
 			t.Errorf("%v is not typed", err)
 		case err == nil && (len(o.text) > l.SDPBytes || strings.Contains(o.text, "\n"+candidatePrefix) || len(o.candidates) > l.Candidates ||
 			len(o.fingerprints) == 0 || len(o.fingerprints) > maxFingerprints || !slices.IsSorted(o.fingerprints)):
 			t.Errorf("%+v is accepted", o)
+		}
+	})
+}
+
+// TestMayTry holds pion to our rule at the addresses that it finds itself.
+func TestMayTry(t *testing.T) {
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket, err := link.Open(link.Config{Conn: link.UDP(conn), Clock: timing.Runtime{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &incoming{config: AnswererConfig{Socket: socket}}
+	for text, want := range map[string]bool{
+		"127.0.0.1": false, "::1": false, "169.254.169.254": false, "::ffff:127.0.0.1": false, "224.0.0.1": false,
+		"10.0.0.1": true, "8.8.8.8": true, "2606:4700::1111": true,
+	} {
+		if got := c.mayTry(net.ParseIP(text)); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+	if c.mayTry(nil) || c.mayTry(net.IP{1, 2, 3}) {
+		t.Error("what is no address may be tried")
+	}
+	if err := socket.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// FuzzTakenOffer goes on into pion with what the judge lets pass: it is answered or refused, and no more.
+func FuzzTakenOffer(f *testing.F) {
+	f.Add(goodOffer)
+	f.Add(strings.Replace(goodOffer, "a=mid:0", "a=mid:7", 1))
+	f.Add(strings.Replace(goodOffer, "a=mid:0\r\n", "", 1))
+	f.Add(goodSession + goodMedia + "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:1\r\na=sendonly\r\na=rtpmap:111 opus/48000/2\r\n")
+	var s webrtc.SettingEngine
+	s.SetIPFilter(func(net.IP) bool { return false }) // Nothing is gathered, nothing is sent.
+	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	s.LoggerFactory = loggerFactory{slog.New(slog.DiscardHandler)}
+	api := webrtc.NewAPI(webrtc.WithSettingEngine(s), webrtc.WithMediaEngine(&webrtc.MediaEngine{}))
+	f.Fuzz(func(t *testing.T, sdp string) {
+		o, err := limits().judge(sdp)
+		if err != nil {
+			return
+		}
+		connection, err := api.NewPeerConnection(webrtc.Configuration{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if connection.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: o.text}) == nil {
+			if answer, err := connection.CreateAnswer(nil); err == nil && !strings.HasPrefix(answer.SDP, "v=0") {
+				t.Errorf("answered %q", answer.SDP)
+			}
+		}
+		if err := connection.GracefulClose(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+}
+
+// FuzzCandidateOf reads whatever a client sends as a candidate: a text, the end of candidates, or a typed refusal.
+func FuzzCandidateOf(f *testing.F) {
+	for _, seed := range []string{"", "null", "{}", `{"candidate":""}`, `{"candidate":"candidate:1 1 udp 1 10.0.0.1 9 typ host","sdpMid":"0"}`,
+		`{"candidate":7}`, `[]`, `{"candidate":"\u0000"}`, `{"candidate":`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		candidate, err := CandidateOf(text)
+		var known *CallError
+		switch {
+		case err != nil && (!errors.As(err, &known) || !errors.Is(err, ErrBadCandidate) || known.Remedy == "" || candidate != ""):
+			t.Errorf("%q is refused with %v", text, err)
+		case len(candidate) > 3*len(text): // A broken byte becomes a character of three.
+			t.Errorf("%q became %q", text, candidate)
 		}
 	})
 }

@@ -101,6 +101,7 @@ const (
 	RefusedBusy      Refusal = "busy"
 	RefusedNoCall    Refusal = "no-call"
 	RefusedStopped   Refusal = "stopped"
+	RefusedTooMany   Refusal = "too-many"
 )
 
 // Stats counts what an Answerer did so far. What is counted of calls includes the present ones, but for Ended.
@@ -129,7 +130,7 @@ func newStats() Stats {
 	} {
 		s.Ended[end] = 0
 	}
-	for _, refusal := range []Refusal{RefusedOffer, RefusedCandidate, RefusedBusy, RefusedNoCall, RefusedStopped} {
+	for _, refusal := range []Refusal{RefusedOffer, RefusedCandidate, RefusedBusy, RefusedNoCall, RefusedStopped, RefusedTooMany} {
 		s.Refused[refusal] = 0
 	}
 	return s
@@ -174,14 +175,16 @@ func (a *Answerer) snapshot() ([]*incoming, Stats) {
 	return calls, s
 }
 
-// refused counts a refusal.
-func (a *Answerer) refused(err error) {
+// refused counts a refusal and returns it with its remedy.
+func (a *Answerer) refused(err error) error {
 	kind := RefusedBusy
 	switch {
 	case errors.Is(err, ErrBadOffer):
 		kind = RefusedOffer
 	case errors.Is(err, ErrBadCandidate):
 		kind = RefusedCandidate
+	case errors.Is(err, ErrTooMany):
+		kind = RefusedTooMany
 	case errors.Is(err, ErrNoCall):
 		kind = RefusedNoCall
 	case errors.Is(err, ErrStopped):
@@ -190,4 +193,5 @@ func (a *Answerer) refused(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.stats.Refused[kind]++
+	return advised(err)
 }

@@ -20,6 +20,8 @@ import (
 const icePath = "github.com/pion/ice/v4"
 
 var (
+	// inMemory is where the hosts of these networks are, which no agent may send to otherwise.
+	inMemory = netip.MustParsePrefix("192.0.2.0/24")
 	ourHost  = netip.MustParseAddrPort("192.0.2.1:4000")
 	peerHost = netip.MustParseAddrPort("192.0.2.2:5000")
 	liar     = netip.MustParseAddrPort("192.0.2.66:5000")
@@ -50,7 +52,7 @@ func newCall(t *testing.T, v *timingtest.VirtualTime) *call {
 	})
 	endpoint, err := c.network.Listen(ourHost)
 	check(t, "listen", err)
-	c.socket, err = link.Open(link.Config{Conn: endpoint, Clock: v.Clock})
+	c.socket, err = link.Open(link.Config{Conn: endpoint, Clock: v.Clock, Admit: link.Admit(inMemory)})
 	check(t, "open the socket", err)
 	c.path, err = c.socket.NewPath(func(since timing.Instant) { c.lost <- since })
 	check(t, "make a path", err)

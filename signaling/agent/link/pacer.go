@@ -99,6 +99,15 @@ func send(due []check) {
 	}
 }
 
+// await holds an agent's checks back until its peer is heard.
+func (p *pacer) await(id uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.scheduler.Await(id, p.clock.Now())
+}
+
+// heard lets what was held back for the peer leave: not here, which reads, but with the triggered check that pion offers
+// next.
 func (p *pacer) heard(id uint64, from netip.AddrPort) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -119,6 +119,10 @@ func (p *Path) choose(remote netip.AddrPort, stream bool, credentials consent.Cr
 	p.tell(since)
 }
 
+// Await says that the peer is about to get our answer and to begin with checks: ours wait for the first of them, but not
+// long (package pacing). It is not for a peer that is ICE-lite, which sends none.
+func (p *Path) Await() { p.socket.pacer.await(p.id) }
+
 // Restarted says that ICE has begun anew: what it sends from here on belongs to pairs that are being checked.
 func (p *Path) Restarted() { p.stopped.Store(false) }
 

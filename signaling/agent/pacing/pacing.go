@@ -25,6 +25,9 @@ const (
 	DefaultCeiling = 2000
 	// DefaultMaxWait is how long a check may wait: pion sends it again 200 ms later.
 	DefaultMaxWait = 200 * time.Millisecond
+	// DefaultHold is how long an agent that awaits its peer's checks sends none of its own. It is longer than most
+	// peers need to get our answer and have a check with us, and not longer than a check may wait.
+	DefaultHold = 150 * time.Millisecond
 	// maxQueue is how many checks of one agent may wait, one for each remote address: as many as the candidates that
 	// signaling lets a peer have.
 	maxQueue = 128
@@ -32,7 +35,7 @@ const (
 
 // Config sets the pace; zero values take the defaults.
 type Config struct {
-	Ta, Apart, MaxWait time.Duration
+	Ta, Apart, MaxWait, Hold time.Duration
 	// Ceiling is in checks per second.
 	Ceiling int
 }
@@ -41,7 +44,7 @@ func (c Config) withDefaults() Config {
 	for _, d := range []struct {
 		value  *time.Duration
 		normal time.Duration
-	}{{&c.Ta, DefaultTa}, {&c.Apart, DefaultApart}, {&c.MaxWait, DefaultMaxWait}} {
+	}{{&c.Ta, DefaultTa}, {&c.Apart, DefaultApart}, {&c.MaxWait, DefaultMaxWait}, {&c.Hold, DefaultHold}} {
 		if *d.value <= 0 {
 			*d.value = d.normal
 		}
@@ -93,8 +96,9 @@ type agent[T any] struct {
 	// visited are when each address was last sent to; heard are those that the peer was heard from since.
 	visited map[netip.AddrPort]timing.Instant
 	heard   map[netip.AddrPort]bool
-	// slot is when the agent may send next, ready the earliest instant that also suits the address.
-	slot, ready timing.Instant
+	// slot is when the agent may send next, held when at the latest it stops waiting for the peer's checks, ready the
+	// earliest instant that also suits the address.
+	slot, held, ready timing.Instant
 	// index is its place in the heap, -1 for none.
 	index int
 }
@@ -136,11 +140,7 @@ func (s *Scheduler[T]) Waiting() int {
 
 // Offer adds a check. One to the same address that still waits is replaced: it would ask the same.
 func (s *Scheduler[T]) Offer(id uint64, to netip.AddrPort, payload T, now timing.Instant) {
-	a := s.agents[id]
-	if a == nil {
-		a = &agent[T]{visited: map[netip.AddrPort]timing.Instant{}, heard: map[netip.AddrPort]bool{}, slot: now, index: -1}
-		s.agents[id] = a
-	}
+	a := s.agent(id)
 	s.expire(a, now)
 	if i := a.find(to); i >= 0 {
 		a.requests[i].Payload, a.requests[i].Offered = payload, now
@@ -155,12 +155,41 @@ func (s *Scheduler[T]) Offer(id uint64, to netip.AddrPort, payload T, now timing
 	s.place(a)
 }
 
+// agent returns an agent, new where it is not known.
+func (s *Scheduler[T]) agent(id uint64) *agent[T] {
+	a := s.agents[id]
+	if a == nil {
+		a = &agent[T]{
+			visited: map[netip.AddrPort]timing.Instant{}, heard: map[netip.AddrPort]bool{}, slot: always, held: always, index: -1,
+		}
+		s.agents[id] = a
+	}
+	return a
+}
+
+// Await tells that the peer is about to begin with checks: until it is heard, or for the hold, the agent sends none. What
+// it sent before the peer has its answer would be lost, and would occupy the slot of the triggered check, which alone
+// brings a nomination. RFC 8445 sets the least time between checks (section 14.2) and what goes first (section 6.1.4.2);
+// it obliges nobody to begin at once.
+func (s *Scheduler[T]) Await(id uint64, now timing.Instant) {
+	a := s.agent(id)
+	a.held = now.Add(s.config.Hold)
+	clear(a.heard)
+	s.place(a)
+}
+
 // Heard tells that the peer's own check has come from an address: the check that answers it goes first, as a triggered
-// one does (RFC 8445 section 7.3.1.4).
+// one does (RFC 8445 section 7.3.1.4), and the peer is awaited no more.
 func (s *Scheduler[T]) Heard(id uint64, from netip.AddrPort) {
-	if a := s.agents[id]; a != nil && len(a.heard) < maxQueue {
+	a := s.agents[id]
+	if a == nil {
+		return
+	}
+	if len(a.heard) < maxQueue {
 		a.heard[from] = true
 	}
+	a.held = always
+	s.place(a)
 }
 
 // End forgets an agent with all that waits. Nothing of it is returned by Take afterwards, until it offers again.
@@ -305,7 +334,7 @@ func (s *Scheduler[T]) place(a *agent[T]) {
 	for _, r := range a.requests {
 		earliest = min(earliest, s.free(r.To))
 	}
-	a.ready = max(a.slot, earliest)
+	a.ready = max(a.slot, a.held, earliest)
 	if a.index >= 0 {
 		heap.Fix(&s.waiting, a.index)
 		return

@@ -217,3 +217,37 @@ func TestInvariants(t *testing.T) {
 		}
 	}
 }
+
+// TestAwait has an agent await its peer: its checks wait for the first of the peer's, which is then answered at once and
+// the others a Ta apart; of a peer that is never heard they begin when the hold is over.
+func TestAwait(t *testing.T) {
+	const heardAfter = 7 * time.Millisecond
+	for _, heard := range []bool{true, false} {
+		s := pacing.New[departure](pacing.Config{})
+		s.Await(1, start)
+		for _, d := range burst(1, 2) {
+			s.Offer(1, remote(d.remote), d, start)
+		}
+		if next, _ := s.Next(); next != start.Add(pacing.DefaultHold) {
+			t.Errorf("heard %v: the first check may leave after %v", heard, next.Sub(start))
+		}
+		first, order := start.Add(pacing.DefaultHold), []int{0, 1}
+		if heard {
+			first, order = start.Add(heardAfter), []int{2, 0, 1}
+			if _, early := s.Take(first); early {
+				t.Error("a check leaves before the peer was heard")
+			}
+			s.Heard(1, remote(2))
+			s.Offer(1, remote(2), departure{agent: 1, remote: 2}, first)
+		}
+		for i, want := range order {
+			at := first.Add(time.Duration(i) * pacing.DefaultTa)
+			if next, _ := s.Next(); next > at || (next < at) != (heard && i == 0) {
+				t.Errorf("heard %v: check %d may leave after %v", heard, i, next.Sub(start))
+			}
+			if r, ok := s.Take(at); !ok || r.Payload.remote != want {
+				t.Errorf("heard %v: check %d goes to %+v, %v", heard, i, r, ok)
+			}
+		}
+	}
+}

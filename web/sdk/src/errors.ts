@@ -19,7 +19,9 @@ export type ServerErrorCode =
   | 'session-used'
   | 'session-unknown'
   | 'replay-lost'
-  | 'draining';
+  | 'draining'
+  | 'call-refused'
+  | 'call-ended';
 
 /**
  * The codes from here. "unreachable": no server answered in time; "replaced": this session was taken up in another

@@ -115,6 +115,8 @@ export type News = { n?: number } & (
 
 export type ErrorMessage = {
   type: 'error';
+  /** Those of the appliance's calls have a number. */
+  n?: number;
   re?: string;
   code: string;
   message: string;

@@ -202,14 +202,18 @@ export class Uplink {
   }
 
   private told(news: News): void {
-    if (news.n !== undefined) {
-      if (news.n <= this.last) return; // Seen before the socket dropped.
-      this.last = news.n;
-    }
-    this.handlers.told(news);
+    if (this.isNew(news.n)) this.handlers.told(news);
   }
 
-  private refused(link: Link, { re, code, message, remedy, fatal }: ErrorMessage): void {
+  /** Notes a message's number; false when it was seen before the socket dropped. */
+  private isNew(n: number | undefined): boolean {
+    if (n !== undefined && n <= this.last) return false;
+    this.last = n ?? this.last;
+    return true;
+  }
+
+  private refused(link: Link, { n, re, code, message, remedy, fatal }: ErrorMessage): void {
+    if (!this.isNew(n)) return;
     if (!this.entered && this.resuming && refusesResume(code)) return this.rejoin(link, code);
     const error = new TourbillonError(code, message, remedy, fatal, re);
     if ((!this.entered || fatal) && endsRoom(code, this.everEntered)) return this.handlers.ended(error);

@@ -84,7 +84,7 @@ func newOurs(clock timing.Clock, h *host, sessions int) (*ours, error) {
 		return nil, err
 	}
 	o := &ours{opened: map[string]func(){}}
-	if o.socket, err = link.Open(link.Config{Conn: port, Clock: clock}); err != nil {
+	if o.socket, err = link.Open(link.Config{Conn: port, Clock: clock, Admit: link.Admit(callers)}); err != nil {
 		return nil, err
 	}
 	o.answerer = agent.NewAnswerer(agent.AnswererConfig{
@@ -107,6 +107,11 @@ type reply func(sdp string)
 
 func (r reply) Answer(sdp string) { r(sdp) }
 func (r reply) Restart(string)    {}
+
+// Refuse, Ended and Dropped are passed over: the negotiation then takes its limit, and counts as failed.
+func (r reply) Refuse(*agent.CallError)  {}
+func (r reply) Ended(*agent.CallError)   {}
+func (r reply) Dropped(*agent.CallError) {}
 
 func (o *ours) offer(_ context.Context, call, sdp string, answer func(string), opened func()) error {
 	o.mu.Lock()

@@ -27,6 +27,9 @@ func TestOptions(t *testing.T) {
 	if err != nil || o.sessions != 7 || o.loss != 2.5 || o.rtt != 80*time.Millisecond || strings.Join(o.arms, " ") != "pion answerer" || !o.asJSON {
 		t.Errorf("%+v, %v", o, err)
 	}
+	if o, err := parseOptions(nil); err != nil || strings.Join(o.arms, " ") != "tourbillon runtime pion answerer" {
+		t.Errorf("without options: %+v, %v", o, err)
+	}
 	for args, want := range map[string]string{
 		"--sessions 0": "from 1 to 1000", "--each 0": "from 1", "--runs 101": "to 100", "--loss 51": "percent, from 0 to 50",
 		"--loss NaN": "percent", "--loss -1": "percent", "--rtt -1ms": "from 0 to 2s", "--rtt 3s": "from 0 to 2s",

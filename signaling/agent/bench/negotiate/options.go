@@ -41,7 +41,7 @@ type options struct {
 
 func parseOptions(args []string) (options, error) {
 	var o options
-	arms := strings.Join(allArms[:3], ",")
+	arms := strings.Join(allArms, ",")
 	flags := rounds.Flags("bench ice")
 	flags.StringVar(&arms, "arm", arms, "")
 	flags.IntVar(&o.sessions, "sessions", 20, "")
