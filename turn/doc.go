@@ -11,8 +11,8 @@
 //   - A TCP, TLS or DTLS connection enters in [streamListener.run] (listener_stream.go) past the count of strangers
 //     (gate.go); its frames enter in [streamConn.serve] (stream_conn.go), one per read. For DTLS, [demux] makes
 //     connections of one socket's datagrams (listener_dtls.go). A plain TCP connection is handed to a loop of package
-//     relay with its first permission or channel (stream_loop.go); what that does not handle enters in [streamConn.Frame], one frame
-//     of all the loop's connections after the other, and all that goes to the client leaves by the loop.
+//     relay with its first permission or channel (stream_loop.go); what that does not handle enters in [streamConn.Frame],
+//     one frame of all the loop's connections after the other, and all that goes to the client leaves by the loop.
 //   - [transaction.take] (control.go) serves a packet to its end: message.decode (message.go) reads it, authenticate checks
 //     the nonce (nonces.go, package nonce), the user name (keyring.judge and [ParseUsername]: keyring.go, credentials.go) and
 //     MESSAGE-INTEGRITY under each secret (keyring.verify), and requests.go has a method for each of STUN's.
@@ -58,15 +58,18 @@
 //	what is refused                                     code
 //	no credential, unknown user, bad password, expired  401 with realm and nonce
 //	nonce out of date                                   438 with a new one
-//	channel number, peer or transport malformed         400
-//	peer denied; CONNECT (RFC 6062)                     403
+//	channel number, peer, transport or lifetime         400
+//	malformed; channel or peer bound otherwise
+//	peer, or a channel's port, denied; CONNECT          403
+//	(RFC 6062)
 //	no allocation on this 5-tuple, or one too many      437
 //	the allocation is another user's                    441
 //	REQUESTED-ADDRESS-FAMILY that we lack               440
 //	REQUESTED-TRANSPORT other than UDP                  442
 //	peer of the other address family                    443
 //	the user's or the source's quota                    486
-//	all allocations taken, draining, no port; peers,    508
+//	all allocations taken, draining, no port or pair    508
+//	of ports, a reservation that is none; peers,
 //	channels or new peers above the allocation's limit
 //
 // Errors after authentication are signed (RFC 8489 9.2.4). An allocation that begins while the server drains is
@@ -109,7 +112,7 @@
 // kick for all that a listener's burst of requests brings.
 //
 // A nonce holds the minute that it was made in and its proof, which is about the client's address and port too (RFC 8489
-// 9.2.4), so that who sends from another's address cannot authenticate from there. Until a minute is over the loops make them.
+// 9.2.4), so that who sends from an address that is not his cannot authenticate from there. The loops make them as well.
 //
 // Ceilings are shared between cores by one compare-and-swap for each: what a loop relays and what goes past it for
 // the same allocation take from one bucket (relay.Admit). The server's is drawn from in lumps of 16 KiB per loop, or per
