@@ -204,6 +204,16 @@ describe('what is too large', () => {
     expect(FakeSocket.last.sentOf('answer')).toEqual([]);
   });
 
+  it('is no exception in the browser that gathers', async () => {
+    await enter(LIMITS);
+    receive({ type: 'offer', from: 'bob', sdp: sdp('B') });
+    await settle();
+    const found = { candidate: { toJSON: () => ({ candidate: text(5000) }) } } as unknown as { candidate: null };
+    expect(() => FakeConnection.last.onicecandidate?.(found)).not.toThrow();
+    expect(errors).toMatchObject([{ code: 'too-large', field: 'candidate', limit: 4096 }]);
+    expect(FakeSocket.last.sentOf('candidate')).toEqual([]);
+  });
+
   it('of the statistics never leaves, or a message would pay for it', async () => {
     await enter({ ...LIMITS, message_bytes: 32 }, 1000);
     await vi.advanceTimersByTimeAsync(1000);
