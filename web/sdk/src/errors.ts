@@ -57,9 +57,9 @@ export type SizedField = 'sdp' | 'data' | 'candidate' | 'metadata' | 'stats' | '
 export class TooLargeError extends TourbillonError {
   constructor(
     readonly field: SizedField,
-    /** How many it has as UTF-8: those of its JSON text, but for "sdp", which counts as it is. */
+    /** How large it is in UTF-8: "sdp" as it is, all else as JSON text. */
     readonly bytes: number,
-    /** How many the server takes. */
+    /** How large it may be. */
     readonly limit: number,
   ) {
     const [what, where] = field === 'message' ? [field, 'one message'] : [`"${field}"`, `"${field}"`];
@@ -100,7 +100,8 @@ export function replaced(): TourbillonError {
 
 /** The refusal of a server that closed the connection over a message's size before it read it. */
 export function tooLargeUnsaid(fatal: boolean): TourbillonError {
-  return new TourbillonError('too-large', 'a message was larger than the server reads', 'send less in one message', fatal);
+  const message = 'a message was larger than the server reads';
+  return new TourbillonError('too-large', message, 'send less in one message', fatal);
 }
 
 export function noRelay(transport: string | undefined): TourbillonError {

@@ -66,8 +66,8 @@ export interface Room {
   /** Sends a chat line to every peer, straight from here to there. */
   send(text: string): void;
   /**
-   * Sends any JSON value of at most 16 KiB through the server, to one peer or to all others. While the server is lost it
-   * waits; it arrives once. Returns the id that a later error would carry as "re". Throws a TooLargeError, and a
+   * Sends any JSON value of at most 16 KiB through the server, to one peer or to all others. While the server is lost
+   * it waits; it arrives once. Returns the id that a later error would carry as "re". Throws a TooLargeError, and a
    * TourbillonError where the token does not allow it.
    */
   message(data: Json, to?: Peer | string): string;

@@ -286,6 +286,7 @@ it('a passing fatal refusal gives up nothing', async () => {
   await enter(LIMITS);
   room.message('kept');
   receive({ type: 'error', code: 'slow-consumer', message: 'slow', remedy: 'read', fatal: true });
+  expect(errors).toMatchObject([{ code: 'slow-consumer', fatal: false }]); // The room goes on.
   FakeSocket.last.drop(1013);
   await resume(0);
   expect(said()).toEqual([[1, 'kept']]);
