@@ -11,7 +11,7 @@ const FIXED_BYTES = 4 * KIB;
 
 const utf8 = new TextEncoder();
 
-/** What of a message the server would refuse for its size, if anything: a field, or all of it, which ends the socket. */
+/** What of a message the server would refuse for its size, if anything: a field, or all, which ends the connection. */
 export function excess(message: ClientMessage, told: Partial<Limits> | null): TooLargeError | null {
   const fields: [SizedField, number][] = [
     ['sdp', told?.sdp_bytes || SDP_BYTES],
