@@ -52,6 +52,23 @@ export class TourbillonError extends Error {
   }
 }
 
+/** What has a limit of its own; "message" is all of one. */
+export type SizedField = 'sdp' | 'data' | 'candidate' | 'metadata' | 'stats' | 'message';
+
+/** Code "too-large" from here: a message that the server would refuse for its size, of which nothing was sent. */
+export class TooLargeError extends TourbillonError {
+  constructor(
+    readonly field: SizedField,
+    /** How large it is in UTF-8: "sdp" as it is, all else as JSON text. */
+    readonly bytes: number,
+    /** How large it may be. */
+    readonly limit: number,
+  ) {
+    const [what, where] = field === 'message' ? [field, 'one message'] : [`"${field}"`, `"${field}"`];
+    super('too-large', `${what} of ${bytes} bytes`, `send at most ${limit} bytes in ${where}`);
+  }
+}
+
 const PERMANENT = new Set(['bad-token', 'token-required', 'bad-room', 'room-full']);
 const PASSING = new Set(['join-timeout', 'slow-consumer', 'rate-limited', 'draining']);
 const RESUME_REFUSALS = new Set(['session-unknown', 'session-used', 'bad-session', 'replay-lost']);
@@ -81,6 +98,12 @@ export function unreachable(): TourbillonError {
 export function replaced(): TourbillonError {
   const remedy = 'go on in the other window, or join again here';
   return new TourbillonError('replaced', 'this call was taken up in another window', remedy, true);
+}
+
+/** The refusal of a server that closed the connection over a message's size before it read it. */
+export function tooLargeUnsaid(fatal: boolean): TourbillonError {
+  const message = 'a message was larger than the server reads';
+  return new TourbillonError('too-large', message, 'send less in one message', fatal);
 }
 
 export function noRelay(transport: string | undefined): TourbillonError {

@@ -12,7 +12,14 @@ export type { ProbeResult } from './check/probes.js';
 export type { CallResult, CheckReport, Finding, Verdict, Way, WayResult, WayState } from './check/report.js';
 export type { SeriesResult } from './check/series.js';
 export type { Clock } from './clock.js';
-export { type ClientErrorCode, type ErrorCode, type ServerErrorCode, TourbillonError } from './errors.js';
+export {
+  type ClientErrorCode,
+  type ErrorCode,
+  type ServerErrorCode,
+  type SizedField,
+  TooLargeError,
+  TourbillonError,
+} from './errors.js';
 export type { RelayMode } from './ice-servers.js';
 export type { Path } from './path.js';
 export type { PathProgress, Peer, PeerEvents } from './peer.js';

@@ -17,6 +17,17 @@ export class Outbox {
   private written = 0;
   private lastNumber = 0;
   private chars = 0;
+  private condemned = false;
+
+  /** The number that the next message gets. */
+  get nextNumber(): number {
+    return this.lastNumber + 1;
+  }
+
+  /** Whether a message was condemned since the session last went on. */
+  get isCondemned(): boolean {
+    return this.condemned;
+  }
 
   /** Numbers a message; false when there is no room for it. */
   add(message: Lasting): boolean {
@@ -53,10 +64,20 @@ export class Outbox {
     if (got >= first) this.forget(Math.min(got - first + 1, this.kept.length));
   }
 
-  /** The session goes on: drops what the server has got, the rest is to be written again. */
+  /**
+   * The first message that the server has not got ended the connection, and would end the next. Which one that is only
+   * the resume tells.
+   */
+  condemn(): void {
+    this.condemned = true;
+  }
+
+  /** The session goes on: drops what the server has got and what is condemned, the rest is to be written again. */
   resumed(got: number): void {
     this.acknowledge(got);
+    if (this.condemned && this.written > 0) this.forget(1);
     this.written = 0;
+    this.condemned = false;
   }
 
   /**
@@ -67,6 +88,7 @@ export class Outbox {
     const waiting = this.kept.slice(this.written).map(({ message }) => message);
     this.kept = [];
     this.written = this.lastNumber = this.chars = 0;
+    this.condemned = false;
     for (const message of waiting) if (message.type === 'message' || message.type === 'update') this.add(message);
   }
 

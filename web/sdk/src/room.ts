@@ -66,11 +66,12 @@ export interface Room {
   /** Sends a chat line to every peer, straight from here to there. */
   send(text: string): void;
   /**
-   * Sends any JSON value of at most 16 KiB through the server, to one peer or to all others. While the server is lost it
-   * waits; it arrives once. Returns the id that a later error would carry as "re".
+   * Sends any JSON value of at most 16 KiB through the server, to one peer or to all others. While the server is lost
+   * it waits; it arrives once. Returns the id that a later error would carry as "re". Throws a TooLargeError, and a
+   * TourbillonError where the token does not allow it.
    */
   message(data: Json, to?: Peer | string): string;
-  /** Changes what the others see of this end. */
+  /** Changes what the others see of this end. Throws as message does. */
   update(change: { name?: string; metadata?: Metadata }): void;
   /** Sends this stream to everyone, also to those who come later. */
   publish(stream: MediaStream): void;

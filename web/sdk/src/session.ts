@@ -4,7 +4,7 @@ import { TourbillonError, asTourbillonError, noRelay, unreachable } from './erro
 import { watchNetwork } from './network.js';
 import type { Peer } from './peer.js';
 import type { PeerSession } from './peer-session.js';
-import type { Capability, Joined, Json, Metadata, News, Resumed } from './protocol.js';
+import type { Capability, Joined, Json, Lasting, Metadata, News, Resumed } from './protocol.js';
 import { Published } from './published.js';
 import { RelayServers } from './relay-servers.js';
 import { reportStats } from './reporter.js';
@@ -72,10 +72,6 @@ export class RoomSession implements Room {
   }
 
   message(data: Json, to?: Peer | string): string {
-    const size = new TextEncoder().encode(JSON.stringify(data)).length;
-    if (size > this.uplink.dataBytes) {
-      throw new TourbillonError('too-large', `data of ${size} bytes`, `send at most ${this.uplink.dataBytes} bytes`);
-    }
     this.mustPublish();
     const id = `m${++this.messages}`;
     const address = to === undefined ? {} : { to: typeof to === 'string' ? to : to.id };
@@ -85,8 +81,8 @@ export class RoomSession implements Room {
 
   update(change: { name?: string; metadata?: Metadata }): void {
     this.mustPublish();
-    this.uplink.describe(change.name, change.metadata);
     this.uplink.tell({ type: 'update', ...change });
+    this.uplink.describe(change.name, change.metadata); // Not what is refused here: a later join would be, too.
   }
 
   publish(stream: MediaStream): void {
@@ -161,7 +157,7 @@ export class RoomSession implements Room {
         cares: () => this.cares && this.current === 'joined',
         report: (report) => this.uplink.say(report),
         mayAskRestart: () => this.granted.has('restart'),
-        send: (message) => this.uplink.tell(message),
+        send: (message) => this.signal(message),
         freshServers: () => this.servers.fresh(),
         text: (peer, text) => this.emitter.emit('chat', { peer, text }),
         error: (error) => this.emitter.emit('error', asTourbillonError(error)),
@@ -171,6 +167,15 @@ export class RoomSession implements Room {
         removed: (peer, reason) => this.emitter.emit('peer-left', { peer, reason }),
       },
     );
+  }
+
+  /** Sends what the page did not write itself: what is wrong with it, it learns by an event. */
+  private signal(message: Lasting): void {
+    try {
+      this.uplink.tell(message);
+    } catch (error) {
+      this.emitter.emit('error', asTourbillonError(error));
+    }
   }
 
   private joined(message: Joined): void {

@@ -1,7 +1,7 @@
 import { Allowance } from './allowance.js';
 import { backoffDelay } from './backoff.js';
 import type { Clock } from './clock.js';
-import { TourbillonError, endsRoom, isPassing, overflow, refusesResume, replaced } from './errors.js';
+import { TourbillonError, endsRoom, isPassing, overflow, refusesResume, replaced, tooLargeUnsaid } from './errors.js';
 import { Link } from './link.js';
 import { Outbox } from './outbox.js';
 import type {
@@ -17,10 +17,13 @@ import type {
   Resumed,
   ServerMessage,
 } from './protocol.js';
+import { excess } from './sizes.js';
 
 const CLIENT = 'tourbillon-web/1';
 /** The close code that says that another connection took the session up. */
 const CLOSE_REPLACED = 4001;
+/** The close code after a message over the limit (RFC 6455 section 7.4.1). */
+const CLOSE_TOO_LARGE = 1009;
 
 /** Where to go in, and as whom. */
 export interface Entrance {
@@ -81,11 +84,6 @@ export class Uplink {
     return this.known;
   }
 
-  /** How large the "data" of a message may be, in bytes; known after the first welcome. */
-  get dataBytes(): number {
-    return this.limits?.data_bytes ?? Infinity;
-  }
-
   /** Opens a socket at once, unless there is one. */
   connect(): void {
     if (this.link || this.closed) return;
@@ -98,17 +96,20 @@ export class Uplink {
     this.link = link;
   }
 
-  /** Sends something that must arrive: now, or as soon as the session goes on. */
+  /** Sends something that must arrive: now, or as soon as the session goes on. Throws a TooLargeError. */
   tell(message: Lasting): void {
     if (this.closed) return;
+    const tooLarge = excess({ ...message, n: this.outbox.nextNumber }, this.limits);
+    if (tooLarge) throw tooLarge;
     const added = this.outbox.add(message) || (this.entered && this.outbox.makeRoom() && this.outbox.add(message));
     if (!added) return this.handlers.refused(overflow());
     this.flush();
   }
 
-  /** Sends something that only matters now. */
+  /** Sends something that only matters now; false when it did not go out, as what is too large never does. */
   say(message: ClientMessage): boolean {
-    return this.entered && (this.link?.send(message) ?? false);
+    // The end of a connection is laid to the numbered messages, so that it may not be this one's doing.
+    return this.entered && !excess(message, this.limits) && (this.link?.send(message) ?? false);
   }
 
   /** What a later join says of this end. */
@@ -167,8 +168,8 @@ export class Uplink {
   }
 
   private welcomed(limits: Limits | undefined): void {
+    this.limits = limits ?? null;
     if (!limits) return;
-    this.limits = limits;
     this.allowance.configure(limits.messages_per_s, limits.burst);
   }
 
@@ -215,11 +216,19 @@ export class Uplink {
   private refused(link: Link, { n, re, code, message, remedy, fatal }: ErrorMessage): void {
     if (!this.isNew(n)) return;
     if (!this.entered && this.resuming && refusesResume(code)) return this.rejoin(link, code);
-    const error = new TourbillonError(code, message, remedy, fatal, re);
-    if ((!this.entered || fatal) && endsRoom(code, this.everEntered)) return this.handlers.ended(error);
+    const ends = this.ends(code, fatal);
+    const error = new TourbillonError(code, message, remedy, ends, re);
+    if (ends) return this.handlers.ended(error);
+    if (this.entered && fatal && !isPassing(code)) this.outbox.condemn();
     // A signal to a peer that has just left is nobody's mistake.
     if (code !== 'unknown-peer' || re !== undefined) this.handlers.refused(error);
     if (!this.entered && isPassing(code)) link.lose();
+  }
+
+  private ends(code: string, fatal: boolean): boolean {
+    if (this.entered) return fatal && endsRoom(code, true);
+    // A join that is too large for the connection is no smaller the next time.
+    return endsRoom(code, this.everEntered) || (fatal && code === 'too-large');
   }
 
   private rejoin(link: Link, code: string): void {
@@ -228,11 +237,17 @@ export class Uplink {
   }
 
   private lost(code: number | undefined): void {
+    const wasEntered = this.entered;
     this.link = null;
     this.entered = false;
     this.cancelFlush?.();
     this.cancelFlush = null;
     if (code === CLOSE_REPLACED) return this.handlers.ended(replaced());
+    if (code === CLOSE_TOO_LARGE && !wasEntered) return this.handlers.ended(tooLargeUnsaid(true));
+    if (code === CLOSE_TOO_LARGE && !this.outbox.isCondemned) {
+      this.outbox.condemn();
+      this.handlers.refused(tooLargeUnsaid(false));
+    }
     this.handlers.lost();
     if (this.closed) return;
     const delay = this.retryAfter ?? backoffDelay(this.attempt++, this.clock.random());
