@@ -113,7 +113,7 @@ func allocations(live []turn.Allocation) []web.Allocation {
 		shown[i] = web.Allocation{
 			Client: l.Client.String(), Relay: l.Relay.String(), Transport: string(l.Transport), User: l.User,
 			SinceMS: l.Since.UnixMilli(), Channels: l.Channels,
-			ToPeers: traffic(l.ToPeers), FromPeers: traffic(l.FromPeers), Denied: int64(l.Denied),
+			ToPeers: traffic(l.ToPeers), FromPeers: traffic(l.FromPeers), Denied: int64(l.Refused()),
 		}
 	}
 	return shown

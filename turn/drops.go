@@ -37,10 +37,3 @@ func (d *drops) read() map[string]uint64 {
 	}
 	return counts
 }
-
-func (d *drops) total() (n uint64) {
-	for i := range d.counts {
-		n += d.counts[i].Load()
-	}
-	return n
-}

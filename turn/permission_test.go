@@ -59,7 +59,7 @@ func TestStrangersTakeNothingOfTheCeilings(t *testing.T) {
 				}
 			}
 			eventually(t, "what is permitted arrives", func() bool { return server.Allocations()[0].FromPeers.Packets == wanted })
-			if a := server.Allocations()[0]; a.Denied != flood {
+			if a := server.Allocations()[0]; a.Denied != flood || a.Refused() != 0 {
 				t.Errorf("%+v", a)
 			}
 		})

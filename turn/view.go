@@ -26,6 +26,10 @@ type Allocation struct {
 	Drops              map[string]uint64
 }
 
+// Refused is Denied without what had no permission, which is usual: the first of a peer's connectivity checks come before
+// the client has asked for one.
+func (a Allocation) Refused() uint64 { return a.Denied - a.Drops[string(reasonNoPermission)] }
+
 // Peer is an address that an allocation has a permission for, until Expires unless it is refreshed.
 type Peer struct {
 	Addr    netip.Addr
@@ -70,7 +74,10 @@ func (e *entry) copy() Allocation {
 	slices.SortFunc(a.Peers, func(x, y Peer) int { return x.Addr.Compare(y.Addr) })
 	slices.SortFunc(a.Bindings, func(x, y Binding) int { return int(x.Number) - int(y.Number) })
 	a.ToPeers, a.FromPeers = e.socket.traffic()
-	a.Denied, a.Drops = e.socket.dropped.total(), e.socket.dropped.read()
+	a.Drops = e.socket.dropped.read()
+	for _, n := range a.Drops { // Not counted anew, so that the sum is theirs.
+		a.Denied += n
+	}
 	e.socket.fast.addDrops(a.Drops, &a.Denied)
 	return a
 }
