@@ -82,7 +82,7 @@ func TestSlowStreamIsToldByReason(t *testing.T) {
 		TCP: []string{"127.0.0.1:0"}, Limits: turn.LimitsOff(), MuxPorts: []netip.AddrPort{at},
 	})
 	c := newStreamClient(t, server)
-	if err := c.conn.(*framed).Conn.(*net.TCPConn).SetReadBuffer(4096); err != nil {
+	if err := c.conn.(*framed).Conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
 		t.Fatal(err)
 	}
 	c.expectSigned("allocate", c.allocate(), 0)

@@ -411,7 +411,7 @@ func TestSlowClient(t *testing.T) {
 	p := ringPlane(t)
 	slow := newStreamingBy(t, p, nil, func(far *net.TCPConn) error { return far.SetWriteBuffer(4096) })
 	quick := newStreaming(t, p, nil)
-	if err := slow.near.SetReadBuffer(4096); err != nil {
+	if err := slow.near.SetReadBuffer(64 << 10); err != nil {
 		t.Fatal(err)
 	}
 	data := string(bytes.Repeat([]byte("slow"), 300))
