@@ -187,8 +187,8 @@ func (s *Server) open(c *conn, request opening) {
 		s.drop(c, refusal(request.refusal))
 		return
 	}
+	c.watch() // Before the client knows that it is there.
 	s.act(func() []effect { return s.registry.open(c.id, request.id, request.token) })
-	c.watch()
 	s.config.Log.Debug("PeerJS client came", "id", request.id, "network", c.network)
 }
 
