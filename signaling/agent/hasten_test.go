@@ -34,6 +34,51 @@ func handshakes(network *timingtest.Network, message byte) (all []timingtest.Pac
 	return all
 }
 
+// inMemoryCall is our answerer and pion's client as its caller, on a network in memory.
+type inMemoryCall struct {
+	*client
+	v        *timingtest.VirtualTime
+	network  *timingtest.Network
+	socket   *link.Socket
+	answerer *agent.Answerer
+	server   netip.AddrPort
+}
+
+func newInMemoryCall(t *testing.T, v *timingtest.VirtualTime, hasten bool, fate func(timingtest.Packet) timingtest.Fate) *inMemoryCall {
+	t.Helper()
+	m := &inMemoryCall{v: v, network: memory(t, v, fate), server: netip.AddrPortFrom(serverHost, 4000)}
+	endpoint, err := m.network.Listen(m.server)
+	check(t, "listen", err)
+	m.socket, err = link.Open(link.Config{Conn: endpoint, Clock: v.Clock, Admit: link.Admit(inMemory)})
+	check(t, "open the socket", err)
+	m.answerer = agent.NewAnswerer(agent.AnswererConfig{Socket: m.socket, Clock: v.Clock})
+	var s webrtc.SettingEngine
+	s.SetNet(hostNet{network: m.network, address: clientHost})
+	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
+	s.LoggerFactory = silent()
+	if hasten {
+		agent.Hasten(&s)
+	}
+	m.client = clientOf(t, s, 1, agent.EchoChannel)
+	return m
+}
+
+// take takes the answer of a call.
+func (m *inMemoryCall) take(t *testing.T, answer string) {
+	t.Helper()
+	check(t, "take the answer", m.connection.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}))
+}
+
+func (m *inMemoryCall) close(t *testing.T) {
+	t.Helper()
+	check(t, "close the client", m.connection.GracefulClose())
+	m.answerer.Close()
+	check(t, "close the socket", m.socket.Close())
+	check(t, "close the network", m.network.Close())
+	m.v.Pass(time.Minute)
+}
+
 // TestHasten calls over a path of 50 ms there and back that loses the first ClientHello: it is repeated after 400 ms, no
 // cookie is asked for, and with SCTP's handshake in the descriptions the channel is open three ways after DTLS's end.
 func TestHasten(t *testing.T) {
@@ -42,40 +87,26 @@ func TestHasten(t *testing.T) {
 		timingtest.InVirtualTime(t, icePath, func(t *testing.T, v *timingtest.VirtualTime) {
 			var lost atomic.Bool
 			var number atomic.Int64
-			network := memory(t, v, func(p timingtest.Packet) timingtest.Fate {
+			c := newInMemoryCall(t, v, ours, func(p timingtest.Packet) timingtest.Fate {
 				first := len(p.Data) > 13 && p.Data[0] == 22 && !lost.Swap(true)
 				// What leaves at one instant arrives in order.
 				return timingtest.Fate{Lose: first, Delay: oneWay + time.Duration(number.Add(1))*time.Microsecond}
 			})
-			endpoint, err := network.Listen(netip.AddrPortFrom(serverHost, 4000))
-			check(t, "listen", err)
-			socket, err := link.Open(link.Config{Conn: endpoint, Clock: v.Clock, Admit: link.Admit(inMemory)})
-			check(t, "open the socket", err)
-			answerer := agent.NewAnswerer(agent.AnswererConfig{Socket: socket, Clock: v.Clock})
-			var s webrtc.SettingEngine
-			s.SetNet(hostNet{network: network, address: clientHost})
-			s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
-			s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
-			s.LoggerFactory = silent()
-			if ours {
-				agent.Hasten(&s)
-			}
-			c := clientOf(t, s, 1, agent.EchoChannel)
 			var opened atomic.Int64
 			c.channel.OnOpen(func() { opened.Store(int64(v.Clock.Now())); close(c.open) })
-			check(t, "call", answerer.Offer(c.as, c.offer(t, nil), c))
+			check(t, "call", c.answerer.Offer(c.as, c.offer(t, nil), c))
 			answer := <-c.answers
 			if got := strings.Contains(answer, "a=sctp-init:"); got != ours {
 				t.Errorf("our caller %v: the answer has SCTP's part: %v", ours, got)
 			}
-			check(t, "take the answer", c.connection.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}))
+			c.take(t, answer)
 			v.Pass(10 * time.Second)
 			<-c.open
-			hellos := handshakes(network, clientHello)
+			hellos := handshakes(c.network, clientHello)
 			if again := hellos[1].Sent.Sub(hellos[0].Sent); again != 400*time.Millisecond {
 				t.Errorf("the lost ClientHello left again after %v", again)
 			}
-			if asked := len(handshakes(network, helloVerifyRequest)) > 0; asked == ours {
+			if asked := len(handshakes(c.network, helloVerifyRequest)) > 0; asked == ours {
 				t.Errorf("our caller %v: a cookie was asked for: %v", ours, asked)
 			}
 			// Hello, the server's flight, the client's, which ends DTLS for the server; then the channel's there and back.
@@ -86,11 +117,7 @@ func TestHasten(t *testing.T) {
 			if !ours && took <= 5*oneWay {
 				t.Errorf("to a caller with pion's defaults the channel was open after %v, as to our own", took)
 			}
-			check(t, "close the client", c.connection.GracefulClose())
-			answerer.Close()
-			check(t, "close the socket", socket.Close())
-			check(t, "close the network", network.Close())
-			v.Pass(time.Minute)
+			c.close(t)
 		})
 	}
 }
@@ -100,43 +127,27 @@ func TestHasten(t *testing.T) {
 func TestTriggeredCheck(t *testing.T) {
 	timingtest.InVirtualTime(t, icePath, func(t *testing.T, v *timingtest.VirtualTime) {
 		var number atomic.Int64
-		network := memory(t, v, func(timingtest.Packet) timingtest.Fate {
+		c := newInMemoryCall(t, v, false, func(timingtest.Packet) timingtest.Fate {
 			return timingtest.Fate{Delay: time.Duration(number.Add(1)) * time.Microsecond} // What leaves at one instant arrives in order.
 		})
-		server := netip.AddrPortFrom(serverHost, 4000)
-		endpoint, err := network.Listen(server)
-		check(t, "listen", err)
-		socket, err := link.Open(link.Config{Conn: endpoint, Clock: v.Clock, Admit: link.Admit(inMemory)})
-		check(t, "open the socket", err)
-		answerer := agent.NewAnswerer(agent.AnswererConfig{Socket: socket, Clock: v.Clock})
-		var s webrtc.SettingEngine
-		s.SetNet(hostNet{network: network, address: clientHost})
-		s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
-		s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
-		s.LoggerFactory = silent()
-		c := clientOf(t, s, 1, agent.EchoChannel)
 		var opened atomic.Int64
 		c.channel.OnOpen(func() { opened.Store(int64(v.Clock.Now())); close(c.open) })
 		start := v.Clock.Now()
-		check(t, "call", answerer.Offer(c.as, c.offer(t, nil), c))
+		check(t, "call", c.answerer.Offer(c.as, c.offer(t, nil), c))
 		answer := <-c.answers
 		v.Pass(20 * time.Millisecond) // Signaling takes its time.
-		for _, p := range network.Sent() {
-			if p.From == server {
+		for _, p := range c.network.Sent() {
+			if p.From == c.server {
 				t.Errorf("%x left before the caller had the answer", p.Data[:2])
 			}
 		}
-		check(t, "take the answer", c.connection.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}))
+		c.take(t, answer)
 		v.Pass(10 * time.Second)
 		<-c.open
 		if took := timing.Instant(opened.Load()).Sub(start); took >= 50*time.Millisecond {
 			t.Errorf("the channel was open after %v: something waited for a Ta", took)
 		}
-		check(t, "close the client", c.connection.GracefulClose())
-		answerer.Close()
-		check(t, "close the socket", socket.Close())
-		check(t, "close the network", network.Close())
-		v.Pass(time.Minute)
+		c.close(t)
 	})
 }
 
@@ -147,9 +158,8 @@ func TestSpoofedHello(t *testing.T) {
 		var mu sync.Mutex
 		var hello *timingtest.Packet
 		var number atomic.Int64
-		server := netip.AddrPortFrom(serverHost, 4000)
-		network := memory(t, v, func(p timingtest.Packet) timingtest.Fate {
-			isHello := p.From == server && len(p.Data) > 13 && p.Data[0] == 22 && p.Data[13] == clientHello
+		c := newInMemoryCall(t, v, true, func(p timingtest.Packet) timingtest.Fate {
+			isHello := p.From.Addr() == serverHost && len(p.Data) > 13 && p.Data[0] == 22 && p.Data[13] == clientHello
 			mu.Lock()
 			defer mu.Unlock()
 			if isHello && hello == nil {
@@ -157,20 +167,8 @@ func TestSpoofedHello(t *testing.T) {
 			}
 			return timingtest.Fate{Lose: isHello, Delay: time.Duration(number.Add(1)) * time.Microsecond}
 		})
-		endpoint, err := network.Listen(server)
-		check(t, "listen", err)
-		socket, err := link.Open(link.Config{Conn: endpoint, Clock: v.Clock, Admit: link.Admit(inMemory)})
-		check(t, "open the socket", err)
-		answerer := agent.NewAnswerer(agent.AnswererConfig{Socket: socket, Clock: v.Clock})
-		var s webrtc.SettingEngine
-		s.SetNet(hostNet{network: network, address: clientHost})
-		s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
-		s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
-		s.LoggerFactory = silent()
-		agent.Hasten(&s)
-		c := clientOf(t, s, 1, agent.EchoChannel)
-		check(t, "call", answerer.Offer(c.as, c.offer(t, nil), c))
-		check(t, "take the answer", c.connection.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: <-c.answers}))
+		check(t, "call", c.answerer.Offer(c.as, c.offer(t, nil), c))
+		c.take(t, <-c.answers)
 		known, unknown := netip.MustParseAddrPort("192.0.2.66:5000"), netip.MustParseAddrPort("192.0.2.67:5000")
 		check(t, "make an address known", c.connection.AddICECandidate(webrtc.ICECandidateInit{Candidate: "candidate:9 1 udp 1 192.0.2.66 5000 typ host"}))
 		v.Pass(300 * time.Millisecond)
@@ -178,27 +176,23 @@ func TestSpoofedHello(t *testing.T) {
 		spoofed := *hello
 		mu.Unlock()
 		for _, from := range []netip.AddrPort{unknown, known} {
-			liar, err := network.Listen(from)
+			liar, err := c.network.Listen(from)
 			check(t, "listen", err)
 			_, err = liar.WriteToAddrPort(spoofed.Data, spoofed.To)
 			check(t, "send the hello", err)
 			v.Pass(5 * time.Second)
-			for _, p := range network.SentTo(from) {
+			for _, p := range c.network.SentTo(from) {
 				if p.Data[0] >= 20 { // RFC 7983: STUN is below, DTLS from 20 on.
 					t.Errorf("%v was sent %x", from, p.Data[:14])
 				}
 			}
-			if from == unknown && len(network.SentTo(from)) > 0 {
-				t.Errorf("an address that is no candidate was sent %d datagrams", len(network.SentTo(from)))
+			if from == unknown && len(c.network.SentTo(from)) > 0 {
+				t.Errorf("an address that is no candidate was sent %d datagrams", len(c.network.SentTo(from)))
 			}
 		}
-		if len(network.SentTo(known)) == 0 {
+		if len(c.network.SentTo(known)) == 0 {
 			t.Error("the known address was never tried: the test shows nothing")
 		}
-		check(t, "close the client", c.connection.GracefulClose())
-		answerer.Close()
-		check(t, "close the socket", socket.Close())
-		check(t, "close the network", network.Close())
-		v.Pass(time.Minute)
+		c.close(t)
 	})
 }

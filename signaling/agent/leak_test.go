@@ -28,7 +28,7 @@ func cycles() int {
 // waiting: before and after the answer, in the middle of the call, by the client's end, by a bound, by another call of the
 // same peer. No agent, goroutine, descriptor or port is left over, nor memory that grows with each.
 func TestNothingIsLeftBehind(t *testing.T) {
-	a, closeAll := openBoth(t, agent.Limits{Bytes: 50_000, PerAddress: 1})
+	a, _, closeAll := openBoth(t, agent.Limits{Bytes: 50_000, PerAddress: 1})
 	ends := []func(*testing.T, *agent.Answerer, *client){leaveUnanswered, leaveAnswered, leaveOpen, hangUp, flood, replace}
 	connected := 0
 	cycle := func(n int) {
@@ -85,18 +85,18 @@ func TestNothingIsLeftBehind(t *testing.T) {
 }
 
 // openBoth is the appliance as a peer on loopback, over UDP and TCP.
-func openBoth(t *testing.T, limits agent.Limits) (a *agent.Answerer, closeAll func()) {
+func openBoth(t *testing.T, limits agent.Limits) (a *agent.Answerer, socket *link.Socket, closeAll func()) {
 	t.Helper()
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	check(t, "listen", err)
 	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	check(t, "listen", err)
-	socket, err := link.Open(link.Config{
+	socket, err = link.Open(link.Config{
 		Conn: link.UDP(conn), Listener: listener, Clock: timing.Runtime{}, Admit: link.Admit(netip.MustParsePrefix("127.0.0.0/8")),
 	})
 	check(t, "open the socket", err)
 	a = agent.NewAnswerer(agent.AnswererConfig{Socket: socket, Clock: timing.Runtime{}, Limits: limits})
-	return a, func() {
+	return a, socket, func() {
 		a.Close()
 		check(t, "close the socket", socket.Close())
 	}

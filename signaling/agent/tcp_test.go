@@ -3,7 +3,6 @@ package agent_test
 import (
 	"encoding/binary"
 	"net"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -33,15 +32,7 @@ func onlyTCP(t *testing.T, n int) *client {
 // TestOnlyTCP calls the appliance from where UDP does not get out: checks, consent and data go over TCP, and a restart
 // finds it again.
 func TestOnlyTCP(t *testing.T) {
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	check(t, "listen", err)
-	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	check(t, "listen", err)
-	socket, err := link.Open(link.Config{
-		Conn: link.UDP(conn), Listener: listener, Clock: timing.Runtime{}, Admit: link.Admit(netip.MustParsePrefix("127.0.0.0/8")),
-	})
-	check(t, "open the socket", err)
-	a := agent.NewAnswerer(agent.AnswererConfig{Socket: socket, Clock: timing.Runtime{}})
+	a, socket, closeAll := openBoth(t, agent.Limits{})
 	c := onlyTCP(t, 1)
 	check(t, "call", a.Offer(c.as, c.offer(t, nil), c))
 	answer := <-c.answers
@@ -81,8 +72,7 @@ func TestOnlyTCP(t *testing.T) {
 	}
 	echo("after the restart")
 	check(t, "close the client", c.connection.GracefulClose())
-	a.Close()
-	check(t, "close the socket", socket.Close())
+	closeAll()
 }
 
 // TestConnectionsAreBounded opens more connections than an address may have, and one that says nothing of ICE: each of
