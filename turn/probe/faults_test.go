@@ -27,6 +27,18 @@ func fakeUDP(t *testing.T, answer func(conn *net.UDPConn, from netip.AddrPort, a
 
 func fakeUDPOn(t *testing.T, address net.IP, answer func(conn *net.UDPConn, from netip.AddrPort, ask *stun.Message) []byte) netip.AddrPort {
 	t.Helper()
+	return fakePackets(t, address, func(conn *net.UDPConn, from netip.AddrPort, packet []byte) []byte {
+		ask := stun.New()
+		if stun.Decode(packet, ask) != nil {
+			return nil
+		}
+		return answer(conn, from, ask)
+	})
+}
+
+// fakePackets is a server that answers each packet as a function says, nil for not at all.
+func fakePackets(t *testing.T, address net.IP, answer func(conn *net.UDPConn, from netip.AddrPort, packet []byte) []byte) netip.AddrPort {
+	t.Helper()
 	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: address})
 	if err != nil {
 		t.Fatal(err)
@@ -39,11 +51,7 @@ func fakeUDPOn(t *testing.T, address net.IP, answer func(conn *net.UDPConn, from
 			if err != nil {
 				return
 			}
-			ask := stun.New()
-			if stun.Decode(buffer[:n], ask) != nil {
-				continue
-			}
-			if b := answer(conn, from, ask); b != nil {
+			if b := answer(conn, from, buffer[:n]); b != nil {
 				_, _ = conn.WriteToUDPAddrPort(b, from)
 			}
 		}

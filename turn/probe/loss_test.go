@@ -3,7 +3,6 @@ package probe
 import (
 	"net"
 	"net/netip"
-	"sync"
 	"testing"
 	"time"
 
@@ -13,13 +12,7 @@ import (
 // lossyRelay is a TURN server for anybody that sends the first few ChannelData messages back and drops the others.
 func lossyRelay(t *testing.T, good int) netip.AddrPort {
 	t.Helper()
-	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := addressOf(conn.LocalAddr())
-	relayed := stun.XORMappedAddress{IP: at.Addr().AsSlice(), Port: int(at.Port())}
-	answer := func(from netip.AddrPort, b []byte) []byte {
+	return fakePackets(t, net.IPv4(127, 0, 0, 1), func(conn *net.UDPConn, from netip.AddrPort, b []byte) []byte {
 		ask := stun.New()
 		switch {
 		case b[0]>>6 == 1 && good > 0:
@@ -31,29 +24,13 @@ func lossyRelay(t *testing.T, good int) netip.AddrPort {
 			return bindingSuccess(ask, from)
 		}
 		m := stun.MustBuild(ask, stun.NewType(ask.Type.Method, stun.ClassSuccessResponse), raw(stun.AttrLifetime, 0, 0, 2, 88))
+		at := addressOf(conn.LocalAddr())
+		relayed := stun.XORMappedAddress{IP: at.Addr().AsSlice(), Port: int(at.Port())}
 		if err := relayed.AddToAs(m, stun.AttrXORRelayedAddress); err != nil {
 			return nil
 		}
 		return m.Raw
-	}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		buffer := make([]byte, 2048)
-		for {
-			n, from, err := conn.ReadFromUDPAddrPort(buffer)
-			if err != nil {
-				return
-			}
-			if b := answer(from, buffer[:n]); b != nil {
-				_, _ = conn.WriteToUDPAddrPort(b, from)
-			}
-		}
 	})
-	t.Cleanup(func() {
-		conn.Close()
-		serving.Wait()
-	})
-	return at
 }
 
 // TestLossyRelay holds that a relay which loses too much fails with what it lost, and is not tried by way of another peer.
