@@ -150,6 +150,11 @@ bench turn: CPU, throughput, jitter, loss and memory of relaying, beside plain p
   --clients N --size BYTES --rate N --duration D --runs N --transport udp|tcp|tls --load idle|server-50 --json
   --server HOST:PORT --user U --pass P --pid N
                      a server that runs already, by name or IPv4 address; doc of turn/bench says what it has to relay to
+  --arm A,B          tourbillon, pion, coturn; --coturn FILE: coturn's program
+  --warm-up D --allocate D
+                     before the window; how long allocations are made and released after it
+  --in-flight N      with --rate 0: so many messages of each client under way
+  --idle N           hold so many idle allocations and weigh them
   --suite            everything that the relay is judged by, each ratio beside its bound
 bench signaling: round trips between clients, heartbeats, CPU and memory; server and clients in processes of their own
   --conns N --rate N --heartbeat D --duration D --runs N --json
