@@ -5,6 +5,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"tourbillon/timing"
 )
 
 // bufferBytes is asked for on every socket of the generator, so that losses are the server's; the kernel caps it.
@@ -35,12 +37,8 @@ func closing(fd int, err error) error {
 	return err
 }
 
-// now reads CLOCK_MONOTONIC in nanoseconds.
-func now() int64 {
-	var t unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // It cannot fail (clock_gettime(2)).
-	return t.Nano()
-}
+// now reads CLOCK_MONOTONIC in nanoseconds, without a system call: the generator asks for each message.
+func now() int64 { return int64(timing.Runtime{}.Now()) }
 
 // waiter waits until a socket is readable or an instant has come.
 type waiter struct {

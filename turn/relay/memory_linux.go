@@ -16,7 +16,7 @@ const (
 	sqEntries    = 1 << 10
 	cqEntries    = 1 << 12
 	commandSlots = 1 << 10
-	upSlots      = 1 << 6
+	upSlots      = 1 << 8 // What comes in one round from clients that all begin at once has to fit; see TestABurstOfRequests.
 	epollBatch   = 128
 	kickSocket   = 0 // the entry of the eventfd
 	maxSinks     = 16
