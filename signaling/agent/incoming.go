@@ -130,6 +130,16 @@ func (c *incoming) finish(class End, reason string, word *CallError) {
 	})
 }
 
+// over reports whether the call has stopped.
+func (c *incoming) over() bool {
+	select {
+	case <-c.stopped:
+		return true
+	default:
+		return false
+	}
+}
+
 // run answers until the call ends, then waits for what it started.
 func (c *incoming) run(ctx context.Context) {
 	defer c.end()
@@ -178,16 +188,25 @@ func (c *incoming) watchIdle() timing.Timer {
 	return timer
 }
 
+// work takes what waits, up to the end of the call.
 func (c *incoming) work(ctx context.Context) {
-	c.mu.Lock()
-	inbox := c.inbox
-	c.inbox = nil
-	c.mu.Unlock()
-	for _, m := range inbox {
+	for m, ok := c.next(); ok; m, ok = c.next() {
 		if err := c.take(ctx, m); err != nil {
 			c.stopFor(endOf(err), advised(err))
 		}
 	}
+}
+
+// next takes a message out of the inbox; false where there is none, or the call has stopped.
+func (c *incoming) next() (m message, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.inbox) == 0 || c.over() {
+		return message{}, false
+	}
+	m, c.inbox[0] = c.inbox[0], message{}
+	c.inbox = c.inbox[1:]
+	return m, true
 }
 
 func (c *incoming) take(ctx context.Context, m message) error {
