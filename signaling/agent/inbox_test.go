@@ -1,27 +1,38 @@
 package agent
 
 import (
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pion/webrtc/v4"
 
 	"tourbillon/signaling/agent/link"
 	"tourbillon/timing"
+	"tourbillon/timing/timingtest"
 )
 
-// words are what a caller is told, in order; of refusals and the like the kind.
-type words struct{ told []string }
+// heard is what a caller is told, in order; of refusals and the like the kind.
+type heard chan string
 
-func (w *words) Answer(string)          { w.told = append(w.told, "answer") }
-func (w *words) Restart(string)         { w.told = append(w.told, "restart") }
-func (w *words) Refuse(why *CallError)  { w.told = append(w.told, "refused: "+why.Kind.Error()) }
-func (w *words) Ended(why *CallError)   { w.told = append(w.told, "ended: "+why.Kind.Error()) }
-func (w *words) Dropped(why *CallError) { w.told = append(w.told, "dropped: "+why.Kind.Error()) }
+func (h heard) Answer(string)          { h <- "answer" }
+func (h heard) Restart(string)         { h <- "restart" }
+func (h heard) Refuse(why *CallError)  { h <- "refused: " + why.Kind.Error() }
+func (h heard) Ended(why *CallError)   { h <- "ended: " + why.Kind.Error() }
+func (h heard) Dropped(why *CallError) { h <- "dropped: " + why.Kind.Error() }
+
+// all is what was told so far.
+func (h heard) all() (told []string) {
+	for len(h) > 0 {
+		told = append(told, <-h)
+	}
+	return told
+}
 
 // testSocket is one on loopback, closed when the test ends.
 func testSocket(t *testing.T) *link.Socket {
@@ -50,10 +61,10 @@ func testConfig(t *testing.T) AnswererConfig {
 }
 
 // idleCall is a call that nobody runs yet: what is posted waits.
-func idleCall(t *testing.T) (*incoming, *words) {
+func idleCall(t *testing.T) (*incoming, heard) {
 	t.Helper()
-	w := &words{}
-	return newIncoming(testConfig(t), Caller{Room: "demo", Peer: "ada"}, nil, w), w
+	h := make(heard, 8)
+	return newIncoming(testConfig(t), Caller{Room: "demo", Peer: "ada"}, nil, h), h
 }
 
 func offerOf(t *testing.T, sdp string) message {
@@ -71,24 +82,98 @@ var badForPion = strings.Replace(goodOffer, "a=group:BUNDLE 0", "a=group:BUNDLE 
 // noPair is a selected pair that consent cannot begin on.
 var noPair = message{kind: selected, pair: &webrtc.ICECandidatePair{Local: &webrtc.ICECandidate{}, Remote: &webrtc.ICECandidate{}}}
 
-// TestNothingIsTakenAfterTheEnd has an offer wait behind what ends the call.
+// TestNothingIsTakenAfterTheEnd has an offer wait behind what ends the call: it is refused with the remedy to send it again.
 func TestNothingIsTakenAfterTheEnd(t *testing.T) {
 	for name, row := range map[string]struct {
 		first message
 		want  []string
 	}{
-		"an offer refused by pion": {offerOf(t, badForPion), []string{"refused: bad offer"}},
-		"a fault":                  {noPair, nil},
+		"an offer refused by pion": {offerOf(t, badForPion), []string{"refused: bad offer", "refused: no call"}},
+		"a fault":                  {noPair, []string{"refused: no call"}},
 	} {
-		c, w := idleCall(t)
+		c, heard := idleCall(t)
 		for _, m := range []message{row.first, offerOf(t, goodOffer)} {
 			if err := c.post(m); err != nil {
 				t.Fatal(err)
 			}
 		}
 		c.run(t.Context())
-		if !slices.Equal(w.told, row.want) {
-			t.Errorf("%s: the caller was told %q, want %q", name, w.told, row.want)
+		if told := heard.all(); !slices.Equal(told, row.want) {
+			t.Errorf("%s: the caller was told %q, want %q", name, told, row.want)
 		}
+	}
+}
+
+// TestWhoIsGoneIsNotTold has offers wait in calls whose end the caller knows: what is left of them is no answer to what it
+// does next.
+func TestWhoIsGoneIsNotTold(t *testing.T) {
+	for class, want := range map[End][]string{
+		EndLeft: nil, EndReplaced: nil, EndStopped: nil, EndConnection: {"refused: no call"},
+	} {
+		c, heard := idleCall(t)
+		if err := c.post(offerOf(t, goodOffer)); err != nil {
+			t.Fatal(err)
+		}
+		c.stop(class, "")
+		c.run(t.Context())
+		if told := heard.all(); !slices.Equal(told, want) {
+			t.Errorf("%s: the caller was told %q, want %q", class, told, want)
+		}
+	}
+}
+
+// TestAStoppedCallTakesNothing holds that messages to one that is but closing yet are refused, and that the next offer
+// begins another call, whose words come after those of the first.
+func TestAStoppedCallTakesNothing(t *testing.T) {
+	a := NewAnswerer(testConfig(t))
+	defer a.Close()
+	from, o := Caller{Room: "demo", Peer: "ada"}, offerOf(t, goodOffer)
+	heard := make(heard, 8)
+	c := newIncoming(a.config, from, o.offer.fingerprints, heard)
+	if err := c.post(o); err != nil {
+		t.Fatal(err)
+	}
+	c.stop(EndOffer, "")
+	a.calls[callerKey{from.Room, from.Peer}] = c
+	for _, kind := range []kind{offered, trickled} {
+		if err := c.post(message{kind: kind}); !errors.Is(err, ErrNoCall) {
+			t.Errorf("a message of kind %d: %v", kind, err)
+		}
+	}
+	if err := a.Offer(from, goodOffer, heard); err != nil {
+		t.Errorf("the next offer: %v", err)
+	}
+	timingtest.Real(timing.Runtime{}).Pass(20 * time.Millisecond) // It would be answered by now.
+	c.run(t.Context())
+	if first, second := <-heard, <-heard; first != "refused: no call" || second != "answer" {
+		t.Errorf("the caller was told %q, then %q", first, second)
+	}
+}
+
+// TestClosingCallsAreBounded has calls of one address, and of all, that have stopped and are closing yet: an offer that
+// takes another's place waits for some of them to be gone.
+func TestClosingCallsAreBounded(t *testing.T) {
+	for name, row := range map[string]struct {
+		limits Limits
+		remedy string
+	}{
+		"of one address": {Limits{PerAddress: 1}, "in a moment"},
+		"of all":         {Limits{Total: 1}, "hung up"},
+	} {
+		config := testConfig(t)
+		config.Limits = row.limits
+		a := NewAnswerer(config)
+		from := Caller{Room: "demo", Peer: "ada", Address: netip.MustParseAddr("192.0.2.7")}
+		for range 2 {
+			c := newIncoming(a.config, from, nil, make(heard, 8))
+			c.stop(EndReplaced, "")
+			defer c.end()
+			a.calls[callerKey{from.Room, from.Peer}], a.running[c] = c, struct{}{}
+		}
+		var busy *CallError
+		if err := a.Offer(from, goodOffer, make(heard, 8)); !errors.As(err, &busy) || busy.Kind != ErrBusy || !strings.Contains(busy.Remedy, row.remedy) {
+			t.Errorf("%s: %v", name, err)
+		}
+		a.Close()
 	}
 }
