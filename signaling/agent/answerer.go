@@ -84,7 +84,7 @@ type AnswererConfig struct {
 	// Orchestration bounds phases and restarts. The appliance has host candidates only, so a route is what the caller
 	// is to take.
 	Orchestration orchestrate.Config
-	// Log gets the ends of calls, and pion's lines at debug level. Default none.
+	// Log gets the ends of calls, as errors those that are our fault, and pion's lines at debug level. Default none.
 	Log *slog.Logger
 	// Opened, where set, is told of each data channel that has opened. It must not block.
 	Opened func(Caller)

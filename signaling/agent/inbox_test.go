@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -10,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/ice/v4"
 	"github.com/pion/webrtc/v4"
 
 	"tourbillon/signaling/agent/link"
@@ -175,5 +178,72 @@ func TestClosingCallsAreBounded(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		a.Close()
+	}
+}
+
+// heldMux is a mux whose addresses are not told before it is let go, so that gathering waits.
+type heldMux struct {
+	ice.UDPMux
+	let chan struct{}
+}
+
+func (m heldMux) GetListenAddresses() []net.Addr {
+	<-m.let
+	return m.UDPMux.GetListenAddresses()
+}
+
+// TestStoppedInTheMiddle stops the appliance while an answer waits for its candidates: that is no fault of the offer's.
+func TestStoppedInTheMiddle(t *testing.T) {
+	c, heard := idleCall(t)
+	path, err := c.config.Socket.NewPath(func(timing.Instant) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := heldMux{path.Mux(), make(chan struct{})}
+	settings := c.settings(path)
+	settings.SetICEUDPMux(held)
+	c.path = path
+	if c.connection, err = webrtc.NewAPI(webrtc.WithSettingEngine(settings)).NewPeerConnection(webrtc.Configuration{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.post(offerOf(t, goodOffer)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	c.work(ctx)
+	c.tellEnd()
+	if told := heard.all(); c.class != EndStopped || len(told) > 0 {
+		t.Errorf("ended as %q (%s), and the caller was told %q", c.class, c.reason, told)
+	}
+	close(held.let)
+	c.end()
+}
+
+// TestWhatIsWhoseFault holds that what is told as our fault is counted as one.
+func TestWhatIsWhoseFault(t *testing.T) {
+	for err, want := range map[error]End{
+		badOffer("", "anything"): EndOffer, ErrBadCandidate: EndOffer, ErrTooMany: EndFlood, errors.New("create the answer"): EndFault,
+	} {
+		err = fmt.Errorf("a layer: %w", err)
+		if got := endOf(err); got != want || (got == EndFault) != errors.Is(advised(err), ErrFault) {
+			t.Errorf("%v ends a call as %q and is told as %q, want %q", err, got, advised(err), want)
+		}
+	}
+}
+
+// TestFaultsAreErrors reads in the log that a call has ended: at which level depends on whose fault it was.
+func TestFaultsAreErrors(t *testing.T) {
+	for want, first := range map[string]message{"level=ERROR": noPair, "level=INFO": offerOf(t, badForPion)} {
+		c, _ := idleCall(t)
+		var log strings.Builder
+		c.config.Log = slog.New(slog.NewTextHandler(&log, nil))
+		if err := c.post(first); err != nil {
+			t.Fatal(err)
+		}
+		c.run(t.Context())
+		if line := log.String(); !strings.Contains(line, want) || !strings.Contains(line, `msg="call ended" room=demo peer=ada reason=`) {
+			t.Errorf("want %s: %s", want, line)
+		}
 	}
 }

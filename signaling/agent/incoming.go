@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
@@ -152,14 +153,16 @@ func (c *incoming) run(ctx context.Context) {
 		<-c.after // Soon: that call has stopped.
 	}
 	if err := c.open(); err != nil {
-		c.finish(EndFault, err.Error(), &CallError{Kind: ErrFault, Wrong: "no agent for a call", Remedy: remedyOf(ErrFault)})
-		c.config.Log.Error("no agent for a call", "room", c.from.Room, "peer", c.from.Peer, "error", err)
+		c.finish(EndFault, "no agent for it: "+err.Error(), &CallError{Kind: ErrFault, Wrong: "no agent for a call", Remedy: remedyOf(ErrFault)})
 	} else {
 		c.attend(ctx)
-		c.config.Log.Info("call ended", "room", c.from.Room, "peer", c.from.Peer, "reason", c.reason)
 	}
+	c.logEnd(ctx)
 	c.tellEnd()
 }
+
+// stopping is the reason for the end of calls at the answerer's.
+const stopping = "the appliance stops"
 
 // attend takes what comes until the call stops.
 func (c *incoming) attend(ctx context.Context) {
@@ -173,13 +176,22 @@ func (c *incoming) attend(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			c.stop(EndStopped, "the appliance stops")
+			c.stop(EndStopped, stopping)
 		case <-c.stopped:
 			return
 		case <-c.notify:
 			c.work(ctx)
 		}
 	}
+}
+
+// logEnd tells the operator of the end; one by our own fault is an error.
+func (c *incoming) logEnd(ctx context.Context) {
+	level := slog.LevelInfo
+	if c.class == EndFault {
+		level = slog.LevelError
+	}
+	c.config.Log.Log(ctx, level, "call ended", "room", c.from.Room, "peer", c.from.Peer, "reason", c.reason)
 }
 
 // tellEnd is the caller's last word of a call that has stopped.
@@ -229,7 +241,11 @@ func (c *incoming) watchIdle() timing.Timer {
 // work takes what waits, up to the end of the call.
 func (c *incoming) work(ctx context.Context) {
 	for m, ok := c.next(); ok; m, ok = c.next() {
-		if err := c.take(ctx, m); err != nil {
+		switch err := c.take(ctx, m); {
+		case err == nil:
+		case ctx.Err() != nil:
+			c.stop(EndStopped, stopping) // Whatever else it brought about.
+		default:
 			c.stopFor(endOf(err), advised(err))
 		}
 	}
