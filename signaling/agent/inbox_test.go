@@ -92,7 +92,7 @@ func TestNothingIsTakenAfterTheEnd(t *testing.T) {
 		want  []string
 	}{
 		"an offer refused by pion": {offerOf(t, badForPion), []string{"refused: bad offer", "refused: no call"}},
-		"a fault":                  {noPair, []string{"refused: no call"}},
+		"a fault":                  {noPair, []string{"refused: no call", "ended: a fault of the appliance"}},
 	} {
 		c, heard := idleCall(t)
 		for _, m := range []message{row.first, offerOf(t, goodOffer)} {

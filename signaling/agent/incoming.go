@@ -270,7 +270,9 @@ func (c *incoming) take(ctx context.Context, m message) error {
 	case trickled:
 		return c.add(m.text)
 	case selected:
-		c.chosen(m.pair)
+		if err := c.chosen(m.pair); err != nil {
+			return err
+		}
 		c.apply(orchestrate.PairSelected)
 	case lost:
 		c.lost.Add(1)
