@@ -181,6 +181,32 @@ func TestClosingCallsAreBounded(t *testing.T) {
 	}
 }
 
+// TestAFullInbox refuses offers and candidates alike, with a remedy of its own, and counts them.
+func TestAFullInbox(t *testing.T) {
+	a := NewAnswerer(testConfig(t))
+	defer a.Close()
+	from, o := Caller{Room: "demo", Peer: "ada"}, offerOf(t, goodOffer)
+	c := newIncoming(a.config, from, o.offer.fingerprints, make(heard, 8))
+	defer c.end()
+	a.calls[callerKey{from.Room, from.Peer}] = c
+	for n := range maxInbox {
+		if err := a.Candidate(from, "candidate:1 1 udp 1 192.0.2.9 9 typ host"); err != nil {
+			t.Fatalf("candidate %d: %v", n, err)
+		}
+	}
+	for name, err := range map[string]error{
+		"an offer": a.Offer(from, goodOffer, make(heard, 8)), "a candidate": a.Candidate(from, "candidate:1 1 udp 1 192.0.2.9 9 typ host"),
+	} {
+		var full *CallError
+		if !errors.As(err, &full) || full.Kind != ErrTooMany || !strings.Contains(full.Wrong, "128") || !strings.Contains(full.Remedy, "slowly") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if n := a.Stats().Refused[RefusedTooMany]; n != 2 {
+		t.Errorf("%d refusals are counted, want 2", n)
+	}
+}
+
 // heldMux is a mux whose addresses are not told before it is let go, so that gathering waits.
 type heldMux struct {
 	ice.UDPMux

@@ -113,7 +113,9 @@ func (c *incoming) post(m message) error {
 	case c.over():
 		return ErrNoCall
 	case m.kind <= trickled && len(c.inbox) >= maxInbox:
-		return ErrTooMany
+		return &CallError{
+			Kind: ErrTooMany, Wrong: fmt.Sprintf("%d of this call wait to be taken", maxInbox), Remedy: "send them more slowly, this one again in a moment",
+		}
 	}
 	c.inbox = append(c.inbox, m)
 	select {
