@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -132,6 +133,40 @@ func TestInterruptedEcho(t *testing.T) {
 	unfinished(t, s, stepEcho)
 	if _, problem := c.release(ctx); problem != nil {
 		t.Errorf("%+v", problem)
+	}
+}
+
+// TestInterruptedAllocate ends the probe with an Allocate request under way: what a signed one may have brought about is given
+// back, once. An unsigned one of a server that wants credentials brings nothing about.
+func TestInterruptedAllocate(t *testing.T) {
+	for signed, want := range map[bool]int32{false: 0, true: 1} {
+		ctx, cancel := context.WithCancel(t.Context())
+		var released sync.Map // Transactions, by id: a request may be repeated.
+		at := fakeUDP(t, func(_ *net.UDPConn, from netip.AddrPort, ask *stun.Message) []byte {
+			switch {
+			case ask.Type.Method == stun.MethodBinding:
+				return bindingSuccess(ask, from)
+			case ask.Type.Method == stun.MethodRefresh:
+				if ask.Contains(stun.AttrLifetime) && lifetime(ask) == 0 && ask.Contains(stun.AttrMessageIntegrity) {
+					released.Store(ask.TransactionID, true)
+				}
+				return stun.MustBuild(ask, stun.NewType(stun.MethodRefresh, stun.ClassSuccessResponse), stun.Fingerprint).Raw
+			case ask.Contains(stun.AttrMessageIntegrity) == signed:
+				cancel()
+				return nil
+			}
+			return stun.MustBuild(ask, stun.NewType(stun.MethodAllocate, stun.ClassErrorResponse), stun.CodeUnauthorized,
+				stun.NewRealm("r"), stun.NewNonce("n"), stun.Fingerprint).Raw
+		})
+		o := hasty()
+		o.Count = 0
+		unfinished(t, Run(ctx, []Target{target(TURN, at, UDP)}, o).Servers[0], stepAllocate)
+		n := int32(0)
+		released.Range(func(any, any) bool { n++; return true })
+		if n != want {
+			t.Errorf("signed %v: given back %d times, want %d", signed, n, want)
+		}
+		cancel()
 	}
 }
 
