@@ -34,7 +34,8 @@ type Reply interface {
 	// Refuse says that an offer, which was queued, is not taken after all; a call that stood before goes on. An offer that
 	// waited when its call ended is refused too, before Ended says why.
 	Refuse(why *CallError)
-	// Ended says that the call has ended, and not by the caller. Nothing follows.
+	// Ended says that the call has ended, and not by the caller. Nothing of it follows, but a Dropped that is being told at
+	// that very moment, by another goroutine.
 	Ended(why *CallError)
 	// Dropped says that messages of the caller's are dropped, at most once in [DroppedEvery].
 	Dropped(why *CallError)

@@ -83,6 +83,9 @@ func (c *incoming) admit(bytes int) bool {
 const DroppedEvery = 10 * time.Second
 
 func (c *incoming) tellDropped() {
+	if c.over() {
+		return
+	}
 	now, last := c.config.Clock.Now(), c.warned.Load()
 	if last != int64(timing.Never) && now.Sub(timing.Instant(last)) < DroppedEvery || !c.warned.CompareAndSwap(last, int64(now)) {
 		return

@@ -207,6 +207,22 @@ func TestAFullInbox(t *testing.T) {
 	}
 }
 
+// TestNothingIsDroppedAfterTheEnd floods a call before and after it has stopped: only before is its caller told.
+func TestNothingIsDroppedAfterTheEnd(t *testing.T) {
+	c, heard := idleCall(t)
+	defer c.end()
+	c.tellDropped()
+	if told := heard.all(); len(told) != 1 {
+		t.Errorf("before the end the caller was told %q", told)
+	}
+	c.warned.Store(int64(timing.Never))
+	c.stop(EndFlood, "")
+	c.tellDropped()
+	if told := heard.all(); len(told) != 0 {
+		t.Errorf("after the end the caller was told %q", told)
+	}
+}
+
 // heldMux is a mux whose addresses are not told before it is let go, so that gathering waits.
 type heldMux struct {
 	ice.UDPMux
