@@ -268,8 +268,12 @@ func TestARefusedMessageIsGivenUp(t *testing.T) {
 	}
 }
 
-// scripted is a server that gives each connection a script, which takes the client's messages until it returns false.
-func scripted(t *testing.T, script func(say func(texts ...string), ws *websocket.Conn) (take func(m outbound) bool)) (ctx context.Context, url string) {
+// script is what a server does with one connection: the function that it returns takes the client's messages until it
+// returns false.
+type script func(say func(texts ...string), ws *websocket.Conn) (take func(m outbound) bool)
+
+// scripted is a server that gives each connection its script.
+func scripted(t *testing.T, script script) (ctx context.Context, url string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
