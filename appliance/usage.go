@@ -14,6 +14,11 @@ import (
 // leastRateWindow is the shortest time that rates are told of: two readers at once would else divide by next to nothing.
 const leastRateWindow = 250 * time.Millisecond
 
+// mostRateWindow is the longest: readings are taken when somebody looks, and what a relay carried over hours in which nobody
+// did is no present rate. A page looks twice a second, so that some of its looks may be late; whoever asks for the state more
+// seldom asks twice to have rates.
+const mostRateWindow = 5 * time.Second
+
 // usage tells how near the relay is to each of its limits.
 type usage struct {
 	limits turn.Limits
@@ -45,8 +50,8 @@ type rates struct {
 	serverBytes, challenges, bindings float64
 }
 
-// describe lists all limits with what counts toward them at now. Rates are over the time since the last call, and known
-// from the second on.
+// describe lists all limits with what counts toward them at now. Rates are over the time since the last call; they are not
+// known at the first, and at one that comes after [mostRateWindow].
 func (u *usage) describe(stats turn.Stats, live []turn.Allocation, now timing.Instant) []web.Limit {
 	r := u.rates(newReading(stats, live, now))
 	most := mostOf(live)
@@ -94,10 +99,10 @@ func refusals(s turn.Stats) map[string]uint64 {
 func (u *usage) rates(r reading) rates {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	switch {
-	case u.last.live == nil:
-		u.last = r
-	case r.at.Sub(u.last.at) >= leastRateWindow:
+	switch window := r.at.Sub(u.last.at); {
+	case u.last.live == nil, window > mostRateWindow:
+		u.latest, u.last = rates{}, r
+	case window >= leastRateWindow:
 		u.latest, u.last = ratesBetween(u.last, r), r
 	}
 	return u.latest

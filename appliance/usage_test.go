@@ -102,6 +102,31 @@ func TestUsageOfLimits(t *testing.T) {
 	}
 }
 
+// TestRatesAfterALongTime: after hours in which nobody looked their average is no rate, nor is what was told before them. The
+// next look has rates of the time between.
+func TestRatesAfterALongTime(t *testing.T) {
+	u := newUsage(turnLimitsOf(config.Default()))
+	look := func(bindings uint64, at time.Duration) *float64 {
+		return byName(u.describe(turn.Stats{Bindings: bindings}, nil, timing.Instant(at)))["bindings_per_second"].InUse
+	}
+	for _, c := range []struct {
+		bindings uint64
+		at       time.Duration
+		want     float64 // -1 where it is not known.
+	}{
+		{0, 0, -1},
+		{500, 5 * time.Second, 100},
+		{1_000_000, 3 * time.Hour, -1},
+		{1_000_000, 3*time.Hour + time.Millisecond, -1},
+		{1_000_010, 3*time.Hour + time.Second, 10},
+		{2_000_000, 3*time.Hour + 6*time.Second + 1, -1},
+	} {
+		if got := look(c.bindings, c.at); (got == nil) != (c.want < 0) || got != nil && *got != c.want {
+			t.Errorf("after %v: %v, want %v a second", c.at, got, c.want)
+		}
+	}
+}
+
 func byName(limits []web.Limit) map[string]web.Limit {
 	named := map[string]web.Limit{}
 	for _, l := range limits {

@@ -11,8 +11,8 @@ const LocalPeerID = "@appliance"
 // LocalPeer is the peer within this process.
 type LocalPeer interface {
 	// Receive takes a message that a peer addressed to [LocalPeerID]. It is called on the connection's goroutine and
-	// delays only that connection, one message of which is given after another. An error is told to the
-	// client, with its remedy if it is an [Advised].
+	// delays only that connection, one message of which is given after another. An error is told to the client, with its
+	// remedy if it is an [Advised].
 	Receive(m LocalMessage) error
 	// Gone tells that a peer which has sent something to the local one is no more in the room: it has left, or its seat
 	// was given up. It must not block, may be called again for the same stay, and may come after the first message of the

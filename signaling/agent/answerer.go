@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -29,9 +31,11 @@ type Reply interface {
 	Answer(sdp string)
 	// Restart asks the caller to make an offer with an ICE restart; the reason names the route to use.
 	Restart(reason string)
-	// Refuse says that an offer, which was queued, is not taken after all; a call that stood before goes on.
+	// Refuse says that an offer, which was queued, is not taken after all; a call that stood before goes on. An offer that
+	// waited when its call ended is refused too, before Ended says why.
 	Refuse(why *CallError)
-	// Ended says that the call has ended, and not by the caller. Nothing follows.
+	// Ended says that the call has ended, and not by the caller. Nothing of it follows, but a Dropped that is being told at
+	// that very moment, by another goroutine.
 	Ended(why *CallError)
 	// Dropped says that messages of the caller's are dropped, at most once in [DroppedEvery].
 	Dropped(why *CallError)
@@ -81,7 +85,7 @@ type AnswererConfig struct {
 	// Orchestration bounds phases and restarts. The appliance has host candidates only, so a route is what the caller
 	// is to take.
 	Orchestration orchestrate.Config
-	// Log gets the ends of calls, and pion's lines at debug level. Default none.
+	// Log gets the ends of calls, as errors those that are our fault, and pion's lines at debug level. Default none.
 	Log *slog.Logger
 	// Opened, where set, is told of each data channel that has opened. It must not block.
 	Opened func(Caller)
@@ -119,19 +123,16 @@ func NewAnswerer(config AnswererConfig) *Answerer {
 }
 
 // Offer begins a call or renegotiates the caller's present one; an offer with other ICE credentials restarts ICE. One of
-// another certificate is of a new peer connection, which a reloaded page has: its call takes the present one's place. An
-// error, as one of Candidate's, is a [*CallError]; what is found wrong later the reply tells.
+// another certificate is of a new peer connection, which a reloaded page has: its call takes the present one's place, as any
+// takes the place of one that has stopped. An error, as one of Candidate's, is a [*CallError]; what is found wrong later the
+// reply tells.
 func (a *Answerer) Offer(from Caller, sdp string, reply Reply) error {
 	o, err := a.config.Limits.judge(sdp)
 	if err != nil {
 		return a.refused(err)
 	}
-	c, err := a.callOf(from, o, reply)
-	if err != nil {
+	if err := a.place(from, o, reply); err != nil {
 		return a.refused(err)
-	}
-	if err := c.post(message{kind: offered, offer: o}); err != nil {
-		return advised(err)
 	}
 	return nil
 }
@@ -171,41 +172,67 @@ func (a *Answerer) present(from Caller) (*incoming, error) {
 	return c, nil
 }
 
-// callOf returns the caller's call that the offer belongs to. It makes one if need be and if there may be another one.
-func (a *Answerer) callOf(from Caller, o offer, reply Reply) (*incoming, error) {
+// place gives an offer to the caller's call that it belongs to. It makes one if need be and if there may be another one:
+// a call that has stopped, and is but closing yet, takes no offer.
+func (a *Answerer) place(from Caller, o offer, reply Reply) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	key := callerKey{from.Room, from.Peer}
-	c := a.calls[key]
-	switch {
-	case a.closed:
-		return nil, ErrStopped
-	case c != nil && slices.Equal(c.fingerprints, o.fingerprints):
-		return c, nil
-	case len(a.running) >= 2*a.config.Limits.Total: // Many that are ending, which takes a moment.
-		return nil, fmt.Errorf("%d calls, some of them ending: %w", len(a.running), ErrBusy)
-	case c != nil:
-		c.stop(EndReplaced, "the caller has begun another call")
-	case len(a.calls) >= a.config.Limits.Total:
-		return nil, fmt.Errorf("%d calls: %w", len(a.calls), ErrBusy)
-	case a.countLocked(from.Address) >= a.config.Limits.PerAddress:
-		return nil, &CallError{
-			Kind: ErrBusy, Wrong: fmt.Sprintf("%d from one address", a.config.Limits.PerAddress),
-			Remedy: "hang up another call first; who operates the server sets agents.calls_per_address",
+	if a.closed {
+		return ErrStopped
+	}
+	key, m := callerKey{from.Room, from.Peer}, message{kind: offered, offer: o}
+	present := a.calls[key]
+	if present != nil && slices.Equal(present.fingerprints, o.fingerprints) {
+		if err := present.post(m); !errors.Is(err, ErrNoCall) {
+			return err
 		}
 	}
-	c = newIncoming(a.config, from, o.fingerprints, reply)
+	if err := a.admitLocked(from, present != nil); err != nil {
+		return err
+	}
+	c := newIncoming(a.config, from, o.fingerprints, reply)
+	if present != nil {
+		present.stop(EndReplaced, "the caller has begun another call")
+		c.after = present.told
+	}
+	_ = c.post(m) // Its first, before it runs: it can neither be full nor have stopped.
 	a.calls[key], a.running[c] = c, struct{}{}
 	a.stats.Begun++
 	a.tasks.Go(func() {
 		c.run(a.ctx)
 		a.forget(key, c)
 	})
-	return c, nil
+	return nil
 }
 
-func (a *Answerer) countLocked(address netip.Addr) (n int) {
-	for _, c := range a.calls {
+// admitLocked bounds calls, in total and from one address. One that takes another's place adds none, but to those that are
+// ending, which takes a moment: of all together there may be twice as many.
+func (a *Answerer) admitLocked(from Caller, replaces bool) error {
+	l := a.config.Limits
+	switch {
+	case len(a.running) >= 2*l.Total:
+		return fmt.Errorf("%d calls, some of them ending: %w", len(a.running), ErrBusy)
+	case countFrom(from.Address, maps.Keys(a.running)) >= 2*l.PerAddress:
+		return busyAddress("%d from one address, some of them ending", 2*l.PerAddress, "call again in a moment")
+	case replaces:
+		return nil
+	case len(a.calls) >= l.Total:
+		return fmt.Errorf("%d calls: %w", len(a.calls), ErrBusy)
+	case countFrom(from.Address, maps.Values(a.calls)) >= l.PerAddress:
+		return busyAddress("%d from one address", l.PerAddress, "hang up another call first")
+	}
+	return nil
+}
+
+func busyAddress(wrong string, n int, remedy string) error {
+	return &CallError{
+		Kind: ErrBusy, Wrong: fmt.Sprintf(wrong, n), Remedy: remedy + "; who operates the server sets agents.calls_per_address",
+	}
+}
+
+// countFrom counts the calls from an address's network.
+func countFrom(address netip.Addr, calls iter.Seq[*incoming]) (n int) {
+	for c := range calls {
 		if networkOf(c.from.Address) == networkOf(address) {
 			n++
 		}

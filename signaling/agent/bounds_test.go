@@ -11,6 +11,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"tourbillon/signaling/agent"
+	"tourbillon/timing/timingtest"
 )
 
 // TestMessageFlood floods both kinds of data channels with small messages: no more are answered than a call may have, the
@@ -127,9 +128,6 @@ func TestRefusedByPion(t *testing.T) {
 		case answer := <-c.answers:
 			t.Errorf("%s: answered %q", name, answer)
 		}
-		for len(a.Calls()) > 0 {
-			pass()
-		}
 		check(t, "call", a.Offer(c.as, sdp, c))
 		check(t, "take the answer", c.connection.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: <-c.answers}))
 		<-c.open
@@ -145,6 +143,51 @@ func TestRefusedByPion(t *testing.T) {
 		}
 		check(t, "close the client", c.connection.GracefulClose())
 		closeAll()
+	}
+}
+
+// inOrder is what a caller hears, whose words about its offers come in one channel.
+type inOrder struct {
+	deaf
+	answered chan bool
+}
+
+func (o inOrder) Answer(string)           { o.answered <- true }
+func (o inOrder) Refuse(*agent.CallError) { o.answered <- false }
+
+// TestOfferedAtOnce sends a good offer right behind one that pion does not take, of the same peer connection, and again when it
+// is told that it was not taken, without waiting for anything else: each offer gets one word, and the last one the answer.
+func TestOfferedAtOnce(t *testing.T) {
+	a, closeAll := openAnswerer(t, agent.Limits{PerAddress: 100, Total: 100})
+	c := newClient(t, 1, agent.EchoChannel)
+	sdp := c.offer(t, nil)
+	spoilt := strings.Replace(sdp, "a=group:BUNDLE 0", "a=group:BUNDLE 7", 1)
+	caller := inOrder{answered: make(chan bool, 8)}
+	hear := func() bool {
+		t.Helper()
+		select {
+		case answered := <-caller.answered:
+			return answered
+		case <-timingtest.Patient(t).Done():
+			t.Fatal("no word came")
+		}
+		return false
+	}
+	for range 20 {
+		check(t, "a bad offer", a.Offer(c.as, spoilt, caller))
+		check(t, "a good offer", a.Offer(c.as, sdp, caller))
+		if hear() {
+			t.Fatal("the bad offer was answered")
+		}
+		for !hear() {
+			check(t, "the good offer again", a.Offer(c.as, sdp, caller))
+		}
+		a.Leave(c.as)
+	}
+	check(t, "close the client", c.connection.GracefulClose())
+	closeAll()
+	if n := len(caller.answered); n != 0 {
+		t.Errorf("%d words came besides", n)
 	}
 }
 

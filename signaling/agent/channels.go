@@ -83,8 +83,11 @@ func (c *incoming) admit(bytes int) bool {
 const DroppedEvery = 10 * time.Second
 
 func (c *incoming) tellDropped() {
-	now, last := c.config.Clock.Now(), c.told.Load()
-	if last != int64(timing.Never) && now.Sub(timing.Instant(last)) < DroppedEvery || !c.told.CompareAndSwap(last, int64(now)) {
+	if c.over() {
+		return
+	}
+	now, last := c.config.Clock.Now(), c.warned.Load()
+	if last != int64(timing.Never) && now.Sub(timing.Instant(last)) < DroppedEvery || !c.warned.CompareAndSwap(last, int64(now)) {
 		return
 	}
 	limit := c.config.Limits.MessagesPerSecond

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
@@ -49,6 +50,11 @@ type incoming struct {
 	// fingerprints are those of the caller's certificates.
 	fingerprints []string
 
+	// after, where not nil, is told of the call whose place this one took; told is closed when the caller hears no more of
+	// this one. So an answer does not come before the refusal of an earlier offer.
+	after <-chan struct{}
+	told  chan struct{}
+
 	// stopped is closed with the reason for the end.
 	stopped  chan struct{}
 	stopOnce sync.Once
@@ -60,8 +66,8 @@ type incoming struct {
 	// messages that came too fast, passedOver its candidates that are not tried.
 	bytes, used         atomic.Int64
 	dropped, passedOver atomic.Int64
-	// told is the instant at which the caller was last told that its messages are dropped.
-	told atomic.Int64
+	// warned is the instant at which the caller was last told that its messages are dropped.
+	warned atomic.Int64
 	// lost and asked count the losses of consent and the restarts asked for.
 	lost, asked atomic.Int64
 	allowance   allowance
@@ -76,7 +82,6 @@ type incoming struct {
 	machine *orchestrate.Machine
 	path    *link.Path
 	pair    Pair
-	ended   bool
 
 	// Owned by run.
 	connection *webrtc.PeerConnection
@@ -89,25 +94,28 @@ func newIncoming(config AnswererConfig, from Caller, fingerprints []string, repl
 	now := config.Clock.Now()
 	c := &incoming{
 		config: config, from: from, reply: reply, log: loggerFactory{config.Log}, began: now, fingerprints: fingerprints,
-		stopped: make(chan struct{}), notify: make(chan struct{}, 1), allowance: newAllowance(config.Limits.MessagesPerSecond, now),
+		told: make(chan struct{}), stopped: make(chan struct{}), notify: make(chan struct{}, 1),
+		allowance: newAllowance(config.Limits.MessagesPerSecond, now),
 	}
 	c.used.Store(int64(now))
-	c.told.Store(int64(timing.Never))
+	c.warned.Store(int64(timing.Never))
 	var first orchestrate.Wake
 	c.machine, first = orchestrate.New(config.Orchestration, now)
 	c.wake = config.Clock.At(first.At, func() { _ = c.post(message{kind: woken}) })
 	return c
 }
 
-// post queues a message; the caller's are bounded, the call's own are few.
+// post queues a message; the caller's are bounded, the call's own are few. A call that has stopped takes none: ErrNoCall.
 func (c *incoming) post(m message) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.ended:
+	case c.over():
 		return ErrNoCall
 	case m.kind <= trickled && len(c.inbox) >= maxInbox:
-		return ErrTooMany
+		return &CallError{
+			Kind: ErrTooMany, Wrong: fmt.Sprintf("%d of this call wait to be taken", maxInbox), Remedy: "send them more slowly, this one again in a moment",
+		}
 	}
 	c.inbox = append(c.inbox, m)
 	select {
@@ -130,32 +138,86 @@ func (c *incoming) finish(class End, reason string, word *CallError) {
 	})
 }
 
+// over reports whether the call has stopped.
+func (c *incoming) over() bool {
+	select {
+	case <-c.stopped:
+		return true
+	default:
+		return false
+	}
+}
+
 // run answers until the call ends, then waits for what it started.
 func (c *incoming) run(ctx context.Context) {
 	defer c.end()
-	if err := c.open(); err != nil {
-		c.stop(EndFault, err.Error())
-		c.reply.Ended(&CallError{Kind: ErrFault, Wrong: "no agent for a call", Remedy: remedyOf(ErrFault)})
-		c.config.Log.Error("no agent for a call", "room", c.from.Room, "peer", c.from.Peer, "error", err)
-		return
+	if c.after != nil {
+		<-c.after // Soon: that call has stopped.
 	}
+	if err := c.open(); err != nil {
+		c.finish(EndFault, "no agent for it: "+err.Error(), &CallError{Kind: ErrFault, Wrong: "no agent for a call", Remedy: remedyOf(ErrFault)})
+	} else {
+		c.attend(ctx)
+	}
+	c.logEnd(ctx)
+	c.tellEnd()
+}
+
+// stopping is the reason for the end of calls at the answerer's.
+const stopping = "the appliance stops"
+
+// attend takes what comes until the call stops.
+func (c *incoming) attend(ctx context.Context) {
 	l := c.config.Limits
-	lifetime := c.config.Clock.AfterFunc(l.Lifetime, func() { c.stopFor(EndLifetime, reached("agents.lifetime", "over the lifetime of %v", l.Lifetime)) })
+	lifetime := c.config.Clock.AfterFunc(l.Lifetime, func() {
+		c.stopFor(EndLifetime, reached("agents.lifetime", "over the lifetime of %v", l.Lifetime))
+	})
 	defer lifetime.Stop()
 	idle := c.watchIdle()
 	defer idle.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			c.stop(EndStopped, "the appliance stops")
+			c.stop(EndStopped, stopping)
 		case <-c.stopped:
-			c.config.Log.Info("call ended", "room", c.from.Room, "peer", c.from.Peer, "reason", c.reason)
-			if c.word != nil {
-				c.reply.Ended(c.word)
-			}
 			return
 		case <-c.notify:
 			c.work(ctx)
+		}
+	}
+}
+
+// logEnd tells the operator of the end; one by our own fault is an error.
+func (c *incoming) logEnd(ctx context.Context) {
+	level := slog.LevelInfo
+	if c.class == EndFault {
+		level = slog.LevelError
+	}
+	c.config.Log.Log(ctx, level, "call ended", "room", c.from.Room, "peer", c.from.Peer, "reason", c.reason)
+}
+
+// tellEnd is the caller's last word of a call that has stopped.
+func (c *incoming) tellEnd() {
+	c.refuseWaiting()
+	if c.word != nil {
+		c.reply.Ended(c.word)
+	}
+	close(c.told)
+}
+
+// refuseWaiting tells the caller of its offers that nobody takes any more, once the call has stopped. Whoever has left, has
+// begun another call or is told that the appliance stops waits for no answer.
+func (c *incoming) refuseWaiting() {
+	c.mu.Lock()
+	inbox := c.inbox
+	c.inbox = nil
+	c.mu.Unlock()
+	if c.class == EndLeft || c.class == EndReplaced || c.class == EndStopped {
+		return
+	}
+	for _, m := range inbox {
+		if m.kind == offered {
+			c.reply.Refuse(&CallError{Kind: ErrNoCall, Wrong: "it ended before this offer was taken", Remedy: "send the peer connection's offer again"})
 		}
 	}
 }
@@ -178,16 +240,29 @@ func (c *incoming) watchIdle() timing.Timer {
 	return timer
 }
 
+// work takes what waits, up to the end of the call.
 func (c *incoming) work(ctx context.Context) {
-	c.mu.Lock()
-	inbox := c.inbox
-	c.inbox = nil
-	c.mu.Unlock()
-	for _, m := range inbox {
-		if err := c.take(ctx, m); err != nil {
+	for m, ok := c.next(); ok; m, ok = c.next() {
+		switch err := c.take(ctx, m); {
+		case err == nil:
+		case ctx.Err() != nil:
+			c.stop(EndStopped, stopping) // Whatever else it brought about.
+		default:
 			c.stopFor(endOf(err), advised(err))
 		}
 	}
+}
+
+// next takes a message out of the inbox; false where there is none, or the call has stopped.
+func (c *incoming) next() (m message, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.inbox) == 0 || c.over() {
+		return message{}, false
+	}
+	m, c.inbox[0] = c.inbox[0], message{}
+	c.inbox = c.inbox[1:]
+	return m, true
 }
 
 func (c *incoming) take(ctx context.Context, m message) error {
@@ -197,7 +272,9 @@ func (c *incoming) take(ctx context.Context, m message) error {
 	case trickled:
 		return c.add(m.text)
 	case selected:
-		c.chosen(m.pair)
+		if err := c.chosen(m.pair); err != nil {
+			return err
+		}
 		c.apply(orchestrate.PairSelected)
 	case lost:
 		c.lost.Add(1)
@@ -272,7 +349,6 @@ func (c *incoming) mayTry(ip net.IP) bool {
 
 func (c *incoming) end() {
 	c.mu.Lock()
-	c.ended = true
 	path := c.path
 	c.mu.Unlock()
 	c.wake.Stop()

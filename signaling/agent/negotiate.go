@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -88,15 +89,14 @@ func (c *incoming) add(candidate string) error {
 	return nil
 }
 
-// chosen begins consent on the pair that ICE has chosen.
-func (c *incoming) chosen(pair *webrtc.ICECandidatePair) {
+// chosen begins consent on the pair that ICE has chosen. An error is our fault.
+func (c *incoming) chosen(pair *webrtc.ICECandidatePair) error {
 	transport := c.connection.SCTP().Transport().ICETransport()
 	address, err := netip.ParseAddr(pair.Remote.Address)
 	local, localErr := transport.GetLocalParameters()
 	remote, remoteErr := transport.GetRemoteParameters()
 	if err != nil || localErr != nil || remoteErr != nil {
-		c.stop(EndFault, "the selected pair has no address or no credentials")
-		return
+		return errors.New("the selected pair has no address or no credentials")
 	}
 	c.mu.Lock()
 	c.pair = Pair{
@@ -114,6 +114,7 @@ func (c *incoming) chosen(pair *webrtc.ICECandidatePair) {
 		LocalUfrag: local.UsernameFragment, RemoteUfrag: remote.UsernameFragment, RemotePassword: remote.Password,
 		Controlling: transport.Role() == webrtc.ICERoleControlling, TieBreaker: binary.BigEndian.Uint64(tieBreaker[:]),
 	})
+	return nil
 }
 
 // addressOf is a candidate's address; the zero AddrPort where that is a name.

@@ -14,7 +14,7 @@ var (
 	ErrBadOffer = errors.New("bad offer")
 	// ErrBadCandidate says that a candidate is too long or cannot be read.
 	ErrBadCandidate = errors.New("bad candidate")
-	// ErrNoCall says that a message belongs to no call: it begins with an offer.
+	// ErrNoCall says that a message belongs to no call, which an offer begins, or that the offer's ended before it was taken.
 	ErrNoCall = errors.New("no call")
 	// ErrTooMany says that a call has had all the candidates or messages that it may have.
 	ErrTooMany = errors.New("too many candidates or messages")

@@ -36,10 +36,13 @@ const (
 
 // endOf is the kind of end that an error of a message brings.
 func endOf(err error) End {
-	if errors.Is(err, ErrTooMany) {
+	switch {
+	case errors.Is(err, ErrTooMany):
 		return EndFlood
+	case errors.Is(err, ErrBadOffer), errors.Is(err, ErrBadCandidate):
+		return EndOffer
 	}
-	return EndOffer
+	return EndFault
 }
 
 // Pair is a selected candidate pair. The types are those of RFC 8445: host, srflx, prflx and relay.

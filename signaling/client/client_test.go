@@ -299,6 +299,33 @@ func TestTheOthersSeeADropAsAway(t *testing.T) {
 	}
 }
 
+// TestErrorsOfTheApplianceAreToldOnce has more of them come before a drop than the server keeps: what it sends again would be
+// told twice, and what it has not any more would cost the session.
+func TestErrorsOfTheApplianceAreToldOnce(t *testing.T) {
+	const errs = 4
+	h := start(t, signaling.Config{Limits: signaling.Limits{ReplayMessages: errs - 1}})
+	r := join(t, h, client.Options{Random: func() float64 { return 0 }})
+	tell := func(why string) {
+		t.Helper()
+		if !h.server.Deliver("demo", r.ID(), signaling.LocalReply{Kind: "error", Code: signaling.CodeCallEnded, Err: errors.New(why)}) {
+			t.Fatal("no such peer")
+		}
+		if e := next[client.Refused](t, r); !strings.Contains(e.Refusal.Message, why) {
+			t.Errorf("got %+v, want %s", e.Refusal, why)
+		}
+	}
+	for n := range errs {
+		tell(fmt.Sprint("before the drop: ", n))
+	}
+	r.Drop()
+	next[client.Lost](t, r)
+	if e := next[client.Resumed](t, r); e.Replayed != 0 {
+		t.Errorf("%d messages came again", e.Replayed)
+	}
+	next[client.ICEServers](t, r)
+	tell("after the drop")
+}
+
 func TestRoomsFormAgainAfterARestart(t *testing.T) {
 	verifier, err := signaling.NewVerifier(signaling.VerifierConfig{Secrets: [][]byte{[]byte(strings.Repeat("k", 32))}})
 	if err != nil {

@@ -66,5 +66,6 @@ var rejoins = []string{"session-unknown", "session-used", "bad-session", "replay
 // passing are the refusals of a join that may not be repeated the next time.
 var passing = []string{"join-timeout", "slow-consumer", "rate-limited", "draining", "session-used"}
 
-// final reports whether a refusal on the way in, or a fatal one, ends the room.
+// final reports whether the same would be refused again: on the way in that ends the room, and later, where the server
+// closes the connection over a message, the room goes on without that message.
 func (r *Refusal) final() bool { return !slices.Contains(passing, r.Code) }

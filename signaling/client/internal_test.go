@@ -268,9 +268,12 @@ func TestARefusedMessageIsGivenUp(t *testing.T) {
 	}
 }
 
-// wordless is a server that closes the connection over a message of a type without a word, as one does that reads no
-// more than the message's head, until it was resumed.
-func wordless(t *testing.T, over string, heard chan<- string) (ctx context.Context, url string) {
+// script is what a server does with one connection: the function that it returns takes the client's messages until it
+// returns false.
+type script func(say func(texts ...string), ws *websocket.Conn) (take func(m outbound) bool)
+
+// scripted is a server that gives each connection its script.
+func scripted(t *testing.T, script script) (ctx context.Context, url string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
@@ -280,31 +283,53 @@ func wordless(t *testing.T, over string, heard chan<- string) (ctx context.Conte
 			return
 		}
 		defer ws.CloseNow()
-		for resumed := false; ; {
+		take := script(func(texts ...string) {
+			for _, text := range texts {
+				_ = ws.Write(ctx, websocket.MessageText, []byte(text))
+			}
+		}, ws)
+		for more := true; more; {
 			_, text, err := ws.Read(ctx)
 			if err != nil {
 				return
 			}
 			var m outbound
 			_ = json.Unmarshal(text, &m)
-			if m.Type == over && !resumed {
-				_ = ws.Close(closeTooLarge, "")
-				return
-			}
-			switch m.Type {
-			case "join":
-				_ = ws.Write(ctx, websocket.MessageText, []byte(`{"type":"joined","peer":"p","session":"s","heartbeat_ms":5000}`))
-			case "resume":
-				resumed = true
-				_ = ws.Write(ctx, websocket.MessageText, []byte(`{"type":"resumed","peer":"p","session":"t","heartbeat_ms":5000,"got":0}`))
-			case "hello":
-			default:
-				heard <- m.Type
-			}
+			more = take(m)
 		}
 	}))
 	t.Cleanup(h.Close)
 	return ctx, "ws" + strings.TrimPrefix(h.URL, "http")
+}
+
+// What a scripted server says to a client that joins and to one that resumes.
+const (
+	sayJoined  = `{"type":"joined","peer":"p","session":"s","heartbeat_ms":5000}`
+	sayResumed = `{"type":"resumed","peer":"p","session":"t","heartbeat_ms":5000,"got":0}`
+)
+
+// wordless is a server that closes the connection over a message of a type without a word, as one does that reads no
+// more than the message's head, until it was resumed.
+func wordless(t *testing.T, over string, heard chan<- string) (ctx context.Context, url string) {
+	t.Helper()
+	return scripted(t, func(say func(...string), ws *websocket.Conn) func(outbound) bool {
+		resumed := false
+		return func(m outbound) bool {
+			switch {
+			case m.Type == over && !resumed:
+				_ = ws.Close(closeTooLarge, "")
+				return false
+			case m.Type == "join":
+				say(sayJoined)
+			case m.Type == "resume":
+				resumed = true
+				say(sayResumed)
+			case m.Type != "hello":
+				heard <- m.Type
+			}
+			return true
+		}
+	})
 }
 
 func TestARefusalWithoutWordsCountsToo(t *testing.T) {
@@ -330,5 +355,40 @@ func TestAJoinRefusedWithoutWordsEnds(t *testing.T) {
 	var refusal *Refusal
 	if !errors.As(err, &refusal) || refusal.Code != codeTooLarge {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestANumberedErrorIsNews has errors come with numbers, as those of "@appliance" do: pongs and a resume acknowledge them,
+// and one that a server repeats all the same is told once.
+func TestANumberedErrorIsNews(t *testing.T) {
+	const ended = `{"type":"error","n":%d,"code":"call-ended","message":"call %[1]d","remedy":"call again"}`
+	acknowledged := make(chan string, 8)
+	ctx, url := scripted(t, func(say func(...string), _ *websocket.Conn) func(outbound) bool {
+		return func(m outbound) bool {
+			switch m.Type {
+			case "join":
+				say(sayJoined, fmt.Sprintf(ended, 1), `{"type":"ping","seq":1}`)
+			case "resume":
+				say(sayResumed, fmt.Sprintf(ended, 1), fmt.Sprintf(ended, 2))
+			}
+			if m.Type == "pong" || m.Type == "resume" {
+				acknowledged <- fmt.Sprint(m.Type, " ", m.Last)
+			}
+			return true
+		}
+	})
+	r := enterRoom(t, ctx, url)
+	until[Refused](t, ctx, r)
+	if got := <-acknowledged; got != "pong 1" {
+		t.Errorf("acknowledged with %s, want pong 1", got)
+	}
+	r.Drop()
+	until[Resumed](t, ctx, r)
+	if got := <-acknowledged; got != "resume 1" {
+		t.Errorf("acknowledged with %s, want resume 1", got)
+	}
+	again := until[Refused](t, ctx, r)
+	if e := again[len(again)-1].(Refused); e.Refusal.Message != "call 2" {
+		t.Errorf("told of %q again", e.Refusal.Message)
 	}
 }

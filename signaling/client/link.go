@@ -227,8 +227,12 @@ func (l *link) OnPing(ws *gws.Conn, payload []byte) { _ = ws.WritePong(payload) 
 // OnClose notes why the connection ended.
 func (l *link) OnClose(_ *gws.Conn, err error) { l.closed = err }
 
-// refused takes an error: on the way in it decides how to go on, later it is the caller's to judge.
+// refused takes an error: on the way in it decides how to go on, later it is the caller's to judge. One with a number is
+// news of the session, which a resume tells again unless it was acknowledged.
 func (r *Room) refused(l *link, m *inbound) {
+	if m.N != 0 && !r.fresh(m.N) {
+		return
+	}
 	refusal := m.Refusal
 	switch {
 	case l.entered && refusal.Fatal:

@@ -223,27 +223,31 @@ func (r *Room) stopping(m *inbound) {
 	r.emit(e)
 }
 
+// fresh notes the number of a message of the session; false where that came before. Only the room's goroutine calls it.
+func (r *Room) fresh(n uint64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n <= r.state.last {
+		return false
+	}
+	r.state.last = n
+	return true
+}
+
 // told takes news of the room, unless they came before.
 func (r *Room) told(m *inbound) {
-	e := m.event()
-	r.mu.Lock()
-	fresh := m.N > r.state.last
-	if fresh {
-		r.state.last = m.N
-		r.state.noteLocked(e)
+	if !r.fresh(m.N) {
+		return
 	}
-	r.mu.Unlock()
-	if restart, ok := e.(Restart); ok && fresh && restart.Route != "" {
+	if e := m.event(); e != nil {
 		r.mu.Lock()
-		r.state.ice = restart.ICEServers
+		r.state.noteLocked(e)
 		r.mu.Unlock()
-	}
-	if fresh && e != nil {
 		r.emit(e)
 	}
 }
 
-// noteLocked keeps the list of peers true.
+// noteLocked keeps the list of peers and the ICE servers true.
 func (s *state) noteLocked(e Event) {
 	switch e := e.(type) {
 	case PeerJoined:
@@ -256,6 +260,10 @@ func (s *state) noteLocked(e Event) {
 		s.changeLocked(e.ID, func(p *Peer) { p.Away = false })
 	case PeerUpdated:
 		s.changeLocked(e.ID, func(p *Peer) { p.Name, p.Metadata = e.Name, e.Metadata })
+	case Restart:
+		if e.Route != "" {
+			s.ice = e.ICEServers
+		}
 	}
 }
 

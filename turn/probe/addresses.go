@@ -64,7 +64,8 @@ func (a *addresses) remarks(host string) (all []*Problem) {
 	for _, f := range a.failed {
 		all = append(all, remark(f.problem.Step, CodeAddress,
 			fmt.Sprintf("%v, which is an address of %s too, does not work: %s", f.at, host, f.problem.What),
-			"clients that try this address first lose time, or fail: have the server listen there, or take the address out of the name's records (a machine without a route to it cannot tell)"))
+			"clients that try this address first lose time, or fail: have the server listen there, or take the address out of"+
+				" the name's records (a machine without a route to it cannot tell)"))
 	}
 	return all
 }

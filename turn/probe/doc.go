@@ -15,7 +15,7 @@
 //
 // Decisions are functions without I/O: url.go reads URLs, message.go and frame.go what servers send, login.go is the
 // authentication as a state machine, problem.go and certificate.go give errors their words, tally.go makes figures of
-// packets, nat.go judges mappings. The edge is link.go (sockets), addresses.go (which of a name's addresses is taken), exchange.go (one transaction), series.go (packets on a
-// grid), relay.go and echo.go (the steps on a TURN server) and run.go, which strings them together. report.go is what
-// comes out, text.go shows it to people.
+// packets, nat.go judges mappings. The edge is link.go (sockets), addresses.go (which of a name's addresses is taken),
+// exchange.go (one transaction), series.go (packets on a grid), relay.go and echo.go (the steps on a TURN server) and
+// run.go, which strings them together. report.go is what comes out, text.go shows it to people.
 package probe

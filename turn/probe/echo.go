@@ -95,11 +95,9 @@ func (c *client) permit(ctx context.Context, peer netip.AddrPort) (requests int,
 
 // echoOffAllocation makes a second allocation and has it send back what the first sends to it.
 func (v *visit) echoOffAllocation(ctx context.Context, c *client) (*Series, int, *Problem) {
-	dialling, end := limited(ctx, v.o.Clock, v.o.Timeout)
-	defer end()
-	l, _, err := v.dial(dialling, v.target, v.at)
-	if err != nil {
-		return nil, 0, v.connectFailed(dialling, stepEcho, err, v.o.Timeout)
+	l, problem := v.secondLink(ctx)
+	if problem != nil {
+		return nil, 0, problem
 	}
 	defer l.close()
 	peer := v.client(l, v.newLogin())
@@ -124,6 +122,17 @@ func (v *visit) echoOffAllocation(ctx context.Context, c *client) (*Series, int,
 		}
 	})
 	return series, requests, problem
+}
+
+// secondLink dials the server once more, within the timeout.
+func (v *visit) secondLink(ctx context.Context) (*link, *Problem) {
+	ctx, end := limited(ctx, v.o.Clock, v.o.Timeout)
+	defer end()
+	l, _, err := v.dial(ctx, v.target, v.at)
+	if err != nil {
+		return nil, v.connectFailed(ctx, stepEcho, err, v.o.Timeout)
+	}
+	return l, nil
 }
 
 // echoOffSocket has a socket of this machine send back what the relay sends to it. The socket first asks how the server

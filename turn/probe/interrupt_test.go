@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -107,31 +108,124 @@ func TestInterruptedSeries(t *testing.T) {
 	}
 }
 
+// allocatedVisit is one of our server that has come up to its allocation, closed when the test ends.
+func allocatedVisit(t *testing.T, ctx context.Context, o Options, at netip.AddrPort) (*visit, *client) {
+	t.Helper()
+	r := &runner{o: o.withDefaults()}
+	r.wire = timing.NewWire(r.o.Clock, timing.WireConfig{})
+	v := &visit{runner: r, target: target(TURN, at, UDP), report: &Server{State: StateGood}, login: r.newLogin()}
+	if !v.connect(ctx) {
+		t.Fatal(problems(*v.report))
+	}
+	t.Cleanup(func() {
+		v.link.close()
+		if err := r.wire.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	c := v.client(v.link, v.login)
+	if !v.allocated(ctx, c) {
+		t.Fatal(problems(*v.report))
+	}
+	return v, c
+}
+
 // TestInterruptedEcho holds that an allocation is given back all the same.
 func TestInterruptedEcho(t *testing.T) {
 	at, o := serve(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	o.Count, o.Interval = 1, MinInterval
-	v := &runner{o: o.withDefaults()}
-	v.wire = timing.NewWire(v.o.Clock, timing.WireConfig{})
-	defer v.wire.Close()
-	over := target(TURN, at[turn.UDP], UDP)
-	s := Server{State: StateGood}
-	visit := &visit{runner: v, target: over, report: &s, login: v.newLogin()}
-	if !visit.connect(ctx) {
-		t.Fatal(problems(s))
-	}
-	defer visit.link.close()
-	c := visit.client(visit.link, visit.login)
-	if !visit.allocated(ctx, c) {
-		t.Fatal(problems(s))
-	}
+	v, c := allocatedVisit(t, ctx, o, at[turn.UDP])
 	cancel()
-	visit.echo(ctx, c)
-	unfinished(t, s, stepEcho)
+	v.echo(ctx, c)
+	unfinished(t, *v.report, stepEcho)
 	if _, problem := c.release(ctx); problem != nil {
 		t.Errorf("%+v", problem)
+	}
+}
+
+// limits is a clock that counts the timers which bound something, and the most that were armed at once.
+type limits struct {
+	timing.Clock
+	mu          sync.Mutex
+	armed, most int
+}
+
+// limit is a timer of limits.
+type limit struct {
+	timing.Timer
+	of *limits
+}
+
+func (l *limits) AfterFunc(d time.Duration, f func()) timing.Timer {
+	l.count(1)
+	return limit{l.Clock.AfterFunc(d, f), l}
+}
+
+func (l *limits) count(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.armed += n
+	l.most = max(l.most, l.armed)
+}
+
+func (l limit) Stop() bool {
+	l.of.count(-1)
+	return l.Timer.Stop()
+}
+
+// TestEchoBoundsOneThingAtATime holds that what bounds a step of the echo ends with it.
+func TestEchoBoundsOneThingAtATime(t *testing.T) {
+	at, o := serve(t, nil)
+	clock := &limits{Clock: timing.Runtime{}}
+	o.Count, o.Interval, o.Clock = 1, MinInterval, clock
+	v, c := allocatedVisit(t, t.Context(), o, at[turn.UDP])
+	clock.mu.Lock()
+	clock.most = clock.armed
+	clock.mu.Unlock()
+	if _, _, problem := v.echoOffAllocation(t.Context(), c); problem != nil {
+		t.Errorf("%+v", problem)
+	}
+	if clock.most != 1 || clock.armed != 0 {
+		t.Errorf("%d timers were armed at once, and %d are left", clock.most, clock.armed)
+	}
+	if _, problem := c.release(t.Context()); problem != nil {
+		t.Errorf("%+v", problem)
+	}
+}
+
+// TestInterruptedAllocate ends the probe with an Allocate request under way: what a signed one may have brought about is given
+// back, once. An unsigned one of a server that wants credentials brings nothing about.
+func TestInterruptedAllocate(t *testing.T) {
+	for signed, want := range map[bool]int32{false: 0, true: 1} {
+		ctx, cancel := context.WithCancel(t.Context())
+		var released sync.Map // Transactions, by id: a request may be repeated.
+		at := fakeUDP(t, func(_ *net.UDPConn, from netip.AddrPort, ask *stun.Message) []byte {
+			switch {
+			case ask.Type.Method == stun.MethodBinding:
+				return bindingSuccess(ask, from)
+			case ask.Type.Method == stun.MethodRefresh:
+				if ask.Contains(stun.AttrLifetime) && lifetime(ask) == 0 && ask.Contains(stun.AttrMessageIntegrity) {
+					released.Store(ask.TransactionID, true)
+				}
+				return stun.MustBuild(ask, stun.NewType(stun.MethodRefresh, stun.ClassSuccessResponse), stun.Fingerprint).Raw
+			case ask.Contains(stun.AttrMessageIntegrity) == signed:
+				cancel()
+				return nil
+			}
+			return stun.MustBuild(ask, stun.NewType(stun.MethodAllocate, stun.ClassErrorResponse), stun.CodeUnauthorized,
+				stun.NewRealm("r"), stun.NewNonce("n"), stun.Fingerprint).Raw
+		})
+		o := hasty()
+		o.Count = 0
+		unfinished(t, Run(ctx, []Target{target(TURN, at, UDP)}, o).Servers[0], stepAllocate)
+		n := int32(0)
+		released.Range(func(any, any) bool { n++; return true })
+		if n != want {
+			t.Errorf("signed %v: given back %d times, want %d", signed, n, want)
+		}
+		cancel()
 	}
 }
 

@@ -29,7 +29,9 @@ type client struct {
 	relayed netip.AddrPort
 	// otherFamily tells that the server is reached over IPv6 and refused to relay it.
 	otherFamily bool
-	said        []string // What the server said while authenticating.
+	// abandoned tells that the last request left signed, and that its answer was not waited for.
+	abandoned bool
+	said      []string // What the server said while authenticating.
 }
 
 func (v *visit) client(l *link, login *login) *client {
@@ -48,6 +50,7 @@ func (c *client) request(ctx context.Context, step string, method stun.Method, a
 		got, problem := x.exchange(ctx, ask)
 		requests += got.requests
 		if problem != nil {
+			c.abandoned = problem.Code == CodeInterrupted && got.requests > 0 && c.login.signs()
 			return nil, requests, problem
 		}
 		next, problem := c.login.judge(step, got.m, c.v.o.Wall())
@@ -77,9 +80,20 @@ func saying(m *stun.Message) string {
 	return text
 }
 
-// allocate asks for a relayed address of the family that the server is reached over, or else for the one that every
-// server has: without REQUESTED-ADDRESS-FAMILY a relay is to be of IPv4 (RFC 8656 section 7.1).
+// allocate asks for a relayed address. What an interrupted request may have brought about is given back: nothing else would,
+// over UDP, before the allocation expires.
 func (c *client) allocate(ctx context.Context, step string) (m *stun.Message, requests int, problem *Problem) {
+	m, requests, problem = c.requestAllocation(ctx, step)
+	if c.abandoned && !c.link.stream() {
+		more, _ := c.release(ctx) // Refused where there is none, and lost where nobody answers.
+		requests += more
+	}
+	return m, requests, problem
+}
+
+// requestAllocation asks for a relayed address of the family that the server is reached over, or else for the one that every
+// server has: without REQUESTED-ADDRESS-FAMILY a relay is to be of IPv4 (RFC 8656 section 7.1).
+func (c *client) requestAllocation(ctx context.Context, step string) (m *stun.Message, requests int, problem *Problem) {
 	transport := raw(stun.AttrRequestedTransport, requestedUDP, 0, 0, 0)
 	if c.link.local.Addr().Is6() {
 		m, requests, problem = c.request(ctx, step, stun.MethodAllocate, transport, raw(stun.AttrRequestedAddressFamily, familyIPv6, 0, 0, 0))

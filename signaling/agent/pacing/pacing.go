@@ -192,7 +192,8 @@ func (s *Scheduler[T]) Heard(id uint64, from netip.AddrPort) {
 	s.place(a)
 }
 
-// End forgets an agent with all that waits. Nothing of it is returned by Take afterwards, until it offers again.
+// End forgets an agent with all that waits. Nothing of it is returned by Take afterwards, until it offers again; Offer and
+// Await begin one of the same number anew.
 func (s *Scheduler[T]) End(id uint64) {
 	a := s.agents[id]
 	if a == nil {
