@@ -181,7 +181,8 @@
 // session-used, session-unknown, replay-lost, draining, call-refused, call-ended.
 //
 // The last two are of "@appliance". A call-ended comes unasked: when a bound of the call is reached, or no route is left.
-// A call-refused without "re" is of an offer that was found wrong after it was queued; a call that stood before goes on.
+// A call-refused without "re" is of an offer that was found wrong after it was queued, and a call that stood before goes
+// on; or of one whose call ended before it was taken, which is to be sent again.
 // Such errors have a number, as all that must not be lost.
 //
 //	← {"type":"error","n":11,"code":"call-ended","message":"@appliance has ended the call: …","remedy":"call again; who operates the server sets agents.idle","fatal":false}

@@ -116,7 +116,8 @@ type Limit struct {
 	// Ceiling is null for none.
 	Ceiling *int `json:"ceiling"`
 	// InUse is what counts toward it now: of a limit of each user, source or allocation that of the one which is nearest to
-	// it, and of challenges and bindings those of all sources together. Null where nobody counts, and for rates at first.
+	// it, and of challenges and bindings those of all sources together. Null where nobody counts, and for rates at first
+	// and when nobody has looked for more than five seconds.
 	InUse *float64 `json:"in_use"`
 	// Refused counts what the limit has turned away since the start, for challenges and bindings replies that were
 	// withheld. Null where it is counted with another limit.
