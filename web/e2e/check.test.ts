@@ -264,6 +264,18 @@ describe('the check page', () => {
   });
 });
 
+describe('the check page of a server whose rooms want tokens', () => {
+  const bench = new Bench(['signaling.open_rooms=false']);
+
+  it('lets in who comes from the admin page', async () => {
+    const page = await bench.page();
+    await page.goto(await bench.server.freshLink());
+    const [opened] = await Promise.all([page.waitForEvent('popup'), page.getByTestId('check-link').click()]);
+    await expectReady(opened, await finish(opened));
+    expect(await state(opened, 'server')).toBe('works');
+  });
+});
+
 describe('the check page of a server with a certificate', () => {
   const bench = new Bench([], { tls: true });
 
