@@ -311,6 +311,26 @@ describe('check', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it('finds a way dead that opens and then loses everything', async () => {
+    const result = check({ url: 'ws://h/ws' });
+    enter();
+    const seat = FakeSocket.last;
+    await answered();
+    for (let seq = 1; seq <= 25; seq++) {
+      await vi.advanceTimersByTimeAsync(500);
+      seat.receive({ type: 'ping', seq, rtt_us: 0 });
+    }
+    const report = await doubted(result);
+    expect(report.ways.direct).toMatchObject({
+      state: 'fails',
+      proof: 'call',
+      reason: 'the path opened, and no packet arrived',
+    });
+    expect(report).toMatchObject({ verdict: 'bad', findings: ['mostly-lost'] });
+    expect(report.call).toBeUndefined();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   it.each([
     ['refuses', '{"error":"ask for less"}'],
     ['ends the call', null],

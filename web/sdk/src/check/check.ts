@@ -2,7 +2,7 @@ import { type Clock, pageClock } from '../clock.js';
 import { TourbillonError, asTourbillonError } from '../errors.js';
 import { type RelayMode, rtcConfiguration, stunURLs } from '../ice-servers.js';
 import type { IceServer } from '../protocol.js';
-import { ApplianceCall } from './appliance.js';
+import { ApplianceCall, Silent } from './appliance.js';
 import { measureDirect } from './direct.js';
 import { measureLoop } from './loop.js';
 import { type CheckReport, MEASURED, type Way, type WayResult, deadReason, judge, withoutServer } from './report.js';
@@ -29,6 +29,7 @@ export interface CheckOptions {
 const DURATION_MS = 10_000;
 const OPEN_TIMEOUT_MS = 12_000;
 const SERVER_TIMEOUT_MS = 8000;
+const NOTHING_CAME = 'the path opened, and no packet arrived';
 const RELAYS: readonly RelayMode[] = ['udp', 'tcp', 'tls'];
 
 /**
@@ -146,14 +147,18 @@ class CheckRun {
     try {
       await this.measureCall('direct', visit, { iceServers: urls.length > 0 ? [{ urls }] : [] }, opened);
       const reason = this.report.call && deadReason(this.report.call);
-      if (!reason) return 'opened';
-      Object.assign(way, { state: 'fails', reason });
-      return 'died';
+      return reason ? this.died(way, reason) : 'opened';
     } catch (error) {
       if (this.isLost) way.state = 'unfinished';
+      else if (error instanceof Silent && !this.ending.signal.aborted) return this.died(way, NOTHING_CAME);
       if (way.proof === 'call') return 'opened'; // It ended later, in the series.
       return error instanceof TourbillonError ? 'refused' : 'no-way';
     }
+  }
+
+  private died(way: WayResult, reason: string): CallOutcome {
+    Object.assign(way, { state: 'fails', reason });
+    return 'died';
   }
 
   /** The best relayed way that works, measured by a call as the direct way would have been. */
@@ -192,7 +197,7 @@ class CheckRun {
           this.tell();
         },
       });
-      if (way.series.received === 0) throw new Error('the path opened, and no packet arrived');
+      if (way.series.received === 0) throw new Error(NOTHING_CAME);
       const reason = deadReason(way.series);
       if (reason) throw new Error(reason);
     });
