@@ -94,6 +94,13 @@ describe('judge', () => {
     expect(judge({ ...report({}, { jitterMs: 99, lossShare: 0.49 }), call }).findings).toEqual(findings);
   });
 
+  it('takes the figures of the relay where the call died', () => {
+    const call: CallResult = { way: 'direct', sent: 9, received: 2, lossShare: 0.78, reordered: 0, rttMs: 999, jitterMs: 99 };
+    const judged = (relay: object): unknown => judge({ ...report({ direct: 'fails' }, relay), call }).findings;
+    expect(judged({})).toEqual(['no-direct-udp']);
+    expect(judged({ jitterMs: 31 })).toEqual(['no-direct-udp', 'jittery']);
+  });
+
   /** A relayed way of which so much got lost. */
   const lossy = (lossShare: number): object => ({ state: 'works', openedMs: 9, series: series({ lossShare }) });
 

@@ -113,7 +113,8 @@ export function judge(report: Pick<CheckReport, 'signaling' | 'ways' | 'call'>):
   if (signaling.state === 'fails') {
     return { verdict: 'bad', findings: [signaling.code === 'unreachable' ? 'no-server' : 'refused'] };
   }
-  const findings = [...pathFindings(ways), ...qualityFindings(call ?? relayed(ways))];
+  const carries = call && !deadReason(call); // A dead way is named by the paths, and says nothing of the others.
+  const findings = [...pathFindings(ways), ...qualityFindings(carries ? call : relayed(ways))];
   const [first] = findings;
   if (first === 'no-media-path' || first === 'mostly-lost') return { verdict: 'bad', findings: [first] };
   return { verdict: findings.length === 0 ? 'good' : 'partly', findings };
