@@ -5,7 +5,7 @@ import type { IceServer } from '../protocol.js';
 import { ApplianceCall, Silent } from './appliance.js';
 import { measureDirect } from './direct.js';
 import { measureLoop } from './loop.js';
-import { type CheckReport, MEASURED, type Way, type WayResult, deadReason, judge, withoutServer } from './report.js';
+import { type CheckReport, MEASURED, type Way, type WayResult, cutShort, deadReason, judge } from './report.js';
 import { Visit, serverAt } from './visit.js';
 import type { Patience } from './wait.js';
 
@@ -65,8 +65,8 @@ class CheckRun {
     if (visit) await this.runWays(visit);
     else for (const way of Object.values(this.report.ways)) way.state = 'fails';
     this.options.signal?.removeEventListener('abort', end);
-    if (this.isLost) this.report = withoutServer(this.report);
-    Object.assign(this.report, judge(this.report));
+    if (this.ending.signal.aborted) this.report = cutShort(this.report);
+    Object.assign(this.report, this.isEnded ? { verdict: 'unfinished', findings: [] } : judge(this.report));
     this.tell();
     return this.report;
   }
@@ -79,8 +79,7 @@ class CheckRun {
       this.report.signaling = { state: 'works', openedMs: Math.round(this.clock.now() - start) };
       return visit;
     } catch (error) {
-      const { code, message, remedy } = asTourbillonError(error);
-      this.report.signaling = { state: 'fails', code, reason: remedy ? `${message}: ${remedy}` : message };
+      this.report.signaling = this.isEnded ? { state: 'unfinished' } : refused(asTourbillonError(error));
       return null;
     } finally {
       this.tell();
@@ -93,8 +92,9 @@ class CheckRun {
     return Visit.enter({ ...this.patience, url: this.url, room, token, timeoutMs: SERVER_TIMEOUT_MS, lost });
   }
 
-  private get isLost(): boolean {
-    return this.report.signaling.state === 'lost';
+  /** The caller ended the check, and the server was there until then. */
+  private get isEnded(): boolean {
+    return this.options.signal?.aborted === true && this.report.signaling.state !== 'lost';
   }
 
   /** The server is gone: what is measured from here on would tell of that, and of no network. */
@@ -127,7 +127,7 @@ class CheckRun {
     const stun = urls.length > 0 ? measureDirect(urls, this.openTimeoutMs, this.patience) : null;
     stun?.catch(() => undefined); // It is awaited only where there is no call.
     const outcome = await this.callDirectly(visit, urls);
-    if (outcome === 'opened' || outcome === 'died' || this.isLost) return outcome;
+    if (outcome === 'opened' || outcome === 'died' || this.ending.signal.aborted) return outcome;
     await this.runWay('direct', stun !== null, async (way) => {
       way.openedMs = Math.round((await stun) ?? 0);
       way.proof = 'stun';
@@ -149,8 +149,8 @@ class CheckRun {
       const reason = this.report.call && deadReason(this.report.call);
       return reason ? this.died(way, reason) : 'opened';
     } catch (error) {
-      if (this.isLost) way.state = 'unfinished';
-      else if (error instanceof Silent && !this.ending.signal.aborted) return this.died(way, NOTHING_CAME);
+      if (this.ending.signal.aborted) way.state = 'unfinished';
+      else if (error instanceof Silent) return this.died(way, NOTHING_CAME);
       if (way.proof === 'call') return 'opened'; // It ended later, in the series.
       return error instanceof TourbillonError ? 'refused' : 'no-way';
     }
@@ -210,7 +210,7 @@ class CheckRun {
     if (!offered) return;
     try {
       await measure(way);
-      way.state = this.isLost ? 'unfinished' : 'works';
+      way.state = this.ending.signal.aborted ? 'unfinished' : 'works';
     } catch (error) {
       way.state = 'fails';
       way.reason = asTourbillonError(error).message;
@@ -248,6 +248,10 @@ function emptyReport(server: string): CheckReport {
     signaling: { state: 'waiting' },
     ways: { direct: waiting(), udp: waiting(), tcp: waiting(), tls: waiting() },
   };
+}
+
+function refused({ code, message, remedy }: TourbillonError): CheckReport['signaling'] {
+  return { state: 'fails', code, reason: remedy ? `${message}: ${remedy}` : message };
 }
 
 function randomRoom(): string {

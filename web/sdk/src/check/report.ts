@@ -7,7 +7,7 @@ export type Way = 'direct' | RelayMode;
 
 /**
  * "works", "fails"; "not-offered": this server has no such way; "waiting" and "running": no answer yet; "unfinished": the
- * server went away before there was one.
+ * server went away, or the check was ended, before there was one.
  */
 export type WayState = 'waiting' | 'running' | 'works' | 'fails' | 'not-offered' | 'unfinished';
 
@@ -25,7 +25,7 @@ export interface WayResult {
 
 /**
  * "good": calls work and sound well; "partly": they work, with what is named; "bad": no way works; "unfinished": the server
- * went away in the middle, so the check is to be repeated.
+ * went away in the middle, so the check is to be repeated, or it was ended, which is no finding.
  */
 export type Verdict = 'running' | 'good' | 'partly' | 'bad' | 'unfinished';
 
@@ -52,6 +52,9 @@ export interface CallResult extends ProbeResult {
   way: Way;
 }
 
+/** "lost": it worked, and broke off in the middle of the check; "unfinished": the check was ended before an answer. */
+export type SignalingState = 'waiting' | 'works' | 'fails' | 'lost' | 'unfinished';
+
 /** The JSON that a check results in. It holds no address of this host. */
 export interface CheckReport {
   version: 1;
@@ -63,8 +66,8 @@ export interface CheckReport {
   browser: string;
   verdict: Verdict;
   findings: Finding[];
-  /** The way to the signaling server. "lost": it worked, and broke off in the middle of the check. */
-  signaling: { state: 'waiting' | 'works' | 'fails' | 'lost'; openedMs?: number; code?: string; reason?: string };
+  /** The way to the signaling server. */
+  signaling: { state: SignalingState; openedMs?: number; code?: string; reason?: string };
   ways: Record<Way, WayResult>;
   /** Left out where the server takes no calls, or somebody else is in the room. */
   call?: CallResult;
@@ -93,10 +96,10 @@ export function deadReason({ lossShare }: { lossShare: number }): string | null 
 }
 
 /**
- * What is left of a report when the server went away: what was measured whole before. A failure then, and loss, may be the
- * server's going, and are not held against the way.
+ * What is left of a report when the server went away or the check was ended: what was measured whole before. A failure
+ * then, and loss, may come of that, and are not held against the way.
  */
-export function withoutServer(report: CheckReport): CheckReport {
+export function cutShort(report: CheckReport): CheckReport {
   const lossless = (met: { lossShare: number } | undefined): boolean => (met?.lossShare ?? 0) <= LOSSY_SHARE;
   const known = ({ state, series }: WayResult): boolean => state === 'not-offered' || (state === 'works' && lossless(series));
   const ways = Object.fromEntries(
