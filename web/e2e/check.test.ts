@@ -189,7 +189,7 @@ describe('the check page', () => {
     }
     expect(await findings(page)).toEqual(['server-lost']);
     const words = await page.getByTestId('verdict').innerText();
-    expect(words).toContain('went away in the middle of the check');
+    expect(words).toContain('broke off in the middle of the check');
     expect(words).not.toContain('Wi-Fi');
     return resultOf(page);
   }

@@ -7,7 +7,7 @@ export type Way = 'direct' | RelayMode;
 
 /**
  * "works", "fails"; "not-offered": this server has no such way; "waiting" and "running": no answer yet; "unfinished": the
- * server went away, or the check was ended, before there was one.
+ * connection to the server broke off, or the check was ended, before there was one.
  */
 export type WayState = 'waiting' | 'running' | 'works' | 'fails' | 'not-offered' | 'unfinished';
 
@@ -24,8 +24,8 @@ export interface WayResult {
 }
 
 /**
- * "good": calls work and sound well; "partly": they work, with what is named; "bad": no way works; "unfinished": the server
- * went away in the middle, so the check is to be repeated, or it was ended, which is no finding.
+ * "good": calls work and sound well; "partly": they work, with what is named; "bad": no way works; "unfinished": the
+ * connection to the server broke off in the middle, so the check is to be repeated, or it was ended, which is no finding.
  */
 export type Verdict = 'running' | 'good' | 'partly' | 'bad' | 'unfinished';
 
@@ -96,7 +96,7 @@ export function deadReason({ lossShare }: { lossShare: number }): string | null 
 }
 
 /**
- * What is left of a report when the server went away or the check was ended: what was measured whole before. A failure
+ * What is left of a report when the server was lost or the check was ended: what was measured whole before. A failure
  * then, and loss, may come of that, and are not held against the way.
  */
 export function cutShort(report: CheckReport): CheckReport {
