@@ -264,18 +264,6 @@ describe('the check page', () => {
   });
 });
 
-describe('the check page of a server whose rooms want tokens', () => {
-  const bench = new Bench(['signaling.open_rooms=false']);
-
-  it('lets in who comes from the admin page', async () => {
-    const page = await bench.page();
-    await page.goto(await bench.server.freshLink());
-    const [opened] = await Promise.all([page.waitForEvent('popup'), page.getByTestId('check-link').click()]);
-    await expectReady(opened, await finish(opened));
-    expect(await state(opened, 'server')).toBe('works');
-  });
-});
-
 describe('the check page of a server with a certificate', () => {
   const bench = new Bench([], { tls: true });
 
@@ -351,5 +339,24 @@ describe('the check page of a server that wants tokens', () => {
     expect(await run(page, bench.server.url)).toBe('bad');
     expect(await findings(page)).toEqual(['refused']);
     expect(await page.getByTestId('way-server').textContent()).toContain('token');
+  });
+
+  it('lets in who comes from the admin page', async () => {
+    const page = await bench.page();
+    await page.goto(await bench.server.freshLink());
+    const [opened] = await Promise.all([page.waitForEvent('popup'), page.getByTestId('check-link').click()]);
+    await expectReady(opened, await finish(opened));
+    expect(await state(opened, 'server')).toBe('works');
+  });
+
+  it('lets in who comes from the lobby after a call by invitation', async () => {
+    const page = await bench.page();
+    await page.goto(await bench.server.inviteLink());
+    await page.getByTestId('leave').click();
+    await page.getByTestId('home').click();
+    await page.getByTestId('lobby').getByTestId('check-link').click();
+    await page.getByTestId('verdict').waitFor();
+    expect(new URL(page.url()).search).toBe('');
+    await expectReady(page, await finish(page));
   });
 });
