@@ -214,6 +214,7 @@ export class PeerSession implements Peer {
     const before = this.peerDescription;
     // An offer that comes meanwhile is of a new path.
     if (pathDied && (await this.isRelayed()) && this.peerDescription === before) {
+      this.owed = null; // The restart for the new path is that help.
       this.reportState('failed');
       return this.scheduleRepair('dead-path');
     }
@@ -426,6 +427,7 @@ export class PeerSession implements Peer {
     // An offer that came meanwhile is the help.
     if (this.closed || this.current !== before) return;
     this.help();
+    this.owed = null;
     this.helpedAt = this.context.clock.now();
     this.failedRepairs++;
     this.scheduleRepair('stalled');
