@@ -200,9 +200,10 @@ describe('messages and errors', () => {
   it('ignores binary frames', () => expect(parseMessage(new ArrayBuffer(2))).toBeNull());
 
   it('ends the room on what would not change', () => {
-    expect(endsRoom('bad-token', true)).toBe(true);
-    expect(endsRoom('bad-message', false)).toBe(true);
-    expect(endsRoom('bad-message', true)).toBe(false);
-    expect(endsRoom('rate-limited', false)).toBe(false);
+    expect(endsRoom('bad-token', false)).toBe(true);
+    expect(endsRoom('bad-message', true)).toBe(true);
+    expect(endsRoom('bad-message', false)).toBe(false);
+    expect(endsRoom('rate-limited', true)).toBe(false);
+    expect(endsRoom('not-joined', true)).toBe(false); // The connection was ending already.
   });
 });
