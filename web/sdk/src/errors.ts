@@ -30,7 +30,7 @@ export type ServerErrorCode =
  * waits for a server that is away; "no-path": the server tried every route to a peer in vain; "left": the room is over.
  */
 export type ClientErrorCode =
-  'unreachable' | 'replaced' | 'no-relay' | 'no-path' | 'connection' | 'not-connected' | 'overflow' | 'left' | 'page';
+  'unreachable' | 'replaced' | 'no-relay' | 'no-path' | 'connection' | 'not-connected' | 'overflow' | 'left';
 
 /** A code is one of these, or one of a later server. */
 export type ErrorCode = ServerErrorCode | ClientErrorCode | (string & {});

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { backoffDelay } from '../src/backoff.js';
 import { BeatWatch } from '../src/beat.js';
-import { endsRoom } from '../src/errors.js';
+import { type ClientErrorCode, TourbillonError, endsRoom } from '../src/errors.js';
 import { areStale, relayTransport, rtcConfiguration } from '../src/ice-servers.js';
 import { nextDelay, startMetronome } from '../src/metronome.js';
 import {
@@ -205,5 +205,11 @@ describe('messages and errors', () => {
     expect(endsRoom('bad-message', false)).toBe(false);
     expect(endsRoom('rate-limited', true)).toBe(false);
     expect(endsRoom('not-joined', true)).toBe(false); // The connection was ending already.
+  });
+
+  it('leaves to pages what is theirs', () => {
+    // @ts-expect-error A page's own code is none of the client's, but any text is a code.
+    const code: ClientErrorCode = 'page';
+    expect(new TourbillonError(code, 'broken').code).toBe('page');
   });
 });
