@@ -1,6 +1,7 @@
 import { type Clock, pageClock } from '../clock.js';
 import { TourbillonError, asTourbillonError } from '../errors.js';
-import { type RelayMode, rtcConfiguration, stunURLs } from '../ice-servers.js';
+import { RELAY_MODES, type RelayMode, rtcConfiguration, stunURLs } from '../ice-servers.js';
+import { defaultURL } from '../link.js';
 import type { IceServer } from '../protocol.js';
 import { ApplianceCall, Silent } from './appliance.js';
 import { measureDirect } from './direct.js';
@@ -30,7 +31,6 @@ const DURATION_MS = 10_000;
 const OPEN_TIMEOUT_MS = 12_000;
 const SERVER_TIMEOUT_MS = 8000;
 const NOTHING_CAME = 'the path opened, and no packet arrived';
-const RELAYS: readonly RelayMode[] = ['udp', 'tcp', 'tls'];
 
 /**
  * Finds out which ways from this browser to the server work, and how well. Never rejects: what does not work is in the
@@ -53,7 +53,7 @@ class CheckRun {
 
   constructor(private readonly options: CheckOptions) {
     this.clock = options.clock ?? pageClock;
-    this.url = options.url ?? new URL('/ws', location.href.replace(/^http/, 'ws')).href;
+    this.url = options.url ?? defaultURL();
     this.report = emptyReport(new URL(this.url).host);
   }
 
@@ -106,7 +106,7 @@ class CheckRun {
   }
 
   private async runWays(visit: Visit): Promise<void> {
-    const relays = RELAYS.map((relay) => this.runRelay(relay, visit.servers));
+    const relays = RELAY_MODES.map((relay) => this.runRelay(relay, visit.servers));
     const outcome = await this.runDirect(visit);
     await Promise.all(relays);
     visit.leave(); // Only now: until here it tells whether the server is there.
@@ -163,7 +163,7 @@ class CheckRun {
 
   /** The best relayed way that works, measured by a call as the direct way would have been. */
   private async callThroughRelay(): Promise<void> {
-    const relay = RELAYS.find((way) => this.report.ways[way].state === 'works');
+    const relay = RELAY_MODES.find((way) => this.report.ways[way].state === 'works');
     if (!relay || this.ending.signal.aborted) return;
     try {
       // The server takes an offer from the same seat for the call that failed.

@@ -1,4 +1,4 @@
-import type { RelayMode } from '../ice-servers.js';
+import { RELAY_MODES, type RelayMode } from '../ice-servers.js';
 import type { ProbeResult } from './probes.js';
 import type { SeriesResult } from './series.js';
 
@@ -79,7 +79,7 @@ export const MEASURED =
   'other end of a call, on the best way that works. Nothing here tells of the way between the server and other people.';
 
 /** Ways of media, the best first. */
-export const WAYS: readonly Way[] = ['direct', 'udp', 'tcp', 'tls'];
+export const WAYS: readonly Way[] = ['direct', ...RELAY_MODES];
 
 /** ITU-T G.114 has 150 ms from mouth to ear; a round trip to the relay is about that way between two such people. */
 export const SLOW_RTT_MS = 150;
@@ -155,7 +155,7 @@ interface Quality {
 
 /** The best relayed way that works is the one that a call would use. */
 function relayed(ways: CheckReport['ways']): Quality | undefined {
-  const best = (['udp', 'tcp', 'tls'] as const).find((way) => isAlive(ways[way]));
+  const best = RELAY_MODES.find((way) => isAlive(ways[way]));
   const series = best && ways[best].series;
   return series && { ...series, rttMs: series.rttMs?.median ?? null };
 }
