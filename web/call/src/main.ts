@@ -3,9 +3,9 @@
  *
  *     window.tourbillon.room    the SDK's Room of the running call, null before and after one
  */
+import { el } from '../../base/dom.js';
 import { type Room, TourbillonError, join } from '../../sdk/src/index.js';
 import { callScreen } from './call-screen.js';
-import { el } from './dom.js';
 import { type Ending, endScreen } from './end-screen.js';
 import { lobby } from './lobby.js';
 import { type LocalMedia, openMedia } from './media.js';

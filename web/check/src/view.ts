@@ -1,4 +1,4 @@
-import { brand, el } from '../../call/src/dom.js';
+import { brand, el } from '../../base/dom.js';
 import { WAYS } from '../../sdk/src/check/report.js';
 import type { CheckReport, Way, WayResult } from '../../sdk/src/index.js';
 import { type Feel, type Row, WAY_NAMES, advice, feel, feelNote, figures, headline, proofText, rowNote, stateText } from './texts.js';
