@@ -59,15 +59,16 @@ func (a *appliance) adminRoutes() map[string]http.Handler {
 	}
 }
 
-// leadToCheck leads from the admin page to the pre-call test, which is on the public listener.
+// leadToCheck leads from the admin page to the pre-call test, which is on the public listener and asks for a token where
+// rooms do: whoever is logged in here gets one.
 func (a *appliance) leadToCheck(w http.ResponseWriter, r *http.Request) {
 	check := a.checkURL.Load()
 	if check == nil {
 		http.Error(w, "The public listener is not open yet: try again in a moment.", http.StatusServiceUnavailable)
 		return
 	}
-	w.Header().Set("Cache-Control", "no-store") // Settings may change between two runs.
-	http.Redirect(w, r, *check, http.StatusFound)
+	w.Header().Set("Cache-Control", "no-store") // The token is for one visit, and settings may change between two runs.
+	http.Redirect(w, r, a.checkLink(*check), http.StatusFound)
 }
 
 // adminHandler is everything on the admin listener.

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"tourbillon/signaling"
 )
 
 // secretBytes is the size of each generated secret.
@@ -91,23 +93,21 @@ func notRun(dir string) error {
 
 // findSecret reads a secret from systemd's credentials or from the state folder.
 func findSecret(dir, name string) ([]byte, error) {
-	// With DynamicUser= systemd opens credentials by an access list, whose mask shows as the group's bits.
-	const others, othersAndGroup = 0o007, 0o077
 	if credentials := os.Getenv("CREDENTIALS_DIRECTORY"); credentials != "" {
-		secret, err := readSecret(filepath.Join(credentials, name), others)
+		secret, err := readSecret(filepath.Join(credentials, name))
 		if !errors.Is(err, fs.ErrNotExist) {
 			return secret, err
 		}
 	}
-	return readSecret(filepath.Join(dir, name), othersAndGroup)
+	return readSecret(filepath.Join(dir, name))
 }
 
-func readSecret(file string, forbidden fs.FileMode) ([]byte, error) {
+func readSecret(file string) ([]byte, error) {
 	info, err := os.Stat(file)
 	if err != nil {
 		return nil, err
 	}
-	if info.Mode().Perm()&forbidden != 0 {
+	if info.Mode().Perm()&signaling.SharedBits(file) != 0 {
 		return nil, fmt.Errorf("%s can be read by others (mode %04o): run chmod 600 on it, or delete it to have a new one made", file, info.Mode().Perm())
 	}
 	text, err := os.ReadFile(file)

@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"crypto/rand"
 	"crypto/tls"
 	"net"
 	"net/netip"
@@ -220,17 +221,31 @@ func (a *appliance) inviteTTL() time.Duration {
 	return min(inviteLifetime, max(a.config.Signaling.InviteTTL, signaling.MaxJoinTTL))
 }
 
-// inviteLink opens the call page in the demo room; with a token where rooms want one, in the fragment, which browsers
-// do not send and logs do not hold.
+// inviteLink opens the call page in the demo room.
 func (a *appliance) inviteLink() string {
-	link := a.publicURL() + "/call/?room=" + demoRoom
+	return a.admitting(a.publicURL()+"/call/", demoRoom, signaling.CanAll, a.inviteTTL())
+}
+
+// checkLink opens the pre-call test, at the given address of its page. Where rooms want a token it has a room of its
+// own: a token for a room that people meet in would open that to whoever is handed the link.
+func (a *appliance) checkLink(page string) string {
+	if a.config.OpenRooms() {
+		return page // The page makes a room up.
+	}
+	return a.admitting(page, "check-"+strings.ToLower(rand.Text()), signaling.CanJoin, signaling.MaxJoinTTL)
+}
+
+// admitting is a page's address with a room; with a token where rooms want one, in the fragment, which browsers do not
+// send and logs do not hold.
+func (a *appliance) admitting(page, room string, can signaling.Capabilities, ttl time.Duration) string {
+	link := page + "?room=" + room
 	if a.config.OpenRooms() {
 		return link
 	}
-	invite := signaling.TokenRequest{Room: demoRoom, Can: signaling.CanAll, TTL: a.inviteTTL(), Issuer: a.config.Signaling.TokenIssuer}
-	token, err := signaling.IssueToken(a.secrets.Token, invite, time.Now())
+	wanted := signaling.TokenRequest{Room: room, Can: can, TTL: ttl, Issuer: a.config.Signaling.TokenIssuer}
+	token, err := signaling.IssueToken(a.secrets.Token, wanted, time.Now())
 	if err != nil {
-		a.log.Error("no invite token", "error", err)
+		a.log.Error("no token for a link", "room", room, "error", err)
 		return link
 	}
 	return link + "#token=" + url.QueryEscape(token)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 
@@ -96,7 +97,7 @@ func (k *keyring) readLocked() error {
 	if err != nil {
 		return fmt.Errorf("read token keys: %w", err)
 	}
-	keys, err := parseKeySet(text, info.Mode().Perm())
+	keys, err := parseKeySet(text, info.Mode().Perm(), SharedBits(k.file))
 	if err != nil {
 		return fmt.Errorf("read token keys of %s: %w", k.file, err)
 	}
@@ -115,9 +116,21 @@ type jwk struct {
 	X   string `json:"x"`
 }
 
-// parseKeySet reads a JWK Set. Keys of other kinds are passed over, as RFC 7517 section 5 has it; a set that holds
-// secrets must be the owner's alone.
-func parseKeySet(text []byte, mode fs.FileMode) ([]verifyKey, error) {
+// SharedBits are the permission bits by which others could read the file of a secret: all but the owner's. systemd opens
+// the files in $CREDENTIALS_DIRECTORY to a service's user by an access list, whose mask shows as the group's bits
+// (systemd.exec(5), acl(5)), so that there they tell nothing.
+func SharedBits(file string) fs.FileMode {
+	const others, othersAndGroup = 0o007, 0o077
+	credentials := os.Getenv("CREDENTIALS_DIRECTORY")
+	if credentials != "" && filepath.Dir(file) == filepath.Clean(credentials) {
+		return others
+	}
+	return othersAndGroup
+}
+
+// parseKeySet reads a JWK Set. Keys of other kinds are passed over, as RFC 7517 section 5 has it; the file of a set that
+// holds secrets must have none of the shared bits.
+func parseKeySet(text []byte, mode, shared fs.FileMode) ([]verifyKey, error) {
 	var set struct {
 		Keys []jwk `json:"keys"`
 	}
@@ -130,7 +143,7 @@ func parseKeySet(text []byte, mode fs.FileMode) ([]verifyKey, error) {
 		if err != nil {
 			return nil, fmt.Errorf("key %d: %w", i+1, err)
 		}
-		if key.algorithm == jwt.SigningMethodHS256.Alg() && mode&0o077 != 0 {
+		if key.algorithm == jwt.SigningMethodHS256.Alg() && mode&shared != 0 {
 			return nil, fmt.Errorf("key %d is a secret and others can read the file (mode %04o): run chmod 600 on it", i+1, mode)
 		}
 		if key.key != nil {

@@ -203,9 +203,26 @@ func FuzzKeySet(f *testing.F) {
 	f.Add([]byte(keySet(okp("1", keyPair("a")), oct("2", tokenKey))))
 	f.Add([]byte(`{"keys":[null,{"kty":"oct","k":"="}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		keys, err := parseKeySet(text, 0o600)
+		keys, err := parseKeySet(text, 0o600, 0o077)
 		if (err == nil) != (len(keys) > 0) {
 			t.Errorf("%d keys and %v", len(keys), err)
 		}
 	})
+}
+
+// TestSecretsAmongSystemdsCredentials has the mode that systemd gives a credential of a service with DynamicUser=.
+func TestSecretsAmongSystemdsCredentials(t *testing.T) {
+	credentials, elsewhere := t.TempDir(), t.TempDir()
+	t.Setenv("CREDENTIALS_DIRECTORY", credentials+"/")
+	for _, test := range []struct {
+		dir  string
+		mode os.FileMode
+		good bool
+	}{{credentials, 0o440, true}, {credentials, 0o444, false}, {elsewhere, 0o440, false}, {elsewhere, 0o400, true}} {
+		file := filepath.Join(test.dir, "keys.json")
+		writeKeys(t, file, keySet(oct("1", []byte(long(32)))), test.mode)
+		if _, err := NewVerifier(VerifierConfig{KeyFile: file}); (err == nil) != test.good {
+			t.Errorf("mode %04o, a credential %v: %v", test.mode, test.dir == credentials, err)
+		}
+	}
 }

@@ -189,7 +189,7 @@ describe('the check page', () => {
     }
     expect(await findings(page)).toEqual(['server-lost']);
     const words = await page.getByTestId('verdict').innerText();
-    expect(words).toContain('went away in the middle of the check');
+    expect(words).toContain('broke off in the middle of the check');
     expect(words).not.toContain('Wi-Fi');
     return resultOf(page);
   }
@@ -339,5 +339,24 @@ describe('the check page of a server that wants tokens', () => {
     expect(await run(page, bench.server.url)).toBe('bad');
     expect(await findings(page)).toEqual(['refused']);
     expect(await page.getByTestId('way-server').textContent()).toContain('token');
+  });
+
+  it('lets in who comes from the admin page', async () => {
+    const page = await bench.page();
+    await page.goto(await bench.server.freshLink());
+    const [opened] = await Promise.all([page.waitForEvent('popup'), page.getByTestId('check-link').click()]);
+    await expectReady(opened, await finish(opened));
+    expect(await state(opened, 'server')).toBe('works');
+  });
+
+  it('lets in who comes from the lobby after a call by invitation', async () => {
+    const page = await bench.page();
+    await page.goto(await bench.server.inviteLink());
+    await page.getByTestId('leave').click();
+    await page.getByTestId('home').click();
+    await page.getByTestId('lobby').getByTestId('check-link').click();
+    await page.getByTestId('verdict').waitFor();
+    expect(new URL(page.url()).search).toBe('');
+    await expectReady(page, await finish(page));
   });
 });

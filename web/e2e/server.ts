@@ -122,6 +122,11 @@ export class Server {
     return until('the admin link is printed', () => findLink(this.output, this.adminURL));
   }
 
+  /** The invite link that the server printed at its start. */
+  async inviteLink(): Promise<string> {
+    return until('the invite link is printed', () => /^ *Call +(\S+)$/m.exec(this.output)?.[1]);
+  }
+
   /** A fresh link, as the operator gets one from a running server. */
   async freshLink(): Promise<string> {
     const line = this.place.commandLine(BINARY, ['admin-link', ...this.arguments()]);

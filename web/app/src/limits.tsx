@@ -9,6 +9,10 @@ interface Kind {
   unit: Unit;
   /** What is counted is of all sources together, so that it says little of a limit of each. */
   together?: boolean;
+  /** Which limits turned away what is counted here, where it is not this one alone. */
+  by?: string;
+  /** Where else it is counted what this one turned away. */
+  counted?: string;
 }
 
 interface Group {
@@ -25,7 +29,11 @@ const GROUPS: Group[] = [
     kinds: {
       allocations: { title: 'Allocations', unit: 'count' },
       server_bytes_per_second: { title: 'Relayed, both ways', unit: 'bytes' },
-      unauthenticated_conns: { title: 'Connections without login', unit: 'count' },
+      unauthenticated_conns: {
+        title: 'Connections without login',
+        unit: 'count',
+        by: 'by this limit or that of a source',
+      },
     },
   },
   {
@@ -36,7 +44,11 @@ const GROUPS: Group[] = [
       allocations_per_source: { title: 'Allocations of a source', unit: 'count' },
       challenges_per_second: { title: 'Login challenges', unit: 'rate', together: true },
       bindings_per_second: { title: 'STUN answers', unit: 'rate', together: true },
-      unauthenticated_conns_per_source: { title: 'Connections without login', unit: 'count' },
+      unauthenticated_conns_per_source: {
+        title: 'Connections without login',
+        unit: 'count',
+        counted: 'counted with the whole server’s',
+      },
     },
   },
   {
@@ -86,7 +98,8 @@ function Row({ limit: { name, ceiling, in_use, refused }, kind }: { limit: Limit
     <div data-limit={name} data-near={share !== null && share >= NEAR ? (share >= 1 ? 'full' : 'near') : undefined}>
       <dt>
         {kind.title}
-        {refused !== null && refused > 0 && <small class="bad">{count(refused)} turned away</small>}
+        {refused !== null && refused > 0 && <small class="bad">{turnedAway(refused, kind)}</small>}
+        {kind.counted && <small>{kind.counted}</small>}
       </dt>
       <dd>
         {in_use === null ? <small>–</small> : figure(in_use, kind.unit)}
@@ -99,6 +112,10 @@ function Row({ limit: { name, ceiling, in_use, refused }, kind }: { limit: Limit
       </dd>
     </div>
   );
+}
+
+function turnedAway(refused: number, { by }: Kind): string {
+  return `${count(refused)} turned away${by ? `, ${by}` : ''}`;
 }
 
 const PER: Record<Unit, string> = { count: '', rate: '/s', bytes: '/s' };

@@ -131,7 +131,6 @@ describe('the limits', () => {
           limit('challenges_per_second', 30, 10, 5),
           limit('new_peers_per_second', null, 5),
           limit('peers_per_allocation', 3, null),
-          limit('unauthenticated_conns_per_source', null, null, null),
         ]}
       />,
     );
@@ -146,7 +145,18 @@ describe('the limits', () => {
     expect([filled('challenges_per_second'), near('challenges_per_second')]).toEqual([undefined, null]);
     expect(row('new_peers_per_second')).toBe('New peers– / 5/s');
     expect(row('peers_per_allocation')).toBe('Peers3 / no limit');
-    expect(row('unauthenticated_conns_per_source')).toBe('Connections without login– / no limit');
+  });
+
+  it('name both limits that may have turned a connection without login away, which are counted together', async () => {
+    await show(
+      <Limits
+        limits={[limit('unauthenticated_conns', 3, 1000, 7), limit('unauthenticated_conns_per_source', null, 20, null)]}
+      />,
+    );
+    expect(row('unauthenticated_conns')).toBe(
+      'Connections without login7 turned away, by this limit or that of a source3 / 1,000',
+    );
+    expect(row('unauthenticated_conns_per_source')).toBe('Connections without logincounted with the whole server’s– / 20');
   });
 
   it('are said to be off where all are', async () => {

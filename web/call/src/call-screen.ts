@@ -1,7 +1,7 @@
+import { brand, el } from '../../base/dom.js';
 import { type Peer, type Room, TourbillonError } from '../../sdk/src/index.js';
 import { chatPanel } from './chat.js';
 import { controlBar } from './controls.js';
-import { brand, el } from './dom.js';
 import { inviteButton } from './invite.js';
 import type { LocalMedia } from './media.js';
 import { noticeBar } from './notice.js';

@@ -1,5 +1,6 @@
+import { el } from '../../base/dom.js';
 import type { Room } from '../../sdk/src/index.js';
-import { el, icon } from './dom.js';
+import { icon } from './dom.js';
 
 const MAX_LINES = 500;
 

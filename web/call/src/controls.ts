@@ -1,4 +1,5 @@
-import { type Icon, el, iconButton } from './dom.js';
+import { el } from '../../base/dom.js';
+import { type Icon, iconButton } from './dom.js';
 
 export interface ControlActions {
   muted(on: boolean): void;

@@ -1,20 +1,5 @@
-/** Small helpers to build elements. Text always goes in as text nodes, never as markup. */
-
-type Child = Node | string;
-
-export function el<K extends keyof HTMLElementTagNameMap>(
-  tag: K,
-  attributes: Record<string, string | boolean> = {},
-  ...children: Child[]
-): HTMLElementTagNameMap[K] {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === 'string') element.setAttribute(name, value);
-    else element.toggleAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
+/** The elements that the call page has more than one of. */
+import { el } from '../../base/dom.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
 
@@ -58,9 +43,4 @@ export function iconButton(name: Icon, label: string, testId: string): HTMLButto
 /** Leads those for whom a call does not work to the page that says why. */
 export function checkLink(address: URL): HTMLAnchorElement {
   return el('a', { class: 'check-link', href: address.href, 'data-testid': 'check-link' }, 'Check your connection');
-}
-
-export function brand(): HTMLElement {
-  const mark = el('img', { src: './icon.svg', alt: '', width: '24', height: '24' });
-  return el('span', { class: 'brand' }, mark, 'Tourbillon');
 }

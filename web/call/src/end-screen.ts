@@ -1,5 +1,6 @@
+import { brand, el } from '../../base/dom.js';
 import type { TourbillonError } from '../../sdk/src/index.js';
-import { brand, checkLink, el } from './dom.js';
+import { checkLink } from './dom.js';
 import { checkURL } from './params.js';
 
 /** How a call ended: "refused" before it began, or later. */

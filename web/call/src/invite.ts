@@ -1,4 +1,5 @@
-import { el, icon } from './dom.js';
+import { el } from '../../base/dom.js';
+import { icon } from './dom.js';
 
 /** How long the button confirms the copy. */
 const CONFIRM_MS = 2000;

@@ -1,4 +1,5 @@
-import { brand, checkLink, el } from './dom.js';
+import { brand, el } from '../../base/dom.js';
+import { checkLink } from './dom.js';
 import { checkURL } from './params.js';
 
 /** The form that asks which room to enter, and as whom. */

@@ -3,9 +3,9 @@
  *
  *     window.tourbillon.room    the SDK's Room of the running call, null before and after one
  */
+import { el } from '../../base/dom.js';
 import { type Room, TourbillonError, join } from '../../sdk/src/index.js';
 import { callScreen } from './call-screen.js';
-import { el } from './dom.js';
 import { type Ending, endScreen } from './end-screen.js';
 import { lobby } from './lobby.js';
 import { type LocalMedia, openMedia } from './media.js';
@@ -36,24 +36,41 @@ function showLobby(): void {
   );
 }
 
+/** Aborted when the page turns to something else: what it was about to show by then is not wanted any more. */
+let turn = new AbortController();
+
+function turnPage(): AbortSignal {
+  turn.abort();
+  turn = new AbortController();
+  return turn.signal;
+}
+
 /** Joins the room that the address names. */
 async function enter(): Promise<void> {
+  const gone = turnPage();
   const params = readParams(new URL(location.href));
   document.title = `${params.room} · Tourbillon`;
   show(el('main', { class: 'sheet' }, el('p', { role: 'status', 'data-testid': 'status' }, 'Connecting')));
   const media = await openMedia();
+  if (gone.aborted) return stopMedia(media);
+  gone.addEventListener('abort', () => stopMedia(media)); // Not only when the server has answered.
   try {
     const room = await join({ ...params, ...(media.stream ? { media: media.stream } : {}) });
+    if (gone.aborted) return room.leave();
     window.tourbillon.room = room;
     show(callScreen(room, media, (error) => showEnd(params.room, media, error ? 'broken' : 'left', error)));
   } catch (error) {
-    showEnd(params.room, media, 'refused', asError(error));
+    if (!gone.aborted) showEnd(params.room, media, 'refused', asError(error));
   }
+}
+
+function stopMedia({ stream }: LocalMedia): void {
+  for (const track of stream?.getTracks() ?? []) track.stop();
 }
 
 function showEnd(room: string, media: LocalMedia, ending: Ending, error?: TourbillonError): void {
   window.tourbillon.room = null;
-  for (const track of media.stream?.getTracks() ?? []) track.stop();
+  stopMedia(media);
   show(
     endScreen(room, ending, error, {
       again: () => void enter(),
@@ -75,6 +92,7 @@ function start(): void {
 }
 
 window.addEventListener('popstate', () => {
+  turnPage();
   window.tourbillon.room?.leave();
   start();
 });

@@ -1,4 +1,5 @@
-import { el, icon } from './dom.js';
+import { el } from '../../base/dom.js';
+import { icon } from './dom.js';
 
 export interface NoticeBar {
   readonly element: HTMLElement;

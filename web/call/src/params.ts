@@ -1,4 +1,4 @@
-import type { RelayMode } from '../../sdk/src/index.js';
+import { RELAY_MODES, type RelayMode } from '../../sdk/src/ice-servers.js';
 
 /** What the page's address says. */
 export interface Params {
@@ -9,15 +9,13 @@ export interface Params {
   token?: string;
 }
 
-const RELAYS: readonly string[] = ['udp', 'tcp', 'tls'];
-
 export function readParams(url: URL): Params {
-  const relay = url.searchParams.get('relay') ?? '';
+  const relay = RELAY_MODES.find((mode) => mode === url.searchParams.get('relay'));
   const token = new URLSearchParams(url.hash.slice(1)).get('token');
   return {
     room: url.searchParams.get('room')?.trim() ?? '',
     name: url.searchParams.get('name')?.trim() ?? '',
-    ...(RELAYS.includes(relay) ? { relay: relay as RelayMode } : {}),
+    ...(relay ? { relay } : {}),
     ...(token ? { token } : {}),
   };
 }

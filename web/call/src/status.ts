@@ -1,5 +1,5 @@
+import { el } from '../../base/dom.js';
 import type { Room, RoomState } from '../../sdk/src/index.js';
-import { el } from './dom.js';
 
 /** How long a piece of news stays in the status line. */
 const NEWS_MS = 8000;

@@ -1,5 +1,5 @@
+import { el } from '../../base/dom.js';
 import type { PathProgress, Peer } from '../../sdk/src/index.js';
-import { el } from './dom.js';
 import { pathText } from './path-text.js';
 
 /** How often the path badge is brought up to date. */

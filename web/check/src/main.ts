@@ -1,9 +1,10 @@
 /**
- * The pre-call test page. Address: ?room=…#token=… as of an invitation, ?seconds=… for a longer series, ?open=… for the
- * seconds that a way may take to open, where the network is slow.
+ * The pre-call test page. Address: ?room=…#token=… as of an invitation; without a room it is the token's, or one that is
+ * made up. ?seconds=… for a longer series, ?open=… for the seconds that a way may take to open, where the network is slow.
  */
 import { readParams } from '../../call/src/params.js';
 import { type CheckReport, check } from '../../sdk/src/index.js';
+import { roomOf } from './room-of.js';
 import { fileName } from './texts.js';
 import { pageView } from './view.js';
 
@@ -43,7 +44,8 @@ function save(text: string): void {
 
 async function run(): Promise<void> {
   const page = new URL(location.href);
-  const { room, token } = readParams(page);
+  const { room: named, token } = readParams(page);
+  const room = named || roomOf(token ?? '');
   const durationMs = seconds(page.searchParams.get('seconds'), SECONDS) * 1000;
   const openTimeoutMs = seconds(page.searchParams.get('open'), OPEN_SECONDS) * 1000;
   const start = performance.now();

@@ -37,9 +37,10 @@ const ADVICE: Record<Finding, Advice> = {
     remedy: 'Open the check with the link of your invitation: the part after # has to be complete.',
   },
   'server-lost': {
-    what: 'The server went away in the middle of the check.',
+    what: 'The connection to the server broke off in the middle of the check.',
     remedy:
-      'See whether other pages open, and check again in a minute. If it happens again, tell whoever runs this server.',
+      'See whether other pages open. If they do not, it was the network here: check again when they do. ' +
+      'If they do, check again in a minute; if it happens again, tell whoever runs this server.',
   },
   'no-media-path': {
     what: 'Sound and picture find no way to the server.',

@@ -1,8 +1,7 @@
-import { brand, el } from '../../call/src/dom.js';
+import { brand, el } from '../../base/dom.js';
+import { WAYS } from '../../sdk/src/check/report.js';
 import type { CheckReport, Way, WayResult } from '../../sdk/src/index.js';
 import { type Feel, type Row, WAY_NAMES, advice, feel, feelNote, figures, headline, proofText, rowNote, stateText } from './texts.js';
-
-const WAYS: readonly Way[] = ['direct', 'udp', 'tcp', 'tls'];
 
 export interface Actions {
   again(): void;

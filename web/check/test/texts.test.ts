@@ -70,12 +70,12 @@ describe('the note of a way', () => {
   });
 });
 
-describe('a server that went away', () => {
-  it('is named, with what to do, and no Wi-Fi is blamed', () => {
+describe('a connection to the server that broke off', () => {
+  it('is laid to neither end, with what to do for both, and no Wi-Fi is blamed', () => {
     const { what, remedy } = advice('server-lost');
     expect(headline('unfinished').title).not.toMatch(/will/);
-    expect(what).toContain('went away in the middle');
-    expect(remedy).toMatch(/check again.*whoever runs this server/);
+    expect(what).toBe('The connection to the server broke off in the middle of the check.');
+    expect(remedy).toMatch(/network here: check again.*check again.*whoever runs this server/);
     expect(`${what} ${remedy}`).not.toContain('Wi-Fi');
     expect([stateText('lost'), stateText('unfinished')]).toEqual(['Lost', 'Not finished']);
   });

@@ -30,7 +30,7 @@ export type ServerErrorCode =
  * waits for a server that is away; "no-path": the server tried every route to a peer in vain; "left": the room is over.
  */
 export type ClientErrorCode =
-  'unreachable' | 'replaced' | 'no-relay' | 'no-path' | 'connection' | 'not-connected' | 'overflow' | 'left' | 'page';
+  'unreachable' | 'replaced' | 'no-relay' | 'no-path' | 'connection' | 'not-connected' | 'overflow' | 'left';
 
 /** A code is one of these, or one of a later server. */
 export type ErrorCode = ServerErrorCode | ClientErrorCode | (string & {});
@@ -70,15 +70,15 @@ export class TooLargeError extends TourbillonError {
 }
 
 const PERMANENT = new Set(['bad-token', 'token-required', 'bad-room', 'room-full']);
-const PASSING = new Set(['join-timeout', 'slow-consumer', 'rate-limited', 'draining']);
+const PASSING = new Set(['join-timeout', 'not-joined', 'slow-consumer', 'rate-limited', 'draining']);
 const RESUME_REFUSALS = new Set(['session-unknown', 'session-used', 'bad-session', 'replay-lost']);
 
 /**
- * Whether an error ends the room for good. The answer to a first join that is not a passing trouble would be the same
- * at the next try; later only the codes that say "you may not be here" end a call that already worked.
+ * Whether an error ends the room for good. The answer to a join that is not a passing trouble would be the same at the
+ * next try; of all others only the codes that say "you may not be here" end a call that already worked.
  */
-export function endsRoom(code: string, everJoined: boolean): boolean {
-  return PERMANENT.has(code) || (!everJoined && !PASSING.has(code));
+export function endsRoom(code: string, joining: boolean): boolean {
+  return PERMANENT.has(code) || (joining && !PASSING.has(code));
 }
 
 /** Whether an error says that the session cannot be resumed, so that a join on the same socket is next. */

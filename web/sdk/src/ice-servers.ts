@@ -1,7 +1,8 @@
 import type { IceServer } from './protocol.js';
 
-/** A way to the relay that a test or a user can force. */
-export type RelayMode = 'udp' | 'tcp' | 'tls';
+/** The ways to the relay that a test or a user can force, the best for media first. */
+export const RELAY_MODES = ['udp', 'tcp', 'tls'] as const;
+export type RelayMode = (typeof RELAY_MODES)[number];
 
 /** The transport that a TURN URL asks for, null for STUN and anything else. */
 export function relayTransport(url: string): RelayMode | null {

@@ -9,7 +9,7 @@ import { RoomSession } from './session.js';
 
 export { type CheckOptions, check } from './check/check.js';
 export type { ProbeResult } from './check/probes.js';
-export type { CallResult, CheckReport, Finding, Verdict, Way, WayResult, WayState } from './check/report.js';
+export type { CallResult, CheckReport, Finding, SignalingState, Verdict, Way, WayResult, WayState } from './check/report.js';
 export type { SeriesResult } from './check/series.js';
 export type { Clock } from './clock.js';
 export {

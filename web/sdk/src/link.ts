@@ -74,3 +74,10 @@ export class Link {
     if (message) this.handlers.message(message);
   }
 }
+
+/** The WebSocket of the page's own origin. */
+export function defaultURL(): string {
+  const url = new URL('/ws', location.href);
+  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+  return url.href;
+}

@@ -1,10 +1,11 @@
-import { givenUpDelay, isSameReport, leaveToServer, pathReport, relayOf, reportedState, waitFor } from './care.js';
+import { givenUpDelay, leaveToServer, relayOf, waitFor } from './care.js';
 import type { Clock } from './clock.js';
 import { Connection } from './connection.js';
 import { Emitter } from './emitter.js';
 import { TourbillonError, noPath } from './errors.js';
 import type { RelayMode } from './ice-servers.js';
 import { type RepairCause, RESTARTS_OVER_ROUTES, isNeededWhenConnected, repairAction } from './negotiation.js';
+import { PathReporter } from './path-reporter.js';
 import { type Path, readPath } from './path.js';
 import type { Peer, PeerEvents } from './peer.js';
 import type { Lasting, Metadata, PathNews, PathReport, PathRoute, PeerInfo, Signal } from './protocol.js';
@@ -14,8 +15,6 @@ import { RemoteStreams } from './streams.js';
 
 /** Chat lines that wait for the channel to open, at most. */
 const MAX_WAITING_TEXTS = 100;
-/** Browsers answer with statistics of up to 50 ms ago, and ICE may change its mind more than once. */
-const PAIR_SETTLES_MS = 200;
 /** Help that began this short a time ago is what the peer asks for. */
 const HELPED_JUST_NOW_MS = 3000;
 
@@ -64,13 +63,9 @@ export class PeerSession implements Peer {
   /** What the server asked the last restart to use. */
   private route: PathRoute = 'direct';
   private gaveUp = false;
-  /** An ICE restart of this end's is under way, which the server was told. */
-  private restarting = false;
-  /** What the server was told last. */
-  private reported: PathReport | null = null;
+  private readonly reporter: PathReporter;
   /** Help that a connection needs whatever it says, and that has to wait for the server. */
   private owed: RepairCause | null = null;
-  private cancelPair: (() => void) | null = null;
   private totals: Totals | undefined;
   private closed = false;
   private readonly emitter = new Emitter<PeerEvents>();
@@ -84,6 +79,13 @@ export class PeerSession implements Peer {
     this.currentMetadata = info.metadata ?? {};
     this.isAway = info.away ?? false;
     this.polite = info.polite;
+    this.reporter = new PathReporter(info.id, {
+      clock: context.clock,
+      cares: () => context.cares() && this.present,
+      state: () => (this.current ? this.connectionState : null),
+      path: () => this.path(),
+      report: (report) => context.report(report),
+    });
     this.repairTimer = new RepairTimer(
       context.clock,
       (cause) => void this.repair(cause).catch((error: unknown) => this.report(error)),
@@ -137,7 +139,7 @@ export class PeerSession implements Peer {
   restart(): void {
     if (!this.current) return;
     // Of the two sides the impolite one restarts.
-    if (this.polite && this.context.cares()) this.reportState('failed');
+    if (this.polite && this.context.cares()) this.reporter.say('failed');
     else this.scheduleRepair('asked');
   }
 
@@ -214,17 +216,18 @@ export class PeerSession implements Peer {
     const before = this.peerDescription;
     // An offer that comes meanwhile is of a new path.
     if (pathDied && (await this.isRelayed()) && this.peerDescription === before) {
-      this.reportState('failed');
+      this.owed = null; // The restart for the new path is that help.
+      this.reporter.say('failed');
       return this.scheduleRepair('dead-path');
     }
-    this.reportNow();
+    this.reporter.sayNow();
     this.giveOwed();
     if (this.connectionState !== 'connected') this.scheduleRepair('unfinished');
   }
 
   /** Our session went on and no signal got lost, but help that was due meanwhile was not given. */
   resumed(): void {
-    this.reportNow();
+    this.reporter.sayNow();
     this.giveOwed();
     const state = this.connectionState;
     if (state === 'connected') return;
@@ -280,7 +283,7 @@ export class PeerSession implements Peer {
   close(): void {
     this.closed = true;
     this.repairTimer.clear();
-    this.cancelPair?.();
+    this.reporter.close();
     this.current?.close();
     this.remote.clear();
   }
@@ -289,48 +292,13 @@ export class PeerSession implements Peer {
     return this.context.configuration(relayOf(this.route));
   }
 
-  /** Tells a server that looks after connections how this one stands. */
-  private reportState(state: PathReport['state'], path: Path | null = null): void {
-    if (!this.context.cares() || !this.present) return;
-    this.reported = pathReport(this.id, state, path);
-    this.context.report(this.reported);
-  }
-
-  private pairChanged(): void {
-    this.cancelPair?.();
-    this.cancelPair = this.context.clock.after(PAIR_SETTLES_MS, () => void this.reportConnected(false));
-  }
-
-  /** The server believes that this end is not connected. */
-  private get saidLost(): boolean {
-    return this.reported?.state !== 'connected';
-  }
-
   private get peerDescription(): string | undefined {
     return this.connection?.remoteDescription?.sdp;
   }
 
-  private reportRestarting(): void {
-    this.restarting = true;
-    this.reportState('restarting');
-  }
-
-  private reportNow(): void {
-    const state = this.current && reportedState(this.connectionState);
-    if (state === 'connected') void this.reportConnected();
-    else if (state) this.reportState(state);
-  }
-
-  /** Says how the packets travel, unless the connection is lost again by the time that is known. */
-  private async reportConnected(always = true): Promise<void> {
-    const path = await this.path().catch(() => null);
-    if (this.connectionState !== 'connected') return;
-    if (always || !isSameReport(this.reported, pathReport(this.id, 'connected', path))) this.reportState('connected', path);
-  }
-
   /** The polite side would wait before it helps; the other need not. */
   private askRestart(reason: string): void {
-    if (this.polite && this.context.cares()) return this.reportState('failed'); // The server asks the peer.
+    if (this.polite && this.context.cares()) return this.reporter.say('failed'); // The server asks the peer.
     if (!this.polite || !this.present || !this.context.mayAskRestart()) return;
     this.context.send({ type: 'restart', to: this.id, reason });
   }
@@ -346,9 +314,7 @@ export class PeerSession implements Peer {
     if (outcome === 'done' && signal.type === 'offer') this.repairTimer.clear();
     if (outcome !== 'done') return;
     if (this.connectionState !== 'connected') this.scheduleRepair('stalled');
-    // A restart of a connection that works, or seems to, need not change its state.
-    else if (this.restarting || (!connection.tellsPairs && this.saidLost)) this.reportNow();
-    this.restarting = false;
+    this.reporter.negotiated(connection.tellsPairs);
   }
 
   private async handleCandidate(candidate: RTCIceCandidateInit | null): Promise<void> {
@@ -375,13 +341,13 @@ export class PeerSession implements Peer {
       track: (track, streams) => this.addTrack(track, streams),
       channel: (channel) => this.emitter.emit('channel', channel),
       stateChanged: () => this.stateChanged(),
-      pairChanged: () => this.pairChanged(),
+      pairChanged: () => this.reporter.pairChanged(),
       channelOpen: () => this.flushTexts(),
       text: (text) => this.context.text(this, text),
       error: (error) => this.report(error),
     });
     this.current = connection;
-    this.reportNow();
+    this.reporter.sayNow();
     for (const candidate of this.early.splice(0)) void connection.addCandidate(candidate);
     return connection;
   }
@@ -402,7 +368,7 @@ export class PeerSession implements Peer {
       this.gaveUp = false;
       if (!isNeededWhenConnected(this.repairTimer.cause, this.polite)) this.repairTimer.clear();
     }
-    this.reportNow();
+    this.reporter.sayNow();
     if (state === 'failed' && !this.context.cares()) this.askRestart(state);
     if (state === 'failed' || state === 'disconnected') this.scheduleRepair(state);
     this.emitter.emit('state', state);
@@ -426,6 +392,7 @@ export class PeerSession implements Peer {
     // An offer that came meanwhile is the help.
     if (this.closed || this.current !== before) return;
     this.help();
+    this.owed = null;
     this.helpedAt = this.context.clock.now();
     this.failedRepairs++;
     this.scheduleRepair('stalled');
@@ -436,10 +403,10 @@ export class PeerSession implements Peer {
     const restarts = this.context.cares() ? RESTARTS_OVER_ROUTES : undefined;
     switch (repairAction(this.current.pc.signalingState, this.failedRepairs, restarts)) {
       case 'restart':
-        this.reportRestarting();
+        this.reporter.restarting();
         return this.current.pc.restartIce();
       case 'resend':
-        this.reportRestarting();
+        this.reporter.restarting();
         return this.current.resendOffer();
       case 'rebuild':
         this.failedRepairs = 0;

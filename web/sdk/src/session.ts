@@ -1,6 +1,7 @@
 import { type Clock, pageClock } from './clock.js';
 import { Emitter } from './emitter.js';
 import { TourbillonError, asTourbillonError, noRelay, unreachable } from './errors.js';
+import { defaultURL } from './link.js';
 import { watchNetwork } from './network.js';
 import type { Peer } from './peer.js';
 import type { PeerSession } from './peer-session.js';
@@ -287,10 +288,4 @@ export class RoomSession implements Room {
     for (const peer of this.peers.values()) peer.networkChanged();
     this.uplink.connect();
   }
-}
-
-function defaultURL(): string {
-  const url = new URL('/ws', location.href);
-  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
-  return url.href;
 }

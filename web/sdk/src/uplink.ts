@@ -226,9 +226,10 @@ export class Uplink {
   }
 
   private ends(code: string, fatal: boolean): boolean {
-    if (this.entered) return fatal && endsRoom(code, true);
-    // A join that is too large for the connection is no smaller the next time.
-    return endsRoom(code, this.everEntered) || (fatal && code === 'too-large');
+    if (this.entered) return fatal && endsRoom(code, false);
+    // A later join says what the page has made of it since. What a session's seat stands in the way of, passes with it.
+    const joining = !this.resuming && !(this.everEntered && refusesResume(code));
+    return endsRoom(code, joining);
   }
 
   private rejoin(link: Link, code: string): void {

@@ -84,13 +84,19 @@ function pairThrough(transport: 'udp' | 'tcp'): [string, unknown][] {
 }
 
 /** Loses the server and joins one that was started in its place, where Bob is already. */
-async function returnToAnotherServer(): Promise<void> {
+async function returnToAnotherServer(polite = true): Promise<void> {
   FakeSocket.last.drop();
   await vi.advanceTimersByTimeAsync(250);
   FakeSocket.last.open();
   FakeSocket.last.receive({ type: 'error', code: 'session-unknown', message: 'no', remedy: 'join', fatal: false });
-  FakeSocket.last.receive(joined([bob(true)], { server: 'two' }));
+  FakeSocket.last.receive(joined([bob(polite)], { server: 'two' }));
   await settle();
+}
+
+/** The server takes the session up again. */
+function resume(change: Partial<Joined> = {}): void {
+  const { type: _, peers: __, ...seat } = joined([], change);
+  FakeSocket.last.receive({ type: 'resumed', ...seat, got: 0, replayed: 0 });
 }
 
 function ask(route: PathRoute, username = 'fresh'): void {
@@ -151,8 +157,7 @@ describe('reports', () => {
     FakeConnection.last.become('failed');
     await vi.advanceTimersByTimeAsync(250);
     FakeSocket.last.open();
-    const { type: _, peers: __, ...seat } = joined([]);
-    FakeSocket.last.receive({ type: 'resumed', ...seat, got: 0, replayed: 0 });
+    resume();
     expect(reports()).toEqual(['failed']);
   });
 
@@ -368,11 +373,47 @@ describe('a path that the server looks after', () => {
     await vi.advanceTimersByTimeAsync(250);
     expect(FakeConnection.last.restartIce).not.toHaveBeenCalled();
     FakeSocket.last.open();
-    const { type: _, peers: __, ...seat } = joined([]);
-    FakeSocket.last.receive({ type: 'resumed', ...seat, got: 0, replayed: 0 });
+    resume();
     await settle();
     expect(FakeConnection.last.restartIce).toHaveBeenCalledOnce();
     expect(reports().at(-1)).toBe('restarting');
+  });
+
+  it('is not restarted for what a page asked before it got another path', async () => {
+    await connected(true);
+    FakeConnection.last.stats = pairThrough('udp');
+    FakeSocket.last.drop();
+    room?.peers.get('bob')?.restart();
+    await settle();
+    await returnToAnotherServer();
+    FakeSocket.last.receive({ type: 'offer', from: 'bob', sdp: sdp('B', 2) });
+    await settle();
+    await beat(4);
+    FakeSocket.last.drop();
+    await vi.advanceTimersByTimeAsync(250);
+    FakeSocket.last.open();
+    resume({ server: 'two' });
+    await settle();
+    expect(FakeConnection.last.restartIce).not.toHaveBeenCalled();
+  });
+
+  it('is restarted once where the network changed before what a page asked was done', async () => {
+    await connected(false);
+    const pc = FakeConnection.last;
+    const reads: (() => void)[] = [];
+    pc.getStats = () => new Promise((resolve) => reads.push(() => resolve([])));
+    FakeSocket.last.drop();
+    room?.peers.get('bob')?.restart();
+    await settle();
+    await returnToAnotherServer(false);
+    window.dispatchEvent(new Event('online'));
+    await settle();
+    expect(pc.restartIce).toHaveBeenCalledOnce();
+    FakeSocket.last.receive({ type: 'answer', from: 'bob', sdp: sdp('B') });
+    await settle();
+    for (const read of reads.splice(0)) read();
+    await settle();
+    expect(pc.restartIce).toHaveBeenCalledOnce();
   });
 
   it('is called lost when the server gives up, and tried now and then', async () => {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { check } from '../src/check/check.js';
 import { Probes, probeRequest, readTold } from '../src/check/probes.js';
-import { type CallResult, type CheckReport, type Way, type WayState, judge, withoutServer } from '../src/check/report.js';
+import { type CallResult, type CheckReport, type Way, type WayState, cutShort, judge } from '../src/check/report.js';
 import { Series } from '../src/check/series.js';
 import { FakeChannel, FakeConnection, FakeSocket, installFakes, settle } from './fakes.js';
 
@@ -94,6 +94,13 @@ describe('judge', () => {
     expect(judge({ ...report({}, { jitterMs: 99, lossShare: 0.49 }), call }).findings).toEqual(findings);
   });
 
+  it('takes the figures of the relay where the call died', () => {
+    const call: CallResult = { way: 'direct', sent: 9, received: 2, lossShare: 0.78, reordered: 0, rttMs: 999, jitterMs: 99 };
+    const judged = (relay: object): unknown => judge({ ...report({ direct: 'fails' }, relay), call }).findings;
+    expect(judged({})).toEqual(['no-direct-udp']);
+    expect(judged({ jitterMs: 31 })).toEqual(['no-direct-udp', 'jittery']);
+  });
+
   /** A relayed way of which so much got lost. */
   const lossy = (lossShare: number): object => ({ state: 'works', openedMs: 9, series: series({ lossShare }) });
 
@@ -121,8 +128,8 @@ describe('judge', () => {
   it('keeps of a server that went away what was measured whole', () => {
     const whole = report({ tls: 'not-offered' });
     const call: CallResult = { way: 'direct', sent: 9, received: 9, lossShare: 0, reordered: 0, rttMs: 1, jitterMs: 1 };
-    expect(withoutServer({ ...whole, call })).toEqual({ ...whole, call });
-    const cut = withoutServer({
+    expect(cutShort({ ...whole, call })).toEqual({ ...whole, call });
+    const cut = cutShort({
       ...whole,
       ways: { ...whole.ways, direct: { state: 'fails', reason: 'no way' }, udp: lossy(0.33), tcp: { state: 'running' } },
       call: { ...call, lossShare: 0.33 },
@@ -311,6 +318,26 @@ describe('check', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it('finds a way dead that opens and then loses everything', async () => {
+    const result = check({ url: 'ws://h/ws' });
+    enter();
+    const seat = FakeSocket.last;
+    await answered();
+    for (let seq = 1; seq <= 25; seq++) {
+      await vi.advanceTimersByTimeAsync(500);
+      seat.receive({ type: 'ping', seq, rtt_us: 0 });
+    }
+    const report = await doubted(result);
+    expect(report.ways.direct).toMatchObject({
+      state: 'fails',
+      proof: 'call',
+      reason: 'the path opened, and no packet arrived',
+    });
+    expect(report).toMatchObject({ verdict: 'bad', findings: ['mostly-lost'] });
+    expect(report.call).toBeUndefined();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   it.each([
     ['refuses', '{"error":"ask for less"}'],
     ['ends the call', null],
@@ -420,10 +447,31 @@ describe('check', () => {
     expect(await result).toMatchObject({ verdict: 'bad', findings: ['no-server'] });
   });
 
-  it('ends when told', async () => {
+  const ended = { verdict: 'unfinished', findings: [], ways: { direct: { state: 'unfinished' } } };
+
+  it('holds nothing against anybody when it is ended on its way in', async () => {
     const ending = new AbortController();
     const result = check({ url: 'ws://h/ws', signal: ending.signal });
     ending.abort();
-    expect(await result).toMatchObject({ verdict: 'bad', signaling: { state: 'fails' } });
+    expect(await result).toMatchObject({ ...ended, signaling: { state: 'unfinished' } });
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it.each([
+    ['while the ways are opened', async () => settle()],
+    ['in the measurement', async () => void (await answered()).measure.onmessage?.({ data: new ArrayBuffer(160) })],
+  ])('keeps what is known when it is ended %s', async (_, reach) => {
+    const ending = new AbortController();
+    const result = check({ url: 'ws://h/ws', signal: ending.signal });
+    enter();
+    const seat = FakeSocket.last;
+    await reach();
+    ending.abort();
+    const report = await result;
+    expect(report).toMatchObject({ ...ended, signaling: { state: 'works' } });
+    expect(report.ways.udp.state).toBe('not-offered');
+    expect(seat.sentOf('leave')).toHaveLength(1);
+    expect(FakeSocket.all).toHaveLength(1);
+    expect(vi.getTimerCount()).toBe(0);
   });
 });

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { backoffDelay } from '../src/backoff.js';
 import { BeatWatch } from '../src/beat.js';
-import { endsRoom } from '../src/errors.js';
+import { type ClientErrorCode, TourbillonError, endsRoom } from '../src/errors.js';
 import { areStale, relayTransport, rtcConfiguration } from '../src/ice-servers.js';
 import { nextDelay, startMetronome } from '../src/metronome.js';
 import {
@@ -200,9 +200,16 @@ describe('messages and errors', () => {
   it('ignores binary frames', () => expect(parseMessage(new ArrayBuffer(2))).toBeNull());
 
   it('ends the room on what would not change', () => {
-    expect(endsRoom('bad-token', true)).toBe(true);
-    expect(endsRoom('bad-message', false)).toBe(true);
-    expect(endsRoom('bad-message', true)).toBe(false);
-    expect(endsRoom('rate-limited', false)).toBe(false);
+    expect(endsRoom('bad-token', false)).toBe(true);
+    expect(endsRoom('bad-message', true)).toBe(true);
+    expect(endsRoom('bad-message', false)).toBe(false);
+    expect(endsRoom('rate-limited', true)).toBe(false);
+    expect(endsRoom('not-joined', true)).toBe(false); // The connection was ending already.
+  });
+
+  it('leaves to pages what is theirs', () => {
+    // @ts-expect-error A page's own code is none of the client's, but any text is a code.
+    const code: ClientErrorCode = 'page';
+    expect(new TourbillonError(code, 'broken').code).toBe('page');
   });
 });

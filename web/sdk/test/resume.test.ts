@@ -153,6 +153,35 @@ describe('a dropped socket', () => {
     expect(FakeSocket.last.sentOf('message')).toMatchObject([{ n: 1, data: 'waited' }]);
   });
 
+  /** Loses the session, so that the next thing said is a join. */
+  async function loseSession(): Promise<void> {
+    FakeSocket.last.drop();
+    await vi.advanceTimersByTimeAsync(250);
+    FakeSocket.last.open();
+    receive({ type: 'error', code: 'session-unknown', message: 'no', remedy: 'join', fatal: false });
+    expect(FakeSocket.last.sentOf('join')).toHaveLength(1);
+  }
+
+  it('ends the room when what a later join says is refused, which would be so again', async () => {
+    await enter();
+    const errors = record('error');
+    await loseSession();
+    receive({ type: 'error', code: 'bad-message', message: 'nested', remedy: 'send a flat JSON object', fatal: false });
+    expect(room.state).toBe('left');
+    expect(errors).toMatchObject([{ code: 'bad-message', message: 'nested', fatal: true }]);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(FakeSocket.all).toHaveLength(2);
+  });
+
+  it.each(['session-used', 'not-joined'])('tries again when a later join is refused with %s, which passes', async (code) => {
+    await enter();
+    await loseSession();
+    receive({ type: 'error', code, message: 'no', remedy: 'wait', fatal: false });
+    expect(room.state).toBe('reconnecting');
+    await vi.advanceTimersByTimeAsync(12_000);
+    expect(FakeSocket.all.length).toBeGreaterThan(2);
+  });
+
   it('waits for a later socket when the join is refused for the moment', async () => {
     await enter();
     FakeSocket.last.drop();

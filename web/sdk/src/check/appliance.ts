@@ -8,6 +8,11 @@ const ASK_AGAIN_MS = 500;
 /** How long the appliance's words are waited for: it waits a second for late probes before it speaks. */
 const TOLD_MS = 2500;
 
+/** The call stands, and nothing came over it: no probe, and no word. */
+export class Silent extends Error {
+  override readonly name = 'Silent';
+}
+
 /** A call to the appliance, the peer in every room, with its channel "measure". Whoever opened it closes it. */
 export class ApplianceCall {
   private readonly pc: RTCPeerConnection;
@@ -36,14 +41,17 @@ export class ApplianceCall {
     }
   }
 
-  /** Has the appliance send probes for so long, and sends each back. Rejects when the call ends before. */
+  /**
+   * Has the appliance send probes for so long, and sends each back. Rejects when the call ends before, and with Silent
+   * when nothing came.
+   */
   async measure(durationMs: number): Promise<ProbeResult> {
     const request = probeRequest(durationMs);
     const probes = new Probes(request);
     const told = this.hear(probes);
     const stop = this.ask(request, probes);
     try {
-      return await within(told, durationMs + TOLD_MS, this.patience, () => new Error('the appliance said nothing'));
+      return await within(told, durationMs + TOLD_MS, this.patience, () => new Silent('the appliance said nothing'));
     } catch (error) {
       // Its words come on the channel that is measured, and may be what got lost.
       if (!probes.begun || this.patience.signal.aborted) throw error;

@@ -1,11 +1,12 @@
 import { type Clock, pageClock } from '../clock.js';
 import { TourbillonError, asTourbillonError } from '../errors.js';
-import { type RelayMode, rtcConfiguration, stunURLs } from '../ice-servers.js';
+import { RELAY_MODES, type RelayMode, rtcConfiguration, stunURLs } from '../ice-servers.js';
+import { defaultURL } from '../link.js';
 import type { IceServer } from '../protocol.js';
-import { ApplianceCall } from './appliance.js';
+import { ApplianceCall, Silent } from './appliance.js';
 import { measureDirect } from './direct.js';
 import { measureLoop } from './loop.js';
-import { type CheckReport, MEASURED, type Way, type WayResult, deadReason, judge, withoutServer } from './report.js';
+import { type CheckReport, MEASURED, type Way, type WayResult, cutShort, deadReason, judge } from './report.js';
 import { Visit, serverAt } from './visit.js';
 import type { Patience } from './wait.js';
 
@@ -29,7 +30,7 @@ export interface CheckOptions {
 const DURATION_MS = 10_000;
 const OPEN_TIMEOUT_MS = 12_000;
 const SERVER_TIMEOUT_MS = 8000;
-const RELAYS: readonly RelayMode[] = ['udp', 'tcp', 'tls'];
+const NOTHING_CAME = 'the path opened, and no packet arrived';
 
 /**
  * Finds out which ways from this browser to the server work, and how well. Never rejects: what does not work is in the
@@ -52,7 +53,7 @@ class CheckRun {
 
   constructor(private readonly options: CheckOptions) {
     this.clock = options.clock ?? pageClock;
-    this.url = options.url ?? new URL('/ws', location.href.replace(/^http/, 'ws')).href;
+    this.url = options.url ?? defaultURL();
     this.report = emptyReport(new URL(this.url).host);
   }
 
@@ -64,8 +65,8 @@ class CheckRun {
     if (visit) await this.runWays(visit);
     else for (const way of Object.values(this.report.ways)) way.state = 'fails';
     this.options.signal?.removeEventListener('abort', end);
-    if (this.isLost) this.report = withoutServer(this.report);
-    Object.assign(this.report, judge(this.report));
+    if (this.ending.signal.aborted) this.report = cutShort(this.report);
+    Object.assign(this.report, this.isEnded ? { verdict: 'unfinished', findings: [] } : judge(this.report));
     this.tell();
     return this.report;
   }
@@ -78,8 +79,7 @@ class CheckRun {
       this.report.signaling = { state: 'works', openedMs: Math.round(this.clock.now() - start) };
       return visit;
     } catch (error) {
-      const { code, message, remedy } = asTourbillonError(error);
-      this.report.signaling = { state: 'fails', code, reason: remedy ? `${message}: ${remedy}` : message };
+      this.report.signaling = this.isEnded ? { state: 'unfinished' } : refused(asTourbillonError(error));
       return null;
     } finally {
       this.tell();
@@ -92,8 +92,9 @@ class CheckRun {
     return Visit.enter({ ...this.patience, url: this.url, room, token, timeoutMs: SERVER_TIMEOUT_MS, lost });
   }
 
-  private get isLost(): boolean {
-    return this.report.signaling.state === 'lost';
+  /** The caller ended the check, and the server was there until then. */
+  private get isEnded(): boolean {
+    return this.options.signal?.aborted === true && this.report.signaling.state !== 'lost';
   }
 
   /** The server is gone: what is measured from here on would tell of that, and of no network. */
@@ -105,7 +106,7 @@ class CheckRun {
   }
 
   private async runWays(visit: Visit): Promise<void> {
-    const relays = RELAYS.map((relay) => this.runRelay(relay, visit.servers));
+    const relays = RELAY_MODES.map((relay) => this.runRelay(relay, visit.servers));
     const outcome = await this.runDirect(visit);
     await Promise.all(relays);
     visit.leave(); // Only now: until here it tells whether the server is there.
@@ -126,7 +127,7 @@ class CheckRun {
     const stun = urls.length > 0 ? measureDirect(urls, this.openTimeoutMs, this.patience) : null;
     stun?.catch(() => undefined); // It is awaited only where there is no call.
     const outcome = await this.callDirectly(visit, urls);
-    if (outcome === 'opened' || outcome === 'died' || this.isLost) return outcome;
+    if (outcome === 'opened' || outcome === 'died' || this.ending.signal.aborted) return outcome;
     await this.runWay('direct', stun !== null, async (way) => {
       way.openedMs = Math.round((await stun) ?? 0);
       way.proof = 'stun';
@@ -146,19 +147,23 @@ class CheckRun {
     try {
       await this.measureCall('direct', visit, { iceServers: urls.length > 0 ? [{ urls }] : [] }, opened);
       const reason = this.report.call && deadReason(this.report.call);
-      if (!reason) return 'opened';
-      Object.assign(way, { state: 'fails', reason });
-      return 'died';
+      return reason ? this.died(way, reason) : 'opened';
     } catch (error) {
-      if (this.isLost) way.state = 'unfinished';
+      if (this.ending.signal.aborted) way.state = 'unfinished';
+      else if (error instanceof Silent) return this.died(way, NOTHING_CAME);
       if (way.proof === 'call') return 'opened'; // It ended later, in the series.
       return error instanceof TourbillonError ? 'refused' : 'no-way';
     }
   }
 
+  private died(way: WayResult, reason: string): CallOutcome {
+    Object.assign(way, { state: 'fails', reason });
+    return 'died';
+  }
+
   /** The best relayed way that works, measured by a call as the direct way would have been. */
   private async callThroughRelay(): Promise<void> {
-    const relay = RELAYS.find((way) => this.report.ways[way].state === 'works');
+    const relay = RELAY_MODES.find((way) => this.report.ways[way].state === 'works');
     if (!relay || this.ending.signal.aborted) return;
     try {
       // The server takes an offer from the same seat for the call that failed.
@@ -192,7 +197,7 @@ class CheckRun {
           this.tell();
         },
       });
-      if (way.series.received === 0) throw new Error('the path opened, and no packet arrived');
+      if (way.series.received === 0) throw new Error(NOTHING_CAME);
       const reason = deadReason(way.series);
       if (reason) throw new Error(reason);
     });
@@ -205,7 +210,7 @@ class CheckRun {
     if (!offered) return;
     try {
       await measure(way);
-      way.state = this.isLost ? 'unfinished' : 'works';
+      way.state = this.ending.signal.aborted ? 'unfinished' : 'works';
     } catch (error) {
       way.state = 'fails';
       way.reason = asTourbillonError(error).message;
@@ -243,6 +248,10 @@ function emptyReport(server: string): CheckReport {
     signaling: { state: 'waiting' },
     ways: { direct: waiting(), udp: waiting(), tcp: waiting(), tls: waiting() },
   };
+}
+
+function refused({ code, message, remedy }: TourbillonError): CheckReport['signaling'] {
+  return { state: 'fails', code, reason: remedy ? `${message}: ${remedy}` : message };
 }
 
 function randomRoom(): string {

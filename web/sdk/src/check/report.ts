@@ -1,4 +1,4 @@
-import type { RelayMode } from '../ice-servers.js';
+import { RELAY_MODES, type RelayMode } from '../ice-servers.js';
 import type { ProbeResult } from './probes.js';
 import type { SeriesResult } from './series.js';
 
@@ -7,7 +7,7 @@ export type Way = 'direct' | RelayMode;
 
 /**
  * "works", "fails"; "not-offered": this server has no such way; "waiting" and "running": no answer yet; "unfinished": the
- * server went away before there was one.
+ * connection to the server broke off, or the check was ended, before there was one.
  */
 export type WayState = 'waiting' | 'running' | 'works' | 'fails' | 'not-offered' | 'unfinished';
 
@@ -24,8 +24,8 @@ export interface WayResult {
 }
 
 /**
- * "good": calls work and sound well; "partly": they work, with what is named; "bad": no way works; "unfinished": the server
- * went away in the middle, so the check is to be repeated.
+ * "good": calls work and sound well; "partly": they work, with what is named; "bad": no way works; "unfinished": the
+ * connection to the server broke off in the middle, so the check is to be repeated, or it was ended, which is no finding.
  */
 export type Verdict = 'running' | 'good' | 'partly' | 'bad' | 'unfinished';
 
@@ -52,6 +52,9 @@ export interface CallResult extends ProbeResult {
   way: Way;
 }
 
+/** "lost": it worked, and broke off in the middle of the check; "unfinished": the check was ended before an answer. */
+export type SignalingState = 'waiting' | 'works' | 'fails' | 'lost' | 'unfinished';
+
 /** The JSON that a check results in. It holds no address of this host. */
 export interface CheckReport {
   version: 1;
@@ -63,8 +66,8 @@ export interface CheckReport {
   browser: string;
   verdict: Verdict;
   findings: Finding[];
-  /** The way to the signaling server. "lost": it worked, and broke off in the middle of the check. */
-  signaling: { state: 'waiting' | 'works' | 'fails' | 'lost'; openedMs?: number; code?: string; reason?: string };
+  /** The way to the signaling server. */
+  signaling: { state: SignalingState; openedMs?: number; code?: string; reason?: string };
   ways: Record<Way, WayResult>;
   /** Left out where the server takes no calls, or somebody else is in the room. */
   call?: CallResult;
@@ -76,7 +79,7 @@ export const MEASURED =
   'other end of a call, on the best way that works. Nothing here tells of the way between the server and other people.';
 
 /** Ways of media, the best first. */
-export const WAYS: readonly Way[] = ['direct', 'udp', 'tcp', 'tls'];
+export const WAYS: readonly Way[] = ['direct', ...RELAY_MODES];
 
 /** ITU-T G.114 has 150 ms from mouth to ear; a round trip to the relay is about that way between two such people. */
 export const SLOW_RTT_MS = 150;
@@ -93,10 +96,10 @@ export function deadReason({ lossShare }: { lossShare: number }): string | null 
 }
 
 /**
- * What is left of a report when the server went away: what was measured whole before. A failure then, and loss, may be the
- * server's going, and are not held against the way.
+ * What is left of a report when the server was lost or the check was ended: what was measured whole before. A failure
+ * then, and loss, may come of that, and are not held against the way.
  */
-export function withoutServer(report: CheckReport): CheckReport {
+export function cutShort(report: CheckReport): CheckReport {
   const lossless = (met: { lossShare: number } | undefined): boolean => (met?.lossShare ?? 0) <= LOSSY_SHARE;
   const known = ({ state, series }: WayResult): boolean => state === 'not-offered' || (state === 'works' && lossless(series));
   const ways = Object.fromEntries(
@@ -113,7 +116,8 @@ export function judge(report: Pick<CheckReport, 'signaling' | 'ways' | 'call'>):
   if (signaling.state === 'fails') {
     return { verdict: 'bad', findings: [signaling.code === 'unreachable' ? 'no-server' : 'refused'] };
   }
-  const findings = [...pathFindings(ways), ...qualityFindings(call ?? relayed(ways))];
+  const carries = call && !deadReason(call); // A dead way is named by the paths, and says nothing of the others.
+  const findings = [...pathFindings(ways), ...qualityFindings(carries ? call : relayed(ways))];
   const [first] = findings;
   if (first === 'no-media-path' || first === 'mostly-lost') return { verdict: 'bad', findings: [first] };
   return { verdict: findings.length === 0 ? 'good' : 'partly', findings };
@@ -151,7 +155,7 @@ interface Quality {
 
 /** The best relayed way that works is the one that a call would use. */
 function relayed(ways: CheckReport['ways']): Quality | undefined {
-  const best = (['udp', 'tcp', 'tls'] as const).find((way) => isAlive(ways[way]));
+  const best = RELAY_MODES.find((way) => isAlive(ways[way]));
   const series = best && ways[best].series;
   return series && { ...series, rttMs: series.rttMs?.median ?? null };
 }
