@@ -172,7 +172,8 @@ type Signaling struct {
 	MessagesPerSecond float64 `yaml:"messages_per_second"`
 	// TokenKeys is a JWK Set file (RFC 7517) with further keys for join tokens, Ed25519 or secrets, besides the
 	// generated one. It is read again when it changes, and on SIGHUP, which tells in the log what is wrong with it. Who has
-	// joined by a key that is taken out stays, and may come back for SessionTTL.
+	// joined by a key that is taken out stays, and may come back for SessionTTL. A set with secrets must be its owner's
+	// alone, or one of systemd's credentials (LoadCredential=).
 	TokenKeys string `yaml:"token_keys"`
 	// TokenIssuer is the "iss" that join tokens must name. Empty means any. Our own tokens name it, too.
 	TokenIssuer string `yaml:"token_issuer"`
