@@ -189,6 +189,15 @@ func (l *Loop) remove(index uint32) {
 	l.kickSoon()
 }
 
+// reapSince is reap where the loop has let go of more sockets than seen, and returns how many it has by now. A goroutine
+// that serves looks after each packet: under a flood it never rests, and nobody else is told meanwhile.
+func (l *Loop) reapSince(seen uint32) (freed uint32) {
+	if freed = atomic.LoadUint32(&l.m.loop.freed); freed != seen {
+		l.reap()
+	}
+	return freed
+}
+
 // reap closes the sockets that the loop has let go of.
 func (l *Loop) reap() {
 	for _, receiver := range l.reapLocked() {

@@ -96,7 +96,7 @@ func (m *memory) freed(index uint32) {
 	atomic.StoreUint32(&m.sockets[index%maxSockets].state, stateFreed)
 	m.letGo[m.loop.freed%maxSockets] = index
 	atomic.StoreUint32(&m.loop.freed, m.loop.freed+1)
-	if atomic.LoadUint32(&m.loop.awake) == 0 { // Otherwise somebody looks before it rests.
+	if atomic.LoadUint32(&m.loop.awake) == 0 { // Otherwise somebody looks after its packet.
 		m.loop.signal |= 1 << sinkRelays
 	}
 }

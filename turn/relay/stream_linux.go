@@ -154,7 +154,7 @@ func (s *Stream) Close() error {
 func (l *Loop) serveStreams() {
 	u := l.ups[sinkStreams]
 	l.wake()
-	for {
+	for freed := uint32(0); ; freed = l.reapSince(freed) {
 		e, err := u.peek(false)
 		if e == nil {
 			l.rest()
