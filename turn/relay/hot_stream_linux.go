@@ -110,6 +110,9 @@ func (m *memory) cutStreams() {
 //go:norace
 //go:nocheckptr
 func (m *memory) cut(index uint32, s *socket) (done bool) {
+	if s.kind != kindStream { // The entry was given anew since the stream was put on the list.
+		return true
+	}
 	if s.state == stateClosing { // It has lost a request; see lose.
 		m.letGoOf(index)
 	}

@@ -230,3 +230,15 @@ func TestLostSubmissions(t *testing.T) {
 		}
 	}
 }
+
+// TestCutsStreamsAlone has the entry of a stream that is to be served become a relay's, which has no buffers.
+func TestCutsStreamsAlone(t *testing.T) {
+	m, s := testStreaming(t)
+	m.needsCut(testStream)
+	m.needsFlush(testStream)
+	*s = socket{fd: -1, kind: kindRelay, state: stateOpen, generation: 1, started: true}
+	m.cutStreams()
+	if m.flushStreams(); m.loop.cuts != 0 || m.loop.pushed != 0 {
+		t.Errorf("%d to cut, %d requests", m.loop.cuts, m.loop.pushed)
+	}
+}

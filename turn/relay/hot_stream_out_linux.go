@@ -76,7 +76,7 @@ func (m *memory) flushStreams() {
 		index := m.toFlush[i%maxSockets]
 		s := &m.sockets[index%maxSockets]
 		s.toFlush = false
-		if s.state != stateOpen {
+		if s.kind != kindStream || s.state != stateOpen { // As in cut.
 			continue
 		}
 		if !s.sending && s.outStart != s.outEnd {
