@@ -211,12 +211,16 @@ func frameSize(p unsafe.Pointer, have uint32) (size uint32, ok bool) {
 //go:norace
 //go:nocheckptr
 func (m *memory) serveFrame(index uint32, s *socket, size uint32) (done bool) {
-	m.loop.counters.Packets++
 	p := packet{socket: index, payload: s.received(), length: size}
 	if *(*uint8)(p.payload) >= 0x40 {
-		return m.fromChannel(&p)
+		done = m.fromChannel(&p)
+	} else {
+		done = half(p.payload, 0) == sendIndication && m.sendIndication(&p) || m.handUp(&p)
 	}
-	return half(p.payload, 0) == sendIndication && m.sendIndication(&p) || m.handUp(&p)
+	if done {
+		m.loop.counters.Packets++
+	}
+	return done
 }
 
 // mayGoUp tells whether Go takes another frame of a stream and, if not, has Go kick when it does. The answers to what

@@ -242,3 +242,25 @@ func TestCutsStreamsAlone(t *testing.T) {
 		t.Errorf("%d to cut, %d requests", m.loop.cuts, m.loop.pushed)
 	}
 }
+
+// TestCountsAWaitingFrameOnce has frames wait for room in the queue to Go, for many rounds.
+func TestCountsAWaitingFrameOnce(t *testing.T) {
+	m, s := testStreaming(t)
+	const frames = upSlots + 3
+	frame := streamSeeds[4]
+	for i := range frames {
+		copy(s.buffers.in[0][i*len(frame):], frame)
+	}
+	s.inEnd = uint32(frames * len(frame))
+	m.needsCut(testStream)
+	for range 5 {
+		m.cutStreams()
+	}
+	if n := m.loop.counters.Packets; n != upSlots {
+		t.Errorf("%d packets are counted of %d that were taken", n, upSlots)
+	}
+	m.up[sinkStreams].tail += 3
+	if m.cutStreams(); m.loop.counters.Packets != frames || m.loop.cuts != 0 {
+		t.Errorf("%d packets are counted of %d", m.loop.counters.Packets, frames)
+	}
+}
