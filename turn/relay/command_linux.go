@@ -105,9 +105,10 @@ var errSinks = fmt.Errorf("relay: a loop has at most %d listeners", maxSinks-fir
 
 // watchKick has the loop wait for kicks. It is called on the loop's thread.
 func (l *Loop) watchKick() error {
-	l.m.sockets[kickSocket] = socket{fd: l.m.loop.kickFD, kind: kindKick, state: stateOpen}
+	l.m.sockets[kickSocket] = socket{fd: l.m.loop.kickFD, kind: kindKick, state: stateOpen, started: true}
+	l.m.loop.top = kickSocket + 1
 	if l.m.loop.uring {
-		l.m.armKick()
+		l.m.armReceive(kickSocket)
 		return nil
 	}
 	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: kickSocket}

@@ -60,27 +60,6 @@ func (m *memory) readFromStream(c *kernel.CQE, index uint32, s *socket) {
 	m.needsCut(index)
 }
 
-// lose ends the stream that a submission was for which the kernel does not take.
-//
-//go:noinline
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func (m *memory) lose(e *kernel.SQE) {
-	index := uint32(e.UserData) % toStream % maxSockets
-	s := &m.sockets[index]
-	if e.UserData&ignored != 0 || s.kind != kindStream {
-		return
-	}
-	if e.UserData&toStream != 0 {
-		s.sending, s.broken, s.outStart = false, true, s.outEnd
-	} else {
-		s.reading = false
-	}
-	s.ending = endEOF
-	m.needsCut(index)
-}
-
 // cutStreams serves the frames that have come. A stream that cannot go on stays on the list for the next round.
 //
 //go:nosplit
@@ -266,7 +245,7 @@ func (m *memory) tellEnd(index uint32, s *socket) (done bool) {
 func (m *memory) removeStream(index uint32) {
 	m.disown(index)
 	atomic.StoreUint32(&m.sockets[index%maxSockets].state, stateClosing)
-	m.cancelStream(index)
+	m.cancel(index)
 	m.letGoOf(index)
 }
 
@@ -287,24 +266,7 @@ func (m *memory) disown(index uint32) {
 	}
 }
 
-// cancelStream ends what the kernel does for a stream.
-//
-//go:noinline
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func (m *memory) cancelStream(index uint32) {
-	s := &m.sockets[index%maxSockets]
-	if !s.reading && !s.sending {
-		return
-	}
-	e := m.next()
-	clearSQE(e)
-	e.Opcode, e.Flags, e.FD = kernel.OpAsyncCancel, kernel.SQECQESkipSuccess, s.fd
-	e.OpFlags, e.UserData = cancelAll|cancelFD, ignored
-}
-
-// letGoOf gives the entry of a stream back to Go unless the kernel still uses its buffers. What has not been sent yet is
+// letGoOf gives an entry back to Go unless the kernel still uses its buffers. What has not been sent yet is
 // left to the kernel, as far as it takes it.
 //
 //go:noinline
