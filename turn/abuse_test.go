@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -262,5 +263,24 @@ func TestPanicCostsOneRequest(t *testing.T) {
 	}
 	if n := server.Stats().Panics; n != 1 {
 		t.Errorf("%d panics counted", n)
+	}
+}
+
+// TestStrangersAreCounted sends ChannelData and Send indications without an allocation, in each way that a client is served.
+func TestStrangersAreCounted(t *testing.T) {
+	for name, withoutLoops := range map[string]bool{"loops": false, "goroutines": true} {
+		t.Run(name, func(t *testing.T) {
+			server := listen(t, turn.Config{
+				UDP: []string{"127.0.0.1:0"}, TCP: []string{"127.0.0.1:0"}, WithoutLoops: withoutLoops,
+			})
+			username, password := issued("alice", time.Now())
+			for i, c := range []*rawClient{newRawClient(t, server, username, password), newStreamClient(t, server)} {
+				c.sendIndication(netip.MustParseAddrPort("8.8.8.8:9"), "from a stranger")
+				if _, err := c.conn.Write([]byte{0x40, 1, 0, 4, 1, 2, 3, 4}); err != nil {
+					t.Fatal(err)
+				}
+				eventually(t, "both are counted", func() bool { return server.Stats().Strangers == uint64(2*i+2) })
+			}
+		})
 	}
 }

@@ -83,6 +83,7 @@ func (x *transaction) survive() {
 func (x *transaction) channelData(p []byte) {
 	e := x.core.allocations.of(x.key)
 	if e == nil {
+		x.core.counters.strangers.Add(1)
 		return
 	}
 	peer, ok := e.peerOf(binary.BigEndian.Uint16(p))
@@ -101,9 +102,12 @@ func (x *transaction) indication() {
 	if in.Type.Method != stun.MethodSend || in.data == nil || len(in.peers) == 0 || len(in.unknown) > 0 || in.dontFragment {
 		return
 	}
-	if e := x.core.allocations.of(x.key); e != nil {
-		e.socket.sendTo(in.data, in.peers[0])
+	e := x.core.allocations.of(x.key)
+	if e == nil {
+		x.core.counters.strangers.Add(1)
+		return
 	}
+	e.socket.sendTo(in.data, in.peers[0])
 }
 
 // request answers a request. One of a method that we do not know is left in silence (RFC 8489 6.3).

@@ -18,7 +18,7 @@ type Stats struct {
 	// FromClients and ToClients count packets on the listeners; STUN and ChannelData headers are part of the bytes.
 	FromClients, ToClients Traffic
 	// Garbage counts packets that were neither STUN nor ChannelData, Strangers ChannelData and Send indications of clients
-	// without an allocation, over UDP where there are loops.
+	// without an allocation.
 	Garbage, Strangers uint64
 	// Challenges and Bindings count replies to unauthenticated requests and Binding responses that were sent over UDP.
 	Challenges, Bindings uint64
@@ -50,7 +50,7 @@ type Traffic struct{ Packets, Bytes uint64 }
 // counters are what Stats is a copy of.
 type counters struct {
 	fromClients, toClients                 meter
-	garbage                                atomic.Uint64
+	garbage, strangers                     atomic.Uint64
 	challenges, bindings                   atomic.Uint64
 	throttledChallenges, throttledBindings atomic.Uint64
 	retries                                atomic.Uint64
@@ -66,6 +66,7 @@ func (c *counters) snapshot() Stats {
 		FromClients:         c.fromClients.read(),
 		ToClients:           c.toClients.read(),
 		Garbage:             c.garbage.Load(),
+		Strangers:           c.strangers.Load(),
 		Challenges:          c.challenges.Load(),
 		Bindings:            c.bindings.Load(),
 		ThrottledChallenges: c.throttledChallenges.Load(),

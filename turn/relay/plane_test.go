@@ -306,8 +306,9 @@ func TestWhatTheLoopDoesNotKnow(t *testing.T) {
 	bothWays(t, func(t *testing.T, p *relay.Plane) {
 		s := newSetting(t, p)
 		s.sends(s.client, addr(s.listener), channelData(0x4001, "from a stranger"))
+		s.sends(s.client, addr(s.listener), indication(stun.MethodSend, addr(s.peer), "from a stranger"))
 		s.sends(s.client, addr(s.listener), []byte{0xff, 1, 2, 3})
-		eventually(t, "both are counted", func() bool { n := p.Counters(); return n.Strangers == 1 && n.Garbage == 1 })
+		eventually(t, "all are counted", func() bool { n := p.Counters(); return n.Strangers == 2 && n.Garbage == 1 })
 		s.attach()
 		s.sends(s.client, addr(s.listener), channelData(0x4001, "no such channel"))
 		s.gets(s.listener, addr(s.client), channelData(0x4001, "no such channel"))
