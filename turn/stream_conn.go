@@ -282,13 +282,11 @@ func (c *streamConn) send(p []byte, _ tuple) { c.write(p, true) }
 // write writes whole frames, which a slow client on a loop may lose where they are lossy. A broken connection shows in
 // the read that follows.
 func (c *streamConn) write(p []byte, lossy bool) {
-	err := error(nil)
 	if stream := c.loop.stream.Load(); stream != nil {
-		err = stream.Write(p, lossy)
-	} else {
-		_, err = c.Conn.Write(p)
+		_ = stream.Write(p, lossy) // The loop counts what it takes; a frame is never too long.
+		return
 	}
-	if err == nil {
+	if _, err := c.Conn.Write(p); err == nil {
 		c.listener.core.counters.toClients.add(len(p))
 	}
 }

@@ -4,7 +4,8 @@ import "sync/atomic"
 
 // Counters are what a loop counted. The loop writes them, anybody reads.
 type Counters struct {
-	// FromClients and ToClients count packets on the listeners that Go never saw, headers included.
+	// FromClients and ToClients count packets on the listeners that Go never saw, headers included, and ToClients what Go
+	// wrote to streams as well, but for what a stream did not take.
 	FromClients, FromClientBytes, ToClients, ToClientBytes uint64
 	// Garbage counts packets that were neither STUN nor ChannelData, Strangers ChannelData and Send indications of
 	// clients without an allocation.

@@ -77,13 +77,13 @@ func (m *memory) fromPeer(p *packet) {
 		return
 	}
 	f, s := &m.flows[(at-1)%maxFlows], &m.sockets[p.socket%maxSockets]
-	if !m.admit(s, &s.downPackets, &s.downBytes, p.length) {
-		return
-	}
 	streaming := m.sockets[s.listener%maxSockets].kind == kindStream
-	if streaming && !m.takesMore(s.listener, p.length) {
+	if streaming && !m.takesMore(s.listener, p.length) { // Before the ceilings: what is lost takes nothing of them.
 		s.drops.SlowClient++
 		m.loop.counters.Drops.SlowClient++
+		return
+	}
+	if !m.admit(s, &s.downPackets, &s.downBytes, p.length) {
 		return
 	}
 	atomic.StoreUint64(&s.fromPeers.packets, s.fromPeers.packets+1)

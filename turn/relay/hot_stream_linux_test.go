@@ -264,3 +264,26 @@ func TestCountsAWaitingFrameOnce(t *testing.T) {
 		t.Errorf("%d packets are counted of %d", m.loop.counters.Packets, frames)
 	}
 }
+
+// TestWhatASlowClientLosesIsFree fills a stream: packets of the peer, and what Go writes for one, are lost, take nothing of
+// the ceilings and are not counted as delivered.
+func TestWhatASlowClientLosesIsFree(t *testing.T) {
+	m, s := testStreaming(t)
+	s.outEnd = lossyFill + 4
+	r := &m.sockets[testRelay]
+	r.downPackets.cost, r.downBytes.cost = cost(1000), cost(1000)
+	takeOne(t, m, 1, make([]byte, 100))
+	m.writeStream(testStream, &command{length: 104, lossy: true})
+	if n := m.loop.counters; n.Drops.SlowClient != 2 || n.ToClients != 0 || r.drops.SlowClient != 2 || r.fromPeers.packets != 0 {
+		t.Errorf("counted %+v, the relay %+v", n, r.drops)
+	}
+	if r.downPackets.full != 0 || r.downBytes.full != 0 {
+		t.Error("what was lost was taken from the ceilings")
+	}
+	s.outEnd = 0
+	takeOne(t, m, 1, make([]byte, 100))
+	m.writeStream(testStream, &command{length: 104, lossy: true})
+	if n := m.loop.counters; n.ToClients != 2 || n.ToClientBytes != 208 || r.fromPeers.packets != 1 || r.downBytes.full == 0 {
+		t.Errorf("counted %+v", n)
+	}
+}

@@ -52,6 +52,8 @@ func (m *memory) writeStream(index uint32, c *command) {
 		m.loop.counters.SocketFull++
 	default:
 		m.append(index, unsafe.Pointer(&m.writes[m.loop.commandHead%commandSlots]), c.length)
+		m.loop.counters.ToClients++
+		m.loop.counters.ToClientBytes += uint64(c.length)
 	}
 }
 

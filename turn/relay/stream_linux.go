@@ -127,16 +127,16 @@ func (s *Stream) Start(read []byte) error {
 	return nil
 }
 
-// Write sends whole frames behind what has been written before; it does not block. A client that does not read loses
+// Write sends a whole frame behind what has been written before; it does not block. A client that does not read loses
 // what is lossy, as it loses packets of its peers.
-func (s *Stream) Write(frames []byte, lossy bool) error {
-	if len(frames) > writeBytes {
-		return fmt.Errorf("relay: a write of %d bytes to a stream, more than %d", len(frames), writeBytes)
+func (s *Stream) Write(frame []byte, lossy bool) error {
+	if len(frame) > writeBytes {
+		return fmt.Errorf("relay: a write of %d bytes to a stream, more than %d", len(frame), writeBytes)
 	}
 	l := s.loop
 	l.mu.Lock()
 	if l.sockets[s.index] == &s.handle {
-		l.commandWith(command{op: commandWrite, socket: s.index, length: uint32(len(frames)), lossy: lossy}, frames)
+		l.commandWith(command{op: commandWrite, socket: s.index, length: uint32(len(frame)), lossy: lossy}, frame)
 	}
 	l.mu.Unlock()
 	l.kickSoon()
