@@ -123,7 +123,10 @@ func (x *transaction) bind(w wish, at *relay.Loop) (conn *relayConn, next []byte
 // have if that is IPv6 only.
 func (x *transaction) family() (family byte, ok bool) {
 	if f := x.in.family; f != nil {
-		return append(f, 0)[0], len(f) == 4
+		if len(f) != 4 {
+			return 0, false
+		}
+		return f[0], true
 	}
 	if x.core.relays.serves(familyIPv4) {
 		return familyIPv4, true
