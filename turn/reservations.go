@@ -23,10 +23,12 @@ type token [8]byte
 // reservations are the ports next to those of relays with an even one, for RTCP without multiplexing (RFC 8656 7.2). A
 // port is kept by a socket that nobody reads. It is safe for concurrent use.
 type reservations struct {
-	clock timing.Clock
+	clock   timing.Clock
+	perUser int // how many one user may have
 
 	mu     sync.Mutex // guards what follows
 	held   map[token]*reservation
+	users  map[string]int // how many each has
 	closed bool
 }
 
@@ -39,13 +41,20 @@ type reservation struct {
 	timer  timing.Timer
 }
 
-func newReservations(clock timing.Clock) *reservations {
-	return &reservations{clock: clock, held: make(map[token]*reservation)}
+// Reasons for keeping no port.
+const (
+	reasonUserPorts     Reason = "user-reserved-ports"
+	reasonReservedPorts Reason = "reserved-ports"
+)
+
+// newReservations keeps at most perUser ports for each user; [Unlimited] is as many as there may be.
+func newReservations(clock timing.Clock, perUser int) *reservations {
+	return &reservations{clock: clock, perUser: perUser, held: make(map[token]*reservation), users: make(map[string]int)}
 }
 
 // keep binds a port for a user and returns its token. It reports false where the port is taken, or too many are kept.
 func (r *reservations) keep(end *relayEnd, port uint16, user string) (t token, ok bool) {
-	if r.full() {
+	if r.full(user) != "" {
 		return t, false
 	}
 	socket, err := net.ListenUDP(end.network, net.UDPAddrFromAddrPort(netip.AddrPortFrom(end.bind, port)))
@@ -55,20 +64,32 @@ func (r *reservations) keep(end *relayEnd, port uint16, user string) (t token, o
 	_, _ = rand.Read(t[:]) // It does not fail (crypto/rand).
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || len(r.held) >= maxReservations { // Meanwhile.
+	if r.closed || r.fullLocked(user) != "" { // Meanwhile.
 		_ = socket.Close() // Nothing was sent.
 		return t, false
 	}
 	held := &reservation{socket: socket, end: end, port: port, user: user}
 	held.timer = timing.Coarse(r.clock).AfterFunc(reservationHeld, func() { r.take(t, user) })
 	r.held[t] = held
+	r.users[user]++
 	return t, true
 }
 
-func (r *reservations) full() bool {
+// full says why no port is kept for a user; nothing, if empty.
+func (r *reservations) full(user string) Reason {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.held) >= maxReservations
+	return r.fullLocked(user)
+}
+
+func (r *reservations) fullLocked(user string) Reason {
+	switch {
+	case reaches(r.users[user], r.perUser):
+		return reasonUserPorts
+	case len(r.held) >= maxReservations:
+		return reasonReservedPorts
+	}
+	return ""
 }
 
 // of tells what a user's token stands for, nil for nothing.
@@ -90,6 +111,7 @@ func (r *reservations) take(t token, user string) bool {
 		return false
 	}
 	delete(r.held, t)
+	decrement(r.users, user)
 	held.free()
 	return true
 }

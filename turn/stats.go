@@ -26,8 +26,8 @@ type Stats struct {
 	ThrottledChallenges, ThrottledBindings uint64
 	// AuthFailures counts refused credentials by reason: malformed-username, expired, realm, integrity.
 	AuthFailures map[string]uint64
-	// QuotaRefusals counts refused Allocate requests by what stood against them: user-quota and source-quota (486),
-	// total-quota and draining (508).
+	// QuotaRefusals counts refused Allocate requests by what stood against them: user-quota, source-quota and, of those that
+	// ask for a second port, user-reserved-ports (486), total-quota, reserved-ports and draining (508).
 	QuotaRefusals map[string]uint64
 	// DeniedPermissions counts CreatePermission and ChannelBind requests refused by the policy or a limit, by reason.
 	DeniedPermissions map[string]uint64
