@@ -62,17 +62,23 @@ func (r *reservations) keep(end *relayEnd, port uint16, user string) (t token, o
 		return t, false
 	}
 	_, _ = rand.Read(t[:]) // It does not fail (crypto/rand).
+	if ok = r.enter(t, &reservation{socket: socket, end: end, port: port, user: user}); !ok {
+		_ = socket.Close() // Nothing was sent.
+	}
+	return t, ok
+}
+
+// enter has a port kept until its timer. It reports false where none is any more.
+func (r *reservations) enter(t token, held *reservation) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || r.fullLocked(user) != "" { // Meanwhile.
-		_ = socket.Close() // Nothing was sent.
-		return t, false
+	if r.closed || r.fullLocked(held.user) != "" {
+		return false
 	}
-	held := &reservation{socket: socket, end: end, port: port, user: user}
-	held.timer = timing.Coarse(r.clock).AfterFunc(reservationHeld, func() { r.take(t, user) })
+	held.timer = timing.Coarse(r.clock).AfterFunc(reservationHeld, func() { r.take(t, held.user) })
 	r.held[t] = held
-	r.users[user]++
-	return t, true
+	r.users[held.user]++
+	return true
 }
 
 // full says why no port is kept for a user; nothing, if empty.
@@ -104,19 +110,27 @@ func (r *reservations) of(t token, user string) *reservation {
 
 // take frees the port that a user's token stands for, and reports whether there was one.
 func (r *reservations) take(t token, user string) bool {
+	held := r.unlink(t, user)
+	if held != nil {
+		held.free()
+	}
+	return held != nil
+}
+
+func (r *reservations) unlink(t token, user string) *reservation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	held := r.held[t]
 	if held == nil || held.user != user {
-		return false
+		return nil
 	}
 	delete(r.held, t)
 	decrement(r.users, user)
-	held.free()
-	return true
+	return held
 }
 
-// free does not block: the timer's callback is not waited for.
+// free closes the port of a reservation that is in no table any more. It does not block: the timer's callback is not
+// waited for. No lock is held.
 func (h *reservation) free() {
 	h.timer.Stop()
 	_ = h.socket.Close() // Nothing was sent.
@@ -125,10 +139,10 @@ func (h *reservation) free() {
 // close frees all ports and keeps no more.
 func (r *reservations) close() {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.closed = true
-	for t, held := range r.held {
-		delete(r.held, t)
+	all := r.held
+	r.held, r.users, r.closed = nil, nil, true
+	r.mu.Unlock()
+	for _, held := range all {
 		held.free()
 	}
 }
