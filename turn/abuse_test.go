@@ -226,8 +226,8 @@ func TestStrangersAreCutOff(t *testing.T) {
 	if _, err := idle.Read(make([]byte, 100)); err != nil {
 		t.Fatal(err)
 	}
-	// Beside them, the host policy's timer and the allocation's.
-	eventually(t, "three deadlines are armed", func() bool { return clock.Pending() == 5 })
+	// Beside them, the host policy's timer, the allocation's and that of its connection.
+	eventually(t, "three deadlines are armed", func() bool { return clock.Pending() == 6 })
 	clock.Advance(10 * time.Second)
 	for _, conn := range []net.Conn{silentTCP, silentTLS, idle} {
 		expectClosed(t, conn)
