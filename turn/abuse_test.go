@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -283,4 +284,31 @@ func TestStrangersAreCounted(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLostPacketsShow has a request take until more have come than may wait: those that are lost show in the counters.
+func TestLostPacketsShow(t *testing.T) {
+	var hold atomic.Bool
+	release := make(chan struct{})
+	defer close(release)
+	server := listen(t, turn.Config{UDP: []string{"127.0.0.1:0"}, Now: func() time.Time {
+		if hold.Load() {
+			<-release
+		}
+		return time.Now()
+	}})
+	username, password := issued("alice", time.Now())
+	c := newRawClient(t, server, username, password)
+	c.expectSigned("allocate", c.allocate(), 0)
+	hold.Store(true)
+	refresh := stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodRefresh, stun.ClassRequest), stun.NewUsername(username),
+		stun.NewRealm(turn.DefaultRealm), c.nonce, stun.NewLongTermIntegrity(username, turn.DefaultRealm, password))
+	eventually(t, "requests are lost", func() bool {
+		for range 100 {
+			if _, err := c.conn.Write(refresh.Raw); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return server.Stats().QueueFull > 0
+	})
 }

@@ -88,11 +88,12 @@
 //
 // An expired credential allocates no more, but what it allocated can be refreshed. Over UDP the replies to
 // unauthenticated requests end after a source's share (security limits in [Limits]); over TCP, TLS and DTLS, where a
-// source cannot be spoofed and silence would hang an honest client, strangers are bounded by number and time instead. A
-// DTLS handshake takes memory from its first datagram, whose source can be spoofed: pion/dtls keeps a cookie in the
-// connection's state. Its strangers are therefore counted apart from those of TCP and TLS, so that a flood costs new
-// DTLS clients their door and nobody else. A ClientHello from a client that is there begins a second association beside
-// the first, which takes its place when the handshake is done and not before (RFC 6347 4.2.8).
+// source cannot be spoofed and silence would hang an honest client, strangers are bounded by number and time instead, and
+// who has authenticated by the time without an allocation (silentLimit). A DTLS handshake takes memory from its first
+// datagram, whose source can be spoofed: pion/dtls keeps a cookie in the connection's state. Its strangers are therefore
+// counted apart from those of TCP and TLS, so that a flood costs new DTLS clients their door and nobody else. A
+// ClientHello from a client that is there begins a second association beside the first, which takes its place when the
+// handshake is done and not before (RFC 6347 4.2.8).
 //
 // # Design
 //

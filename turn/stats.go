@@ -35,6 +35,9 @@ type Stats struct {
 	// no-channel, too-long, the ceiling that they were above (packet-rate, bandwidth, server-bandwidth), or slow-client where
 	// a client on TCP does not read what its peers send.
 	DeniedPackets map[string]uint64
+	// SocketFull and QueueFull count packets that the loops lost since a socket did not take them, being full as a rule, or
+	// since there was no room for what Go serves.
+	SocketFull, QueueFull uint64
 	// Retries counts socket errors that were survived.
 	Retries uint64
 	// RefusedConns counts TCP and TLS connections closed at once because too many had not authenticated, FailedConns

@@ -15,7 +15,8 @@ type Counters struct {
 	Bindings, ThrottledBindings, Challenges, ThrottledChallenges uint64
 	// Drops counts packets that were not passed on.
 	Drops Drops
-	// SocketFull and QueueFull count packets that a full socket or a full queue to Go took.
+	// SocketFull and QueueFull count packets that were lost since a socket did not take them, being full as a rule, or the
+	// queue to Go had no room.
 	SocketFull, QueueFull uint64
 	// Truncated counts packets longer than any path carries.
 	Truncated uint64

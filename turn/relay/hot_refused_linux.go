@@ -24,7 +24,7 @@ func (m *memory) lose(e *kernel.SQE) {
 		m.loop.unarmed = true
 		return
 	case e.UserData&ignored != 0:
-		m.loop.counters.SocketFull++
+		m.loop.counters.SocketFull += datagrams(e.UserData)
 		return
 	case s.kind != kindStream:
 		s.reading, m.loop.unarmed = false, true

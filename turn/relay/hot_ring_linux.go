@@ -16,8 +16,9 @@ const (
 	roundBatch = 128
 	// ignored is the user data of cancels, whose completion says nothing; sends have it with the socket below.
 	ignored = 1 << 63
-	// together marks a send of several datagrams.
-	together = 1 << 62
+	// together marks a send of several datagrams, whose number is above togetherShift.
+	together      = 1 << 62
+	togetherShift = 32
 	// toStream marks a send to a stream, beside its socket.
 	toStream = 1 << 31
 	// group is the number of the ring of buffers.
@@ -162,10 +163,22 @@ func (m *memory) completeSend(c *kernel.CQE) {
 		return
 	}
 	if c.Res < 0 && c.UserData&together != 0 {
-		m.sentTogether(-c.Res)
+		m.sentTogether(-c.Res, datagrams(c.UserData))
 	} else if c.Res < 0 {
 		m.loop.counters.SocketFull++
 	}
+}
+
+// datagrams is how many a send was of, by its user data.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func datagrams(userData uint64) uint64 {
+	if userData&together == 0 {
+		return 1
+	}
+	return userData >> togetherShift & (2*maxSegments - 1)
 }
 
 // completeKick notes that Go has written to the eventfd.
