@@ -246,12 +246,15 @@ func TestUsageErrors(t *testing.T) {
 	for _, args := range []string{
 		"--clients 0", "--size 3", "--size 1401", "--rate -1", "--runs 0", "--duration -1s", "--duration 2h", "--arm rival",
 		"--transport sctp", "--load heavy", "--server nowhere", "--server 127.0.0.1:1", "--arm server", "extra", "--no-such",
-		"--clients 10000 --rate 100000 --duration 1h", "--suite --server 127.0.0.1:1 --user u --pass p",
+		"--clients 10000 --rate 100000 --duration 1m", "--duration 4m", "--suite --server 127.0.0.1:1 --user u --pass p",
 	} {
 		_, err := parseOptions(strings.Fields(args))
 		if usage := (*UsageError)(nil); !errors.As(err, &usage) {
 			t.Errorf("%s: %v", args, err)
 		}
+	}
+	if _, err := parseOptions([]string{"--duration", "3m58s"}); err != nil {
+		t.Errorf("as long as permissions last: %v", err)
 	}
 	if o, err := parseOptions(nil); err != nil || o.clients != 50 || o.size != 1000 || o.rate != 200 || o.duration != 20*time.Second {
 		t.Errorf("defaults %+v: %v", o, err)

@@ -112,6 +112,12 @@ func (o *options) validate() error {
 			return &UsageError{fmt.Sprintf("--%s %v", name, d), fmt.Sprintf("from 0 to %v", maxDuration)}
 		}
 	}
+	if traffic := o.warmUp + o.duration; traffic > maxTraffic {
+		return &UsageError{
+			fmt.Sprintf("--warm-up and --duration of %v together", traffic),
+			fmt.Sprintf("at most %v: permissions end after 5 minutes, and are not refreshed", maxTraffic),
+		}
+	}
 	if samples := int64(o.clients) * int64(o.rate) * int64(o.duration/time.Second); samples > maxSamples {
 		return &UsageError{fmt.Sprintf("%d messages in a run", samples), fmt.Sprintf("at most %d", maxSamples)}
 	}
