@@ -230,26 +230,25 @@ func (c *streamConn) readPacket() ([]byte, error) {
 	}
 }
 
-// frameSize reads the size of the next frame off its header. ChannelData is padded to four bytes on a stream
-// (RFC 8656 12.5).
+// frameSize reads the size of the next frame off its header.
 func (c *streamConn) frameSize() (int, error) {
 	header, err := c.reader.Peek(channelHeaderBytes)
 	if err != nil {
 		return 0, err
 	}
-	body := int(binary.BigEndian.Uint16(header[2:]))
-	if header[0] >= 0x40 && header[0] < 0x80 {
-		return channelHeaderBytes + (body+3)&^3, nil
+	size, ok := relay.FrameSize(binary.BigEndian.Uint32(header), 0, channelHeaderBytes)
+	if size == 0 { // It is no ChannelData.
+		if header, err = c.reader.Peek(stunHeaderBytes); err != nil {
+			return 0, err
+		}
+		size, ok = relay.FrameSize(binary.BigEndian.Uint32(header), binary.BigEndian.Uint32(header[4:]), stunHeaderBytes)
 	}
-	if header, err = c.reader.Peek(stunHeaderBytes); err != nil {
-		return 0, err
-	}
-	if header[0] > 0x03 || body%4 != 0 || binary.BigEndian.Uint32(header[4:]) != magicCookie {
+	if !ok {
 		c.listener.core.counters.garbage.Add(1)
 		c.failed()
 		return 0, errNotTURN
 	}
-	return stunHeaderBytes + body, nil
+	return int(size), nil
 }
 
 // inspect counts a frame.

@@ -135,7 +135,8 @@ func (m *memory) nextFrame(s *socket) (size uint32) {
 			}
 			continue
 		}
-		size, ok := frameSize(s.received(), have)
+		at := s.received()
+		size, ok := FrameSize(word(at, 0), word(at, 4), have)
 		switch {
 		case !ok:
 			m.loop.counters.Garbage++
@@ -159,29 +160,6 @@ func (m *memory) nextFrame(s *socket) (size uint32) {
 //go:nocheckptr
 func (s *socket) received() unsafe.Pointer {
 	return unsafe.Pointer(&s.buffers.in[s.part%2][s.inStart%streamInBytes])
-}
-
-// frameSize reads the size of a frame off its header, of which so many bytes are there: 0 where they do not tell. It
-// reports false for what is neither STUN nor ChannelData, which is padded to four bytes on a stream (RFC 8656 12.5).
-//
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func frameSize(p unsafe.Pointer, have uint32) (size uint32, ok bool) {
-	if have < channelHeader {
-		return 0, true
-	}
-	first, body := *(*uint8)(p), uint32(half(p, 2))
-	if first >= 0x40 && first < 0x80 {
-		return channelHeader + (body+3)&^3, true
-	}
-	if have < stunHeader {
-		return 0, true
-	}
-	if first > 0x03 || body%4 != 0 || word(p, 4) != magicCookie {
-		return 0, false
-	}
-	return stunHeader + body, true
 }
 
 // serveFrame relays a frame or gives it to Go. It reports false where that has to wait.

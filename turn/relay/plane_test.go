@@ -65,7 +65,7 @@ func newSetting(t *testing.T, p *relay.Plane) *setting {
 		t.Fatal(err)
 	}
 	s := &setting{t: t, listener: listeners[0], client: socket(t), peer: socket(t)}
-	if s.relay, err = s.listener.OpenRelay(anywhere); err != nil {
+	if s.relay, err = s.listener.Loop().OpenRelay(anywhere); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -357,7 +357,7 @@ func TestClientAddressIsUsedAgain(t *testing.T) {
 			s.attach()
 			s.bind(0x4001)
 			old := s.relay
-			next, err := s.listener.OpenRelay(anywhere)
+			next, err := s.listener.Loop().OpenRelay(anywhere)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -402,7 +402,7 @@ func TestClosedRelay(t *testing.T) {
 		s.bind(0x4002) // Does nothing.
 		s.sends(s.client, addr(s.listener), channelData(0x4001, "too late"))
 		eventually(t, "it is dropped", func() bool { return p.Counters().Strangers == 1 })
-		again, err := s.listener.OpenRelay(at)
+		again, err := s.listener.Loop().OpenRelay(at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -613,7 +613,7 @@ func storm(t *testing.T, p *relay.Plane, listeners []*relay.Listener, seed int) 
 	}
 	for round := range 60 {
 		l := listeners[round%len(listeners)]
-		r, err := l.OpenRelay(anywhere)
+		r, err := l.Loop().OpenRelay(anywhere)
 		if err != nil {
 			t.Error(err)
 			break

@@ -31,13 +31,10 @@ type StreamReceiver interface {
 	Ended()
 }
 
-// Streams tells whether the loop serves streams, which takes io_uring.
-func (l *Loop) Streams() bool { return l.m.loop.uring }
-
-// NextForStream is the loop that the next stream is to have, nil where streams are not served.
+// NextForStream is the loop that the next stream is to have, nil where streams are not served, which takes io_uring.
 func (p *Plane) NextForStream() *Loop {
 	l := p.loops[p.turn.Add(1)%uint32(len(p.loops))]
-	if !l.Streams() {
+	if !l.m.loop.uring {
 		return nil
 	}
 	return l
