@@ -10,8 +10,8 @@ import (
 	"tourbillon/turn/relay"
 )
 
-// back is the way to a listener's clients. It does not block on UDP; on a stream it may, as long as the kernel takes
-// nothing.
+// back is the way to a listener's clients. It does not block on UDP, nor on a stream that a loop serves; on another stream
+// it may, as long as the kernel takes nothing.
 type back interface {
 	// reply sends the response to a request, or withholds it where a spoofed source may have asked for it.
 	reply(p []byte, to tuple)

@@ -37,7 +37,7 @@ func (l *Loop) kick() {
 	_, _, _ = unix.RawSyscall(unix.SYS_WRITE, uintptr(l.m.loop.kickFD), uintptr(unsafe.Pointer(&one)), 8)
 }
 
-// kickSoon is kick, but leaves it to a listener that serves: one for many commands.
+// kickSoon is kick, but leaves it to a goroutine that serves, if one does: one for many commands.
 func (l *Loop) kickSoon() {
 	l.unkicked.Store(true)
 	if atomic.LoadUint32(&l.m.loop.awake) == 0 && l.unkicked.Swap(false) {
@@ -45,7 +45,7 @@ func (l *Loop) kickSoon() {
 	}
 }
 
-// wake says that a listener serves, until rest.
+// wake says that a goroutine serves a listener or the streams, until rest.
 func (l *Loop) wake() { atomic.AddUint32(&l.m.loop.awake, 1) }
 
 func (l *Loop) rest() {
@@ -174,7 +174,9 @@ func (l *Loop) add(h *handle, kind uint32, sink int) error {
 		return errSockets
 	}
 	s := &l.m.sockets[index]
-	*s = socket{fd: int32(h.fd), kind: kind, state: stateOpen, generation: s.generation + 1, sink: uint32(sink), buffers: h.buffers()}
+	*s = socket{
+		fd: int32(h.fd), kind: kind, state: stateOpen, generation: s.generation + 1, sink: uint32(sink), buffers: h.buffers(),
+	}
 	h.loop, h.index, h.generation, h.ended = l, index, s.generation, make(chan struct{})
 	l.sockets[index] = h
 	l.command(command{op: commandAddSocket, socket: index})
@@ -238,7 +240,7 @@ func (h *handle) closeFD() {
 	h.writing.Lock()
 	defer h.writing.Unlock()
 	h.gone = true
-	_ = unix.Close(h.fd) // A datagram socket has nothing to flush.
+	_ = unix.Close(h.fd) // The socket is gone whatever it reports; what a connection has taken the kernel sends.
 }
 
 // sendRaw sends a datagram without blocking.
@@ -256,7 +258,9 @@ func sendRaw(fd int, p []byte, name *[nameBytes]byte, length uint32) error {
 }
 
 // sendFrom is sendRaw with the control message of sourceControl.
-func sendFrom(fd int, p []byte, name *[nameBytes]byte, length uint32, control *[controlBytes / 8]uint64, controlLength uint32) error {
+func sendFrom(
+	fd int, p []byte, name *[nameBytes]byte, length uint32, control *[controlBytes / 8]uint64, controlLength uint32,
+) error {
 	vector := unix.Iovec{Base: unsafe.SliceData(p)}
 	vector.SetLen(len(p))
 	h := unix.Msghdr{Name: &name[0], Namelen: length, Iov: &vector, Iovlen: 1, Control: (*byte)(unsafe.Pointer(control))}

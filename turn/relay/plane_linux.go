@@ -129,7 +129,7 @@ type Loop struct {
 	ring   *kernel.Ring
 	note   string
 	thread sync.WaitGroup
-	ups    [maxSinks]*up // of relays, and of each listener
+	ups    [maxSinks]*up // of relays, of streams, and of each listener
 	sinks  int
 
 	mu      sync.Mutex // guards what follows, and is held while a command is given

@@ -77,7 +77,7 @@ func (l *Loop) OpenRelay(at netip.AddrPort) (*Relay, error) {
 
 // Client is who an allocation belongs to, and what it may use. Ceilings of 0 are none.
 type Client struct {
-	// Listener and Addr are what a client on UDP has, Stream what one on TCP has.
+	// Listener and Addr are what a client on UDP has, Stream what one on TCP has: exactly one of Listener and Stream is set.
 	Listener *Listener
 	Addr     netip.AddrPort
 	Stream   *Stream

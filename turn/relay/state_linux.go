@@ -201,7 +201,7 @@ type loop struct {
 	stopped, kicked   bool
 	freed             uint32 // sockets that the loop has let go of so far
 	sleeping          uint32 // the loop waits, or is about to: a command needs a kick
-	awake             uint32 // Go's: listeners whose goroutine serves; each looks at freed before it rests
+	awake             uint32 // Go's: goroutines that serve a listener or the streams; each looks at freed after a packet
 	signal            uint32 // bit set of the sinks that got something in this round
 	now               uint64 // ns, read when a round has waited
 	cuts, flushes     uint32 // lengths of memory.toCut and toFlush
