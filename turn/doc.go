@@ -14,8 +14,8 @@
 //     relay with its first permission or channel (stream_loop.go); what that does not handle enters in [streamConn.Frame],
 //     one frame of all the loop's connections after the other, and all that goes to the client leaves by the loop.
 //   - [transaction.take] (control.go) serves a packet to its end: message.decode (message.go) reads it, authenticate checks
-//     the nonce (nonces.go, package nonce), the user name (keyring.judge and [ParseUsername]: keyring.go, credentials.go) and
-//     MESSAGE-INTEGRITY under each secret (keyring.verify), and requests.go has a method for each of STUN's.
+//     the nonce (nonces.go, package nonce), the user name (keyring.judge and [ParseUsername]: keyring.go, credentials.go)
+//     and MESSAGE-INTEGRITY under each secret (keyring.verify), and requests.go has a method for each of STUN's.
 //   - Transport, address family, drain and quotas are asked in transaction.make: quota.reserve (quota.go), under the lock of
 //     the table.
 //   - An allocation's socket is made in relays.allocate (relay.go, relay_end.go), at a port from crypto/rand.

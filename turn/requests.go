@@ -167,7 +167,8 @@ func (x *transaction) make(w wish) {
 		return
 	}
 	e := &entry{
-		core: x.core, key: x.key, user: x.user, socket: socket, back: x.back, from: x.from, transaction: x.in.TransactionID, token: next,
+		core: x.core, key: x.key, user: x.user, socket: socket, back: x.back, from: x.from,
+		transaction: x.in.TransactionID, token: next,
 		shown: Allocation{
 			Client: x.key.client, Server: x.from.server(x.server), Relay: netip.AddrPortFrom(w.end.announced(), socket.port),
 			Transport: x.transport, User: printable(x.user), Since: x.core.now(),

@@ -17,7 +17,8 @@ func TestReservedPortsAreShared(t *testing.T) {
 	const perUser, all = 3, 64
 	clock := timingtest.NewManual()
 	server := listen(t, turn.Config{
-		UDP: []string{"127.0.0.1:0"}, Clock: clock, Limits: turn.Limits{AllocationsPerUser: perUser, ChallengesPerSecond: turn.Unlimited},
+		UDP: []string{"127.0.0.1:0"}, Clock: clock,
+		Limits: turn.Limits{AllocationsPerUser: perUser, ChallengesPerSecond: turn.Unlimited},
 	})
 	reserve := func(user string) int {
 		username, password := issued(user, time.Now())

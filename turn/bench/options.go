@@ -168,7 +168,9 @@ func (o *options) resolve(ctx context.Context) error {
 	number, _ := strconv.ParseUint(port, 10, 16) // Validated with the options.
 	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", host)
 	if err != nil || len(addresses) == 0 {
-		return &UsageError{fmt.Sprintf("--server %q: %v", o.server, err), "IPv6 is not measured; give an IPv4 address or a name that has one"}
+		return &UsageError{
+			fmt.Sprintf("--server %q: %v", o.server, err), "IPv6 is not measured; give an IPv4 address or a name that has one",
+		}
 	}
 	o.at = netip.AddrPortFrom(addresses[0].Unmap(), uint16(number))
 	return nil

@@ -14,7 +14,9 @@ import (
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (m *memory) send(socket, index uint32, data unsafe.Pointer, length uint32, name *[nameBytes]byte, nameLen uint32) *outgoing {
+func (m *memory) send(
+	socket, index uint32, data unsafe.Pointer, length uint32, name *[nameBytes]byte, nameLen uint32,
+) *outgoing {
 	o := &m.out[m.loop.outgoing%outSlots]
 	m.loop.outgoing++
 	o.fd, o.index = m.sockets[socket%maxSockets].fd, index

@@ -258,7 +258,8 @@ func (m *memory) letGoOf(index uint32) {
 	}
 	if fill := s.outEnd - s.outStart; fill != 0 && !s.broken {
 		_, _, _ = unix.RawSyscall6(unix.SYS_SENDTO, uintptr(s.fd),
-			uintptr(unsafe.Pointer(&s.buffers.out[s.outStart%streamOutBytes])), uintptr(fill), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+			uintptr(unsafe.Pointer(&s.buffers.out[s.outStart%streamOutBytes])), uintptr(fill),
+			unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
 	}
 	m.freed(index)
 }

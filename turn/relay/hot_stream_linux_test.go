@@ -30,7 +30,9 @@ func testStreaming(t testing.TB) (*memory, *socket) {
 	t.Cleanup(func() { runtime.KeepAlive(held) })
 	m.loop.uring, m.loop.ringFD = true, -1
 	m.loop.sqes, m.loop.sqTail, m.loop.cqHead, m.loop.cqTail = &held.sqes, &held.tail, &held.from, &held.to
-	m.sockets[testStream] = socket{fd: -1, kind: kindStream, state: stateOpen, sink: sinkStreams, started: true, buffers: &held.buffers}
+	m.sockets[testStream] = socket{
+		fd: -1, kind: kindStream, state: stateOpen, sink: sinkStreams, started: true, buffers: &held.buffers,
+	}
 	m.attach(testRelay, &socket{listener: testStream})
 	m.setFlow(testRelay, &flow{peer: endpointOf(testPeer), announced: endpointOf(testPeer), channel: 0x4001})
 	return m, &m.sockets[testStream]
@@ -274,7 +276,8 @@ func TestWhatASlowClientLosesIsFree(t *testing.T) {
 	r.downPackets.cost, r.downBytes.cost = cost(1000), cost(1000)
 	takeOne(t, m, 1, make([]byte, 100))
 	m.writeStream(testStream, &command{length: 104, lossy: true})
-	if n := m.loop.counters; n.Drops.SlowClient != 2 || n.ToClients != 0 || r.drops.SlowClient != 2 || r.fromPeers.packets != 0 {
+	n := m.loop.counters
+	if n.Drops.SlowClient != 2 || n.ToClients != 0 || r.drops.SlowClient != 2 || r.fromPeers.packets != 0 {
 		t.Errorf("counted %+v, the relay %+v", n, r.drops)
 	}
 	if r.downPackets.full != 0 || r.downBytes.full != 0 {
@@ -283,7 +286,7 @@ func TestWhatASlowClientLosesIsFree(t *testing.T) {
 	s.outEnd = 0
 	takeOne(t, m, 1, make([]byte, 100))
 	m.writeStream(testStream, &command{length: 104, lossy: true})
-	if n := m.loop.counters; n.ToClients != 2 || n.ToClientBytes != 208 || r.fromPeers.packets != 1 || r.downBytes.full == 0 {
+	if n = m.loop.counters; n.ToClients != 2 || n.ToClientBytes != 208 || r.fromPeers.packets != 1 || r.downBytes.full == 0 {
 		t.Errorf("counted %+v", n)
 	}
 }
