@@ -156,22 +156,16 @@ var errClosed = errors.New("relay: the data plane is closed")
 // errSockets says that a loop has no place for another socket.
 var errSockets = fmt.Errorf("relay: a loop has at most %d sockets", maxSockets)
 
+// errStreams says that a loop has no place for another stream.
+var errStreams = fmt.Errorf("relay: a loop has at most %d streams", maxStreams)
+
 // add enters a socket, which the loop then reads. The descriptor is the loop's from here on, if there is no error.
 func (l *Loop) add(h *handle, kind uint32, sink int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	index := uint32(0)
-	switch {
-	case l.closed:
-		return errClosed
-	case len(l.free) > 0:
-		index = l.free[len(l.free)-1]
-		l.free = l.free[:len(l.free)-1]
-	case l.top < maxSockets:
-		index = l.top
-		l.top++
-	default:
-		return errSockets
+	index, err := l.place(kind)
+	if err != nil {
+		return err
 	}
 	s := &l.m.sockets[index]
 	*s = socket{
@@ -182,6 +176,28 @@ func (l *Loop) add(h *handle, kind uint32, sink int) error {
 	l.command(command{op: commandAddSocket, socket: index})
 	l.kickSoon()
 	return nil
+}
+
+// place takes an entry for a socket. The caller holds l.mu.
+func (l *Loop) place(kind uint32) (index uint32, err error) {
+	switch {
+	case l.closed:
+		return 0, errClosed
+	case kind == kindStream && l.streams >= maxStreams:
+		return 0, errStreams
+	case len(l.free) > 0:
+		index = l.free[len(l.free)-1]
+		l.free = l.free[:len(l.free)-1]
+	case l.top < maxSockets:
+		index = l.top
+		l.top++
+	default:
+		return 0, errSockets
+	}
+	if kind == kindStream {
+		l.streams++
+	}
+	return index, nil
 }
 
 // remove has the loop let go of a socket, which is closed when it has.
@@ -227,6 +243,7 @@ func (l *Loop) reapLocked() (ended []ender) {
 		l.free = append(l.free, index)
 		close(h.ended)
 		if h.stream != nil {
+			l.streams--
 			h.stream.release()
 			ended = append(ended, h.stream.to)
 		} else if to := h.relay.ending(); to != nil {

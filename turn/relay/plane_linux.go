@@ -137,6 +137,7 @@ type Loop struct {
 	free    []uint32
 	top     uint32
 	closed  bool
+	streams int      // among sockets
 	reaped  uint32   // of the sockets that the loop has freed
 	spare   [][]byte // memory of streams that have ended
 
