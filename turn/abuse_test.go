@@ -302,7 +302,8 @@ func TestLostPacketsShow(t *testing.T) {
 	c.expectSigned("allocate", c.allocate(), 0)
 	hold.Store(true)
 	refresh := stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodRefresh, stun.ClassRequest),
-		stun.NewUsername(username), stun.NewRealm(turn.DefaultRealm), c.nonce, stun.NewLongTermIntegrity(username, turn.DefaultRealm, password))
+		stun.NewUsername(username), stun.NewRealm(turn.DefaultRealm), c.nonce,
+		stun.NewLongTermIntegrity(username, turn.DefaultRealm, password))
 	eventually(t, "requests are lost", func() bool {
 		for range 100 {
 			if _, err := c.conn.Write(refresh.Raw); err != nil {

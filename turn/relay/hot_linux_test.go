@@ -278,7 +278,8 @@ func TestEndpointRoundTrip(t *testing.T) {
 func TestOneRateForLoopAndGo(t *testing.T) {
 	const rate, now, length = 4000, 1e12, 100
 	for name, row := range map[string]struct{ packets, bytes int }{
-		"packets": {packets: rate}, "bytes": {bytes: rate * length}, "packets before bytes": {packets: rate, bytes: 2 * rate * length},
+		"packets": {packets: rate}, "bytes": {bytes: rate * length},
+		"packets before bytes": {packets: rate, bytes: 2 * rate * length},
 		"bytes before packets": {packets: 2 * rate, bytes: rate * length},
 	} {
 		m := testMemory(t)

@@ -212,7 +212,8 @@ func TestBindingIsAnsweredInTheLoop(t *testing.T) {
 		s.gets(s.client, addr(s.listener), want.Raw)
 		// With another attribute it is for somebody who knows attributes.
 		for _, odd := range [][]stun.Setter{
-			{stun.NewSoftware("odd")}, {stun.NewUsername("odd")}, {stun.NewSoftware("odd"), stun.Fingerprint}, {stun.Fingerprint, stun.Fingerprint},
+			{stun.NewSoftware("odd")}, {stun.NewUsername("odd")}, {stun.NewSoftware("odd"), stun.Fingerprint},
+			{stun.Fingerprint, stun.Fingerprint},
 		} {
 			ask := stun.MustBuild(append([]stun.Setter{stun.TransactionID, stun.BindingRequest}, odd...)...).Raw
 			s.sends(s.client, addr(s.listener), ask)
