@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -225,8 +227,8 @@ func TestStrangersAreCutOff(t *testing.T) {
 	if _, err := idle.Read(make([]byte, 100)); err != nil {
 		t.Fatal(err)
 	}
-	// Beside them, the host policy's timer and the allocation's.
-	eventually(t, "three deadlines are armed", func() bool { return clock.Pending() == 5 })
+	// Beside them, the host policy's timer, the allocation's and that of its connection.
+	eventually(t, "three deadlines are armed", func() bool { return clock.Pending() == 6 })
 	clock.Advance(10 * time.Second)
 	for _, conn := range []net.Conn{silentTCP, silentTLS, idle} {
 		expectClosed(t, conn)
@@ -263,4 +265,51 @@ func TestPanicCostsOneRequest(t *testing.T) {
 	if n := server.Stats().Panics; n != 1 {
 		t.Errorf("%d panics counted", n)
 	}
+}
+
+// TestStrangersAreCounted sends ChannelData and Send indications without an allocation, in each way that a client is served.
+func TestStrangersAreCounted(t *testing.T) {
+	for name, withoutLoops := range map[string]bool{"loops": false, "goroutines": true} {
+		t.Run(name, func(t *testing.T) {
+			server := listen(t, turn.Config{
+				UDP: []string{"127.0.0.1:0"}, TCP: []string{"127.0.0.1:0"}, WithoutLoops: withoutLoops,
+			})
+			username, password := issued("alice", time.Now())
+			for i, c := range []*rawClient{newRawClient(t, server, username, password), newStreamClient(t, server)} {
+				c.sendIndication(netip.MustParseAddrPort("8.8.8.8:9"), "from a stranger")
+				if _, err := c.conn.Write([]byte{0x40, 1, 0, 4, 1, 2, 3, 4}); err != nil {
+					t.Fatal(err)
+				}
+				eventually(t, "both are counted", func() bool { return server.Stats().Strangers == uint64(2*i+2) })
+			}
+		})
+	}
+}
+
+// TestLostPacketsShow has a request take until more have come than may wait: those that are lost show in the counters.
+func TestLostPacketsShow(t *testing.T) {
+	var hold atomic.Bool
+	release := make(chan struct{})
+	defer close(release)
+	server := listen(t, turn.Config{UDP: []string{"127.0.0.1:0"}, Now: func() time.Time {
+		if hold.Load() {
+			<-release
+		}
+		return time.Now()
+	}})
+	username, password := issued("alice", time.Now())
+	c := newRawClient(t, server, username, password)
+	c.expectSigned("allocate", c.allocate(), 0)
+	hold.Store(true)
+	refresh := stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodRefresh, stun.ClassRequest),
+		stun.NewUsername(username), stun.NewRealm(turn.DefaultRealm), c.nonce,
+		stun.NewLongTermIntegrity(username, turn.DefaultRealm, password))
+	eventually(t, "requests are lost", func() bool {
+		for range 100 {
+			if _, err := c.conn.Write(refresh.Raw); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return server.Stats().QueueFull > 0
+	})
 }

@@ -10,8 +10,8 @@ import (
 	"tourbillon/turn/relay"
 )
 
-// back is the way to a listener's clients. It does not block on UDP; on a stream it may, as long as the kernel takes
-// nothing.
+// back is the way to a listener's clients. It does not block on UDP, nor on a stream that a loop serves; on another stream
+// it may, as long as the kernel takes nothing.
 type back interface {
 	// reply sends the response to a request, or withholds it where a spoofed source may have asked for it.
 	reply(p []byte, to tuple)
@@ -83,6 +83,7 @@ func (x *transaction) survive() {
 func (x *transaction) channelData(p []byte) {
 	e := x.core.allocations.of(x.key)
 	if e == nil {
+		x.core.counters.strangers.Add(1)
 		return
 	}
 	peer, ok := e.peerOf(binary.BigEndian.Uint16(p))
@@ -101,9 +102,12 @@ func (x *transaction) indication() {
 	if in.Type.Method != stun.MethodSend || in.data == nil || len(in.peers) == 0 || len(in.unknown) > 0 || in.dontFragment {
 		return
 	}
-	if e := x.core.allocations.of(x.key); e != nil {
-		e.socket.sendTo(in.data, in.peers[0])
+	e := x.core.allocations.of(x.key)
+	if e == nil {
+		x.core.counters.strangers.Add(1)
+		return
 	}
+	e.socket.sendTo(in.data, in.peers[0])
 }
 
 // request answers a request. One of a method that we do not know is left in silence (RFC 8489 6.3).

@@ -50,7 +50,7 @@ func newCore(cfg Config) *core {
 	c := &core{
 		clock: cfg.Clock, now: cfg.Now, log: cfg.Log, limits: cfg.Limits, realmBytes: []byte(cfg.Realm), nonces: newNonces(),
 		allocations: newAllocations(cfg.Limits, cfg.Clock),
-		reserved:    newReservations(cfg.Clock),
+		reserved:    newReservations(cfg.Clock, cfg.Limits.AllocationsPerUser),
 		gate:        newGate(cfg.Limits),
 		dtlsGate:    newGate(cfg.Limits),
 		bandwidth:   newCeiling(cfg.Limits.ServerBytesPerSecond),

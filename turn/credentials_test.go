@@ -131,7 +131,8 @@ func TestKeyringMatchesAnySecret(t *testing.T) {
 		if !m.decode(packet) {
 			t.Fatal("not decoded")
 		}
-		want, wrong := longTermKey(name, "tourbillon", password(secret, name)), newKeyring("tourbillon", [][]byte{[]byte("x")}, nil)
+		want := longTermKey(name, "tourbillon", password(secret, name))
+		wrong := newKeyring("tourbillon", [][]byte{[]byte("x")}, nil)
 		var cache keyCache
 		for range 2 { // The second time from the cache.
 			if key := cache.verify(ring, name, &m.Message); !bytes.Equal(key, want) {

@@ -14,8 +14,8 @@
 //     relay with its first permission or channel (stream_loop.go); what that does not handle enters in [streamConn.Frame],
 //     one frame of all the loop's connections after the other, and all that goes to the client leaves by the loop.
 //   - [transaction.take] (control.go) serves a packet to its end: message.decode (message.go) reads it, authenticate checks
-//     the nonce (nonces.go, package nonce), the user name (keyring.judge and [ParseUsername]: keyring.go, credentials.go) and
-//     MESSAGE-INTEGRITY under each secret (keyring.verify), and requests.go has a method for each of STUN's.
+//     the nonce (nonces.go, package nonce), the user name (keyring.judge and [ParseUsername]: keyring.go, credentials.go)
+//     and MESSAGE-INTEGRITY under each secret (keyring.verify), and requests.go has a method for each of STUN's.
 //   - Transport, address family, drain and quotas are asked in transaction.make: quota.reserve (quota.go), under the lock of
 //     the table.
 //   - An allocation's socket is made in relays.allocate (relay.go, relay_end.go), at a port from crypto/rand.
@@ -88,11 +88,12 @@
 //
 // An expired credential allocates no more, but what it allocated can be refreshed. Over UDP the replies to
 // unauthenticated requests end after a source's share (security limits in [Limits]); over TCP, TLS and DTLS, where a
-// source cannot be spoofed and silence would hang an honest client, strangers are bounded by number and time instead. A
-// DTLS handshake takes memory from its first datagram, whose source can be spoofed: pion/dtls keeps a cookie in the
-// connection's state. Its strangers are therefore counted apart from those of TCP and TLS, so that a flood costs new
-// DTLS clients their door and nobody else. A ClientHello from a client that is there begins a second association beside
-// the first, which takes its place when the handshake is done and not before (RFC 6347 4.2.8).
+// source cannot be spoofed and silence would hang an honest client, strangers are bounded by number and time instead, and
+// who has authenticated by the time without an allocation (silentLimit). A DTLS handshake takes memory from its first
+// datagram, whose source can be spoofed: pion/dtls keeps a cookie in the connection's state. Its strangers are therefore
+// counted apart from those of TCP and TLS, so that a flood costs new DTLS clients their door and nobody else. A
+// ClientHello from a client that is there begins a second association beside the first, which takes its place when the
+// handshake is done and not before (RFC 6347 4.2.8).
 //
 // # Design
 //

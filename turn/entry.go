@@ -127,6 +127,9 @@ func (e *entry) endLocked() bool {
 	}
 	e.ended = true
 	e.timer.Stop()
+	if conn, ok := e.back.(*streamConn); ok {
+		conn.released()
+	}
 	e.core.allocations.forget(e)
 	e.socket.end()
 	return true

@@ -245,7 +245,8 @@ func TestClosedTableRefuses(t *testing.T) {
 func TestLifetimeAsked(t *testing.T) {
 	for in, want := range map[string]time.Duration{
 		"": defaultLifetime, "\x00\x00\x00\x00": defaultLifetime, "\x00\x00\x00\x01": defaultLifetime,
-		"\x00\x00\x03\x84": 15 * time.Minute, "\x00\x00\x0e\x10": time.Hour, "\xff\xff\xff\xff": time.Hour, "\x00": defaultLifetime,
+		"\x00\x00\x03\x84": 15 * time.Minute, "\x00\x00\x0e\x10": time.Hour,
+		"\xff\xff\xff\xff": time.Hour, "\x00": defaultLifetime,
 	} {
 		if got := lifetimeAsked([]byte(in)); got != want {
 			t.Errorf("%x: %v, want %v", in, got, want)
@@ -284,7 +285,9 @@ func TestNonces(t *testing.T) {
 func FuzzTake(f *testing.F) {
 	const user = "4102444800:a"
 	key := stun.MessageIntegrity(longTermKey(user, DefaultRealm, password([]byte("s"), user)))
-	for _, method := range []stun.Method{stun.MethodAllocate, stun.MethodRefresh, stun.MethodCreatePermission, stun.MethodChannelBind, stun.MethodConnect} {
+	for _, method := range []stun.Method{
+		stun.MethodAllocate, stun.MethodRefresh, stun.MethodCreatePermission, stun.MethodChannelBind, stun.MethodConnect,
+	} {
 		f.Add(stun.MustBuild(stun.TransactionID, stun.NewType(method, stun.ClassRequest)).Raw)
 		f.Add(stun.MustBuild(stun.TransactionID, stun.NewType(method, stun.ClassRequest), stun.NewUsername(user),
 			stun.NewRealm(DefaultRealm), stun.NewNonce("n"), key).Raw)

@@ -21,7 +21,8 @@ func TestExternalAddress(t *testing.T) {
 		STUNServers: []string{addressOf(t, other, turn.UDP).String()},
 	})
 	found := awaitExternal(t, server)
-	if found.Address != outside || !found.Hairpin || found.Err != nil || found.Server != addressOf(t, other, turn.UDP).String() {
+	asked := addressOf(t, other, turn.UDP).String()
+	if found.Address != outside || !found.Hairpin || found.Err != nil || found.Server != asked {
 		t.Errorf("found %+v", found)
 	}
 	username, password := issued("alice", time.Now())

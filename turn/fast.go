@@ -271,7 +271,8 @@ func (c *core) planeStats(s Stats) Stats {
 	n := c.plane.Counters()
 	s.FromClients = s.FromClients.plus(Traffic{Packets: n.FromClients, Bytes: n.FromClientBytes})
 	s.ToClients = s.ToClients.plus(Traffic{Packets: n.ToClients, Bytes: n.ToClientBytes})
-	s.Garbage, s.Strangers = s.Garbage+n.Garbage, n.Strangers
+	s.Garbage, s.Strangers = s.Garbage+n.Garbage, s.Strangers+n.Strangers
+	s.SocketFull, s.QueueFull = n.SocketFull, n.QueueFull
 	if n.Truncated > 0 {
 		s.DeniedPackets[string(reasonTooLong)] += n.Truncated
 	}

@@ -86,7 +86,8 @@ func (r *relayed) allocateFrom(conn net.PacketConn, at string) {
 	logs.DefaultLogLevel = logging.LogLevelDisabled
 	_, user, pass, _ := r.server.ICEServers("alice", time.Now(), "")
 	c, err := pion.NewClient(&pion.ClientConfig{
-		STUNServerAddr: at, TURNServerAddr: at, Conn: conn, Username: user, Password: pass, Realm: DefaultRealm, LoggerFactory: logs,
+		STUNServerAddr: at, TURNServerAddr: at, Conn: conn, Username: user, Password: pass,
+		Realm: DefaultRealm, LoggerFactory: logs,
 		RequestedAddressFamily: pion.RequestedAddressFamilyIPv4,
 	})
 	if err != nil {
@@ -131,7 +132,10 @@ func (r *relayed) exchange() {
 // bound exchanges until the channel is bound and used.
 func (r *relayed) bound() *relayConn {
 	r.t.Helper()
-	timingtest.Eventually(r.t, "a channel is bound", func() bool { r.exchange(); return r.server.Allocations()[0].Channels == 1 })
+	timingtest.Eventually(r.t, "a channel is bound", func() bool {
+		r.exchange()
+		return r.server.Allocations()[0].Channels == 1
+	})
 	r.exchange()
 	return r.server.core.relays.socket(r.server.Allocations()[0].Relay)
 }
@@ -149,7 +153,10 @@ func TestPolicyChangeReachesTheLoops(t *testing.T) {
 		core, open := r.server.core, r.server.core.policy.Load()
 		for range 20 {
 			before := core.counters.droppedPackets.read()[string(ReasonLoopback)]
-			timingtest.Eventually(t, "what was exchanged is counted", func() bool { up, down := c.traffic(); return up.Packets == down.Packets })
+			timingtest.Eventually(t, "what was exchanged is counted", func() bool {
+				up, down := c.traffic()
+				return up.Packets == down.Packets
+			})
 			core.policy.Store(NewPolicy(core.relays.addresses(), nil, nil, nil, nil))
 			core.relays.invalidate()
 			up, down := c.traffic()
@@ -185,14 +192,18 @@ func loopRelaysByItself(t *testing.T, r *relayed) {
 		t.Fatal("there are no loops")
 	}
 	c := r.bound()
-	timingtest.Eventually(t, "what was exchanged is counted", func() bool { up, down := c.traffic(); return up.Packets == down.Packets })
+	timingtest.Eventually(t, "what was exchanged is counted", func() bool {
+		up, down := c.traffic()
+		return up.Packets == down.Packets
+	})
 	slowUp, slowDown := c.toPeers.read(), c.fromPeers.read()
 	up, down := c.traffic()
 	for range 10 {
 		r.exchange()
 	}
 	if c.toPeers.read() != slowUp || c.fromPeers.read() != slowDown {
-		t.Errorf("relayed outside the loops %+v and %+v, before %+v and %+v", c.toPeers.read(), c.fromPeers.read(), slowUp, slowDown)
+		t.Errorf("relayed outside the loops %+v and %+v, before %+v and %+v",
+			c.toPeers.read(), c.fromPeers.read(), slowUp, slowDown)
 	}
 	if u, d := c.traffic(); u.Packets != up.Packets+10 || d.Packets != down.Packets+10 || u.Bytes != up.Bytes+50 {
 		t.Errorf("counted %+v and %+v, before %+v and %+v", u, d, up, down)

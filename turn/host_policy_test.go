@@ -12,7 +12,9 @@ import (
 // TestHostPolicyFollowsTheHost adds an interface, fails once, and takes the interface away again.
 func TestHostPolicyFollowsTheHost(t *testing.T) {
 	clock := timingtest.NewManual()
-	cfg := Config{Secrets: [][]byte{[]byte("s")}, Clock: clock, AllowPeers: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}.withDefaults()
+	cfg := Config{
+		Secrets: [][]byte{[]byte("s")}, Clock: clock, AllowPeers: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+	}.withDefaults()
 	c := newCore(cfg)
 	var host HostAddrs
 	var problem error

@@ -415,7 +415,9 @@ var otherAddresses = []string{"10.77.0.3", "10.77.0.4", "fd77::3", "fd77::4"}
 // the other host ask each of them, in the loops and without them, by channel and by indication, over UDP and DTLS. Its
 // sockets are connected: an answer from another address than it asked does not reach it.
 func TestUclientAtEveryAddress(t *testing.T) {
-	for _, config := range []string{"loops [::]:3478", "loops 0.0.0.0:3478", "goroutines [::]:3478", "goroutines 0.0.0.0:3478"} {
+	for _, config := range []string{
+		"loops [::]:3478", "loops 0.0.0.0:3478", "goroutines [::]:3478", "goroutines 0.0.0.0:3478",
+	} {
 		t.Run(config, func(t *testing.T) {
 			h := newHosts(t)
 			for _, address := range otherAddresses {
@@ -448,7 +450,8 @@ func (h *hosts) askEveryAddress(t *testing.T, only4 bool) {
 	var running sync.WaitGroup
 	for _, address := range append([]string{serverAddress, serverAddress6}, otherAddresses...) {
 		for _, mode := range []string{"", "-s", "-S"} {
-			args := append([]string{"-c", "-m", "2", "-n", "10", "-l", "170", "-z", "5", "-W", testSecret, "-u", "alice"}, strings.Fields(mode)...)
+			args := []string{"-c", "-m", "2", "-n", "10", "-l", "170", "-z", "5", "-W", testSecret, "-u", "alice"}
+			args = append(args, strings.Fields(mode)...)
 			switch six := strings.Contains(address, ":"); {
 			case six && only4:
 				continue
@@ -516,7 +519,8 @@ func TestDeniedPeersSeeNothing(t *testing.T) {
 	var running sync.WaitGroup
 	for _, target := range []struct{ address, flag string }{
 		{"169.254.169.254", ""}, {"0.0.0.0", ""}, {"127.0.0.1", ""}, {"10.0.0.5", ""}, {"10.77.0.1", ""}, {"192.168.1.1", ""},
-		{"::ffff:127.0.0.1", "-x"}, {"::ffff:169.254.169.254", "-x"}, {"64:ff9b::a9fe:a9fe", "-x"}, {"::1", "-x"}, {"fe80::1", "-x"}, {"fd00:ec2::254", "-x"},
+		{"::ffff:127.0.0.1", "-x"}, {"::ffff:169.254.169.254", "-x"}, {"64:ff9b::a9fe:a9fe", "-x"},
+		{"::1", "-x"}, {"fe80::1", "-x"}, {"fd00:ec2::254", "-x"},
 	} {
 		running.Go(func() { expectDenied(t, h, target.address, target.flag) })
 	}
@@ -538,7 +542,8 @@ func TestDeniedPeersSeeNothing(t *testing.T) {
 			t.Fatalf("the sniffer saw %v", onCable)
 		}
 		// A client that is short of time sends less than it was told, and reports success.
-		if out, err := h.uclient("-c", "-n", "5", "-W", testSecret, "-u", "alice", "-e", peerAddressOf, "-r", peerPort, serverAddress); err != nil {
+		out, err := h.uclient("-c", "-n", "5", "-W", testSecret, "-u", "alice", "-e", peerAddressOf, "-r", peerPort, serverAddress)
+		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
 		cable.ask(&onCable)
@@ -557,9 +562,11 @@ func TestDeniedPeersSeeNothing(t *testing.T) {
 // expectDenied lets coturn's client try an address over UDP and TCP, by channel and by indication.
 func expectDenied(t *testing.T, h *hosts, address, flag string) {
 	for _, mode := range []string{"", "-s", "-t", "-t -s"} {
-		args := append([]string{"-c", "-n", "5", "-W", testSecret, "-u", "alice", "-e", address, "-r", peerPort}, strings.Fields(mode+" "+flag)...)
+		args := []string{"-c", "-n", "5", "-W", testSecret, "-u", "alice", "-e", address, "-r", peerPort}
+		args = append(args, strings.Fields(mode+" "+flag)...)
 		out, err := h.uclient(append(args, serverAddress)...)
-		if received := uclientSent.FindAllStringSubmatch(out, -1); err == nil && len(received) > 0 && received[len(received)-1][2] != "0" {
+		received := uclientSent.FindAllStringSubmatch(out, -1)
+		if err == nil && len(received) > 0 && received[len(received)-1][2] != "0" {
 			t.Errorf("uclient %v was served:\n%s", args, out)
 		}
 	}

@@ -5,7 +5,7 @@ const Unlimited = -1
 
 // Limits are the quotas and rates. Zero is the default given with each field, [Unlimited] is none.
 type Limits struct {
-	// AllocationsPerUser counts by user id. Default 12.
+	// AllocationsPerUser counts by user id, and apart from them the ports that EVEN-PORT has reserved. Default 12.
 	AllocationsPerUser int
 	// AllocationsPerSource counts by client address, /32 or /64. Default 50.
 	AllocationsPerSource int

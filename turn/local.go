@@ -37,7 +37,8 @@ func telling(c *core, socket net.PacketConn) net.PacketConn {
 	}
 	w, err := relay.NewWildcard(udp)
 	if err != nil {
-		c.log.Warn("turn: answers leave from the address that the routing table chooses", "listener", udp.LocalAddr(), "error", err)
+		c.log.Warn("turn: answers leave from the address that the routing table chooses",
+			"listener", udp.LocalAddr(), "error", err)
 		return socket
 	}
 	return w

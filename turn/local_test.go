@@ -67,7 +67,9 @@ func (s *sharedSocket) read() {
 }
 
 func (s *sharedSocket) part(from netip.AddrPort) net.PacketConn {
-	p := &socketPart{sharedSocket: s, arrived: make(chan []byte, 64), from: net.UDPAddrFromAddrPort(from), ended: make(chan struct{})}
+	p := &socketPart{
+		sharedSocket: s, arrived: make(chan []byte, 64), from: net.UDPAddrFromAddrPort(from), ended: make(chan struct{}),
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.parts[from] = p
@@ -97,7 +99,9 @@ func TestWildcardListener(t *testing.T) {
 		for wildcard, locals := range map[string][]string{
 			"0.0.0.0:0": {"127.0.0.1", "127.0.0.2", "127.7.7.7"}, "[::]:0": {"127.0.0.1", "127.0.0.2"}, "[0::]:0": {"::1"},
 		} {
-			r := serveRelayed(t, Config{UDP: []string{wildcard}, RelayAddress: netip.MustParseAddr("127.0.0.1"), WithoutLoops: withoutLoops})
+			r := serveRelayed(t, Config{
+				UDP: []string{wildcard}, RelayAddress: netip.MustParseAddr("127.0.0.1"), WithoutLoops: withoutLoops,
+			})
 			network := "udp4"
 			if locals[0] == "::1" {
 				network = "udp6"
@@ -115,7 +119,10 @@ func TestWildcardListener(t *testing.T) {
 				if len(all) != i+1 || all[i].Server != server || all[i].Client != addrPort(shared.socket.LocalAddr()) {
 					t.Fatalf("%s at %s: %+v", wildcard, local, all)
 				}
-				timingtest.Eventually(t, "the channel is bound", func() bool { one.exchange(); return r.server.Allocations()[i].Channels == 1 })
+				timingtest.Eventually(t, "the channel is bound", func() bool {
+					one.exchange()
+					return r.server.Allocations()[i].Channels == 1
+				})
 			}
 		}
 	}
@@ -161,7 +168,8 @@ func TestAssociationsOfOneClient(t *testing.T) {
 		if rival != nil {
 			known = rival
 		}
-		if known == nil || known.LocalAddr().String() != netip.AddrPortFrom(from.local, addrPort(socket.LocalAddr()).Port()).String() {
+		at := netip.AddrPortFrom(from.local, addrPort(socket.LocalAddr()).Port())
+		if known == nil || known.LocalAddr().String() != at.String() {
 			t.Fatalf("at %s: %+v", local, known)
 		}
 		known.establish()

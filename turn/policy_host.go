@@ -43,7 +43,8 @@ func GatherHost() (HostAddrs, error) {
 			h.addInterface(ipnet)
 		}
 	}
-	h.Gateways = append(readAddrs("/proc/self/net/route", parseRoutes4), readAddrs("/proc/self/net/ipv6_route", parseRoutes6)...)
+	h.Gateways = append(
+		readAddrs("/proc/self/net/route", parseRoutes4), readAddrs("/proc/self/net/ipv6_route", parseRoutes6)...)
 	h.Resolvers = readAddrs("/etc/resolv.conf", parseResolvers)
 	return h, nil
 }

@@ -74,8 +74,23 @@ func (x *transaction) wanted() (w wish, code stun.ErrorCode) {
 		return w, stun.CodeAddrFamilyNotSupported
 	}
 	w.even = in.evenPort != nil
-	w.paired = w.even && in.evenPort[0]&0x80 != 0
+	if w.paired = w.even && in.evenPort[0]&0x80 != 0; w.paired {
+		if reason := x.core.reserved.full(x.user); reason != "" {
+			return w, x.overQuota(reason)
+		}
+	}
 	return w, 0
+}
+
+// overQuota counts what stands against an Allocate and says how that is answered: by 486 where it is this user's doing,
+// by 508 where another server may do.
+func (x *transaction) overQuota(reason Reason) stun.ErrorCode {
+	x.core.counters.quotaRefusals.add(string(reason))
+	switch reason {
+	case reasonTotalQuota, reasonDraining, reasonReservedPorts:
+		return stun.CodeInsufficientCapacity
+	}
+	return stun.CodeAllocQuotaReached
 }
 
 // reserved is the wish for a port that was reserved (RFC 8656 7.2).
@@ -123,7 +138,10 @@ func (x *transaction) bind(w wish, at *relay.Loop) (conn *relayConn, next []byte
 // have if that is IPv6 only.
 func (x *transaction) family() (family byte, ok bool) {
 	if f := x.in.family; f != nil {
-		return append(f, 0)[0], len(f) == 4
+		if len(f) != 4 {
+			return 0, false
+		}
+		return f[0], true
 	}
 	if x.core.relays.serves(familyIPv4) {
 		return familyIPv4, true
@@ -135,12 +153,7 @@ func (x *transaction) family() (family byte, ok bool) {
 func (x *transaction) make(w wish) {
 	table := x.core.allocations
 	if reason := table.reserve(x.key, x.user); reason != "" {
-		x.core.counters.quotaRefusals.add(string(reason))
-		if reason == reasonTotalQuota || reason == reasonDraining { // Not this user's doing: another server may do.
-			x.refuse(stun.CodeInsufficientCapacity)
-			return
-		}
-		x.refuse(stun.CodeAllocQuotaReached)
+		x.refuse(x.overQuota(reason))
 		return
 	}
 	loop, stream := x.place()
@@ -154,7 +167,8 @@ func (x *transaction) make(w wish) {
 		return
 	}
 	e := &entry{
-		core: x.core, key: x.key, user: x.user, socket: socket, back: x.back, from: x.from, transaction: x.in.TransactionID, token: next,
+		core: x.core, key: x.key, user: x.user, socket: socket, back: x.back, from: x.from,
+		transaction: x.in.TransactionID, token: next,
 		shown: Allocation{
 			Client: x.key.client, Server: x.from.server(x.server), Relay: netip.AddrPortFrom(w.end.announced(), socket.port),
 			Transport: x.transport, User: printable(x.user), Since: x.core.now(),

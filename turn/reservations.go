@@ -23,10 +23,12 @@ type token [8]byte
 // reservations are the ports next to those of relays with an even one, for RTCP without multiplexing (RFC 8656 7.2). A
 // port is kept by a socket that nobody reads. It is safe for concurrent use.
 type reservations struct {
-	clock timing.Clock
+	clock   timing.Clock
+	perUser int // how many one user may have
 
 	mu     sync.Mutex // guards what follows
 	held   map[token]*reservation
+	users  map[string]int // how many each has
 	closed bool
 }
 
@@ -39,13 +41,20 @@ type reservation struct {
 	timer  timing.Timer
 }
 
-func newReservations(clock timing.Clock) *reservations {
-	return &reservations{clock: clock, held: make(map[token]*reservation)}
+// Reasons for keeping no port.
+const (
+	reasonUserPorts     Reason = "user-reserved-ports"
+	reasonReservedPorts Reason = "reserved-ports"
+)
+
+// newReservations keeps at most perUser ports for each user; [Unlimited] is as many as there may be.
+func newReservations(clock timing.Clock, perUser int) *reservations {
+	return &reservations{clock: clock, perUser: perUser, held: make(map[token]*reservation), users: make(map[string]int)}
 }
 
 // keep binds a port for a user and returns its token. It reports false where the port is taken, or too many are kept.
 func (r *reservations) keep(end *relayEnd, port uint16, user string) (t token, ok bool) {
-	if r.full() {
+	if r.full(user) != "" {
 		return t, false
 	}
 	socket, err := net.ListenUDP(end.network, net.UDPAddrFromAddrPort(netip.AddrPortFrom(end.bind, port)))
@@ -53,22 +62,40 @@ func (r *reservations) keep(end *relayEnd, port uint16, user string) (t token, o
 		return t, false
 	}
 	_, _ = rand.Read(t[:]) // It does not fail (crypto/rand).
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed || len(r.held) >= maxReservations { // Meanwhile.
+	if ok = r.enter(t, &reservation{socket: socket, end: end, port: port, user: user}); !ok {
 		_ = socket.Close() // Nothing was sent.
-		return t, false
 	}
-	held := &reservation{socket: socket, end: end, port: port, user: user}
-	held.timer = timing.Coarse(r.clock).AfterFunc(reservationHeld, func() { r.take(t, user) })
-	r.held[t] = held
-	return t, true
+	return t, ok
 }
 
-func (r *reservations) full() bool {
+// enter has a port kept until its timer. It reports false where none is any more.
+func (r *reservations) enter(t token, held *reservation) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.held) >= maxReservations
+	if r.closed || r.fullLocked(held.user) != "" {
+		return false
+	}
+	held.timer = timing.Coarse(r.clock).AfterFunc(reservationHeld, func() { r.take(t, held.user) })
+	r.held[t] = held
+	r.users[held.user]++
+	return true
+}
+
+// full says why no port is kept for a user; nothing, if empty.
+func (r *reservations) full(user string) Reason {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fullLocked(user)
+}
+
+func (r *reservations) fullLocked(user string) Reason {
+	switch {
+	case reaches(r.users[user], r.perUser):
+		return reasonUserPorts
+	case len(r.held) >= maxReservations:
+		return reasonReservedPorts
+	}
+	return ""
 }
 
 // of tells what a user's token stands for, nil for nothing.
@@ -83,18 +110,27 @@ func (r *reservations) of(t token, user string) *reservation {
 
 // take frees the port that a user's token stands for, and reports whether there was one.
 func (r *reservations) take(t token, user string) bool {
+	held := r.unlink(t, user)
+	if held != nil {
+		held.free()
+	}
+	return held != nil
+}
+
+func (r *reservations) unlink(t token, user string) *reservation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	held := r.held[t]
 	if held == nil || held.user != user {
-		return false
+		return nil
 	}
 	delete(r.held, t)
-	held.free()
-	return true
+	decrement(r.users, user)
+	return held
 }
 
-// free does not block: the timer's callback is not waited for.
+// free closes the port of a reservation that is in no table any more. It does not block: the timer's callback is not
+// waited for. No lock is held.
 func (h *reservation) free() {
 	h.timer.Stop()
 	_ = h.socket.Close() // Nothing was sent.
@@ -103,10 +139,10 @@ func (h *reservation) free() {
 // close frees all ports and keeps no more.
 func (r *reservations) close() {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.closed = true
-	for t, held := range r.held {
-		delete(r.held, t)
+	all := r.held
+	r.held, r.users, r.closed = nil, nil, true
+	r.mu.Unlock()
+	for _, held := range all {
 		held.free()
 	}
 }

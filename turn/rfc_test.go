@@ -106,7 +106,9 @@ func TestErrorsAreTheRFCs(t *testing.T) {
 // TestACallMeetsNoLimit sets a meeting up at the default limits as fast as it can: the candidates of many peers, one by
 // one and together, and a channel to each.
 func TestACallMeetsNoLimit(t *testing.T) {
-	server := listen(t, turn.Config{UDP: []string{"127.0.0.1:0"}, AllowPeers: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+	server := listen(t, turn.Config{
+		UDP: []string{"127.0.0.1:0"}, AllowPeers: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+	})
 	username, password := issued("alice", time.Now())
 	c := newRawClient(t, server, username, password)
 	c.expectSigned("allocate", c.allocate(), 0)

@@ -72,7 +72,9 @@ func TestNothingSecretIsLogged(t *testing.T) {
 	})
 	username, password := issued("alice", time.Now())
 	secrets := []string{testSecret, "another secret", userPassword, password}
-	for _, credential := range [][2]string{{username, password}, {username, "wrong"}, {"phone", userPassword}, {"phone", "wrong"}, {"nobody", "x"}} {
+	for _, credential := range [][2]string{
+		{username, password}, {username, "wrong"}, {"phone", userPassword}, {"phone", "wrong"}, {"nobody", "x"},
+	} {
 		c := newRawClient(t, server, credential[0], credential[1])
 		c.allocate()
 		c.request(stun.MethodRefresh)

@@ -281,7 +281,8 @@ func TestEvenPort(t *testing.T) {
 				return errorCode(t, answer), relay, token
 			}
 			take := func(token []byte) stun.Setter { return attr(stun.AttrReservationToken, token...) }
-			if code, relay, token := allocate(username, password, attr(stun.AttrEvenPort, 0)); code != 0 || relay.Port%2 != 0 || token != nil {
+			code, relay, token := allocate(username, password, attr(stun.AttrEvenPort, 0))
+			if code != 0 || relay.Port%2 != 0 || token != nil {
 				t.Errorf("an even port: %d, %v, token %x", code, relay, token)
 			}
 			for range 8 {
@@ -300,7 +301,7 @@ func TestEvenPort(t *testing.T) {
 					t.Errorf("the token was answered %d the second time", code)
 				}
 			}
-			_, relay, token := allocate(username, password, attr(stun.AttrEvenPort, 0x80))
+			_, relay, token = allocate(username, password, attr(stun.AttrEvenPort, 0x80))
 			if socket, err := net.ListenUDP("udp4", &net.UDPAddr{IP: relay.IP, Port: relay.Port + 1}); err == nil {
 				socket.Close()
 				t.Error("the port after it is not kept")

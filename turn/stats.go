@@ -18,7 +18,7 @@ type Stats struct {
 	// FromClients and ToClients count packets on the listeners; STUN and ChannelData headers are part of the bytes.
 	FromClients, ToClients Traffic
 	// Garbage counts packets that were neither STUN nor ChannelData, Strangers ChannelData and Send indications of clients
-	// without an allocation, over UDP where there are loops.
+	// without an allocation.
 	Garbage, Strangers uint64
 	// Challenges and Bindings count replies to unauthenticated requests and Binding responses that were sent over UDP.
 	Challenges, Bindings uint64
@@ -26,8 +26,8 @@ type Stats struct {
 	ThrottledChallenges, ThrottledBindings uint64
 	// AuthFailures counts refused credentials by reason: malformed-username, expired, realm, integrity.
 	AuthFailures map[string]uint64
-	// QuotaRefusals counts refused Allocate requests by what stood against them: user-quota and source-quota (486),
-	// total-quota and draining (508).
+	// QuotaRefusals counts refused Allocate requests by what stood against them: user-quota, source-quota and, of those that
+	// ask for a second port, user-reserved-ports (486), total-quota, reserved-ports and draining (508).
 	QuotaRefusals map[string]uint64
 	// DeniedPermissions counts CreatePermission and ChannelBind requests refused by the policy or a limit, by reason.
 	DeniedPermissions map[string]uint64
@@ -35,6 +35,9 @@ type Stats struct {
 	// no-channel, too-long, the ceiling that they were above (packet-rate, bandwidth, server-bandwidth), or slow-client where
 	// a client on TCP does not read what its peers send.
 	DeniedPackets map[string]uint64
+	// SocketFull and QueueFull count packets that the loops lost since a socket did not take them, being full as a rule, or
+	// since there was no room for what Go serves.
+	SocketFull, QueueFull uint64
 	// Retries counts socket errors that were survived.
 	Retries uint64
 	// RefusedConns counts TCP and TLS connections closed at once because too many had not authenticated, FailedConns
@@ -50,7 +53,7 @@ type Traffic struct{ Packets, Bytes uint64 }
 // counters are what Stats is a copy of.
 type counters struct {
 	fromClients, toClients                 meter
-	garbage                                atomic.Uint64
+	garbage, strangers                     atomic.Uint64
 	challenges, bindings                   atomic.Uint64
 	throttledChallenges, throttledBindings atomic.Uint64
 	retries                                atomic.Uint64
@@ -66,6 +69,7 @@ func (c *counters) snapshot() Stats {
 		FromClients:         c.fromClients.read(),
 		ToClients:           c.toClients.read(),
 		Garbage:             c.garbage.Load(),
+		Strangers:           c.strangers.Load(),
 		Challenges:          c.challenges.Load(),
 		Bindings:            c.bindings.Load(),
 		ThrottledChallenges: c.throttledChallenges.Load(),

@@ -22,7 +22,8 @@ const (
 	maxFrameBytes = relay.MaxFrameBytes
 )
 
-// silentLimit is how long a DTLS client without an allocation may say nothing before it is taken for gone.
+// silentLimit is how long a client that has authenticated may be without an allocation, or over DTLS say nothing without
+// one, before it is taken for gone.
 const silentLimit = 10 * time.Minute
 
 var errNotTURN = errors.New("neither STUN nor ChannelData on the stream")
@@ -35,7 +36,7 @@ type streamConn struct {
 	from     tuple
 	deadline timing.Timer
 	known    atomic.Bool  // has authenticated
-	heard    atomic.Int64 // when the last packet came, for datagrams
+	idle     atomic.Int64 // since when the client may be gone: see silentLimit
 	broken   atomic.Bool  // has failed
 	relay    atomic.Pointer[relayConn]
 	leave    sync.Once // gives the place among the unauthenticated back
@@ -84,40 +85,47 @@ func (c *streamConn) handshake() error {
 	return nil
 }
 
-// expire runs when the deadline passes before the client has authenticated, and then, for datagrams, whenever the
-// client may be gone: nothing else tells.
+// expire runs when the deadline passes before the client has authenticated, and then whenever the client may be gone: a
+// client without an allocation is owed nothing, and what it holds others may need.
 func (c *streamConn) expire() {
-	if !c.known.Load() {
+	core := c.listener.core
+	idle := core.clock.Now().Sub(timing.Instant(c.idle.Load()))
+	switch {
+	case !c.known.Load():
 		c.failed()
 		c.abort()
-		return
-	}
-	if !c.listener.datagrams { // The deadline passed as the client authenticated.
-		return
-	}
-	core := c.listener.core
-	allocated := core.allocations.of(c.key()) != nil
-	heard := timing.Instant(c.heard.Load())
-	if !allocated && core.clock.Now().Sub(heard) >= silentLimit {
+	case core.allocations.of(c.key()) != nil: // It lives as long as that.
+		c.deadline.Reset(silentLimit)
+	case idle < silentLimit:
+		c.deadline.Reset(silentLimit - idle)
+	case c.listener.datagrams:
 		c.Conn.Close() // Says goodbye, should the client be there after all.
-		return
+	default:
+		c.abort()
 	}
-	c.deadline.Reset(silentLimit)
 }
 
 // failed marks the connection as one that came to nothing, which counts when it has given back its place.
 func (c *streamConn) failed() { c.broken.Store(true) }
 
-// authenticated implements [back]: it lifts the deadline and gives the place among the unauthenticated back.
+// authenticated implements [back]: it gives the client another deadline and the place among the unauthenticated back.
 func (c *streamConn) authenticated(netip.AddrPort) {
 	c.leave.Do(func() {
+		c.idles()
 		c.known.Store(true)
-		c.deadline.Stop()
-		if c.listener.datagrams {
-			c.deadline.Reset(silentLimit)
-		}
+		c.deadline.Reset(silentLimit)
 		c.listener.gate.leave(c.from.client.Addr())
 	})
+}
+
+// idles notes that the client may be gone from now on.
+func (c *streamConn) idles() { c.idle.Store(int64(c.listener.core.clock.Now())) }
+
+// released tells that an allocation of the client's has ended. It neither blocks nor takes a lock.
+func (c *streamConn) released() {
+	if !c.listener.datagrams { // There it counts from the last packet.
+		c.idles()
+	}
 }
 
 func (c *streamConn) key() clientKey { return c.from.key(c.listener.index) }
@@ -206,7 +214,7 @@ func (c *streamConn) readPacket() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.heard.Store(int64(c.listener.core.clock.Now()))
+		c.idles()
 		kind := classify(c.packet[:n])
 		if kind == kindChannelData {
 			body := int(binary.BigEndian.Uint16(c.packet[2:]))
@@ -222,26 +230,25 @@ func (c *streamConn) readPacket() ([]byte, error) {
 	}
 }
 
-// frameSize reads the size of the next frame off its header. ChannelData is padded to four bytes on a stream
-// (RFC 8656 12.5).
+// frameSize reads the size of the next frame off its header.
 func (c *streamConn) frameSize() (int, error) {
 	header, err := c.reader.Peek(channelHeaderBytes)
 	if err != nil {
 		return 0, err
 	}
-	body := int(binary.BigEndian.Uint16(header[2:]))
-	if header[0] >= 0x40 && header[0] < 0x80 {
-		return channelHeaderBytes + (body+3)&^3, nil
+	size, ok := relay.FrameSize(binary.BigEndian.Uint32(header), 0, channelHeaderBytes)
+	if size == 0 { // It is no ChannelData.
+		if header, err = c.reader.Peek(stunHeaderBytes); err != nil {
+			return 0, err
+		}
+		size, ok = relay.FrameSize(binary.BigEndian.Uint32(header), binary.BigEndian.Uint32(header[4:]), stunHeaderBytes)
 	}
-	if header, err = c.reader.Peek(stunHeaderBytes); err != nil {
-		return 0, err
-	}
-	if header[0] > 0x03 || body%4 != 0 || binary.BigEndian.Uint32(header[4:]) != magicCookie {
+	if !ok {
 		c.listener.core.counters.garbage.Add(1)
 		c.failed()
 		return 0, errNotTURN
 	}
-	return stunHeaderBytes + body, nil
+	return int(size), nil
 }
 
 // inspect counts a frame.
@@ -282,13 +289,11 @@ func (c *streamConn) send(p []byte, _ tuple) { c.write(p, true) }
 // write writes whole frames, which a slow client on a loop may lose where they are lossy. A broken connection shows in
 // the read that follows.
 func (c *streamConn) write(p []byte, lossy bool) {
-	err := error(nil)
 	if stream := c.loop.stream.Load(); stream != nil {
-		err = stream.Write(p, lossy)
-	} else {
-		_, err = c.Conn.Write(p)
+		_ = stream.Write(p, lossy) // The loop counts what it takes; a frame is never too long.
+		return
 	}
-	if err == nil {
+	if _, err := c.Conn.Write(p); err == nil {
 		c.listener.core.counters.toClients.add(len(p))
 	}
 }

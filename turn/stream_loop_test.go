@@ -1,6 +1,7 @@
 package turn_test
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/pion/stun/v4"
 
+	"tourbillon/timing/timingtest"
 	"tourbillon/turn"
 )
 
@@ -38,11 +40,22 @@ func (f *framed) Read(p []byte) (int, error) {
 
 func newStreamClient(t *testing.T, server *turn.Server) *rawClient {
 	t.Helper()
-	conn, err := net.Dial("tcp", addressOf(t, server, turn.TCP).String())
+	return newStreamClientOver(t, server, turn.TCP, nil)
+}
+
+// newStreamClientOver is a client on TCP or TLS.
+func newStreamClientOver(t *testing.T, server *turn.Server, transport turn.Transport, trust *tls.Config) *rawClient {
+	t.Helper()
+	conn, err := net.Dial("tcp", addressOf(t, server, transport).String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
+	if transport == turn.TLS {
+		trust = trust.Clone()
+		trust.ServerName = "127.0.0.1"
+		conn = tls.Client(conn, trust)
+	}
 	username, password := issued("alice", time.Now())
 	return &rawClient{t: t, conn: &framed{Conn: conn}, username: username, password: password}
 }
@@ -177,5 +190,54 @@ func allocateOver(conn net.Conn, username, password string) error {
 		}
 		setters = append(setters[:3], stun.NewUsername(username), stun.NewRealm(turn.DefaultRealm), nonce,
 			stun.NewLongTermIntegrity(username, turn.DefaultRealm, password))
+	}
+}
+
+// anew has the client ask for a nonce with its next request.
+func (c *rawClient) anew() *rawClient {
+	c.nonce = nil
+	return c
+}
+
+// TestStreamsWithoutAllocationEnd leaves authenticated connections alone: one without an allocation ends ten minutes after
+// it has authenticated, or its allocation has ended, even if it asks on. One with an allocation stays.
+func TestStreamsWithoutAllocationEnd(t *testing.T) {
+	certificate, trust := selfSigned(t)
+	for name, row := range map[string]struct {
+		transport    turn.Transport
+		withoutLoops bool
+	}{"TCP by loops": {turn.TCP, false}, "TCP by goroutines": {turn.TCP, true}, "TLS": {turn.TLS, false}} {
+		t.Run(name, func(t *testing.T) {
+			clock := timingtest.NewManual()
+			server := listen(t, turn.Config{
+				TCP: []string{"127.0.0.1:0"}, TLS: []string{"127.0.0.1:0"}, TLSConfig: certificate, Clock: clock,
+				WithoutLoops: row.withoutLoops,
+			})
+			over := func() *rawClient { return newStreamClientOver(t, server, row.transport, trust) }
+			peer := netip.MustParseAddrPort("8.8.8.8:9000")
+			never, stays, ends := over(), over(), over()
+			never.expectSigned("refresh of nothing", never.request(stun.MethodRefresh), 437)
+			stays.expectSigned("allocate for an hour", stays.allocate(attr(stun.AttrLifetime, 0, 0, 0x0e, 0x10)), 0)
+			stays.bindTo(peer)
+			ends.expectSigned("allocate", ends.allocate(), 0)
+			ends.bindTo(peer)
+			clock.Advance(9 * time.Minute)
+			ends.expectSigned("release", ends.anew().request(stun.MethodRefresh, attr(stun.AttrLifetime, 0, 0, 0, 0)), 0)
+			never.expectSigned("refresh of nothing", never.anew().request(stun.MethodRefresh), 437)
+			clock.Advance(time.Minute)
+			expectClosed(t, never.conn)
+			ends.expectSigned("refresh of nothing", ends.anew().request(stun.MethodRefresh), 437)
+			clock.Advance(9 * time.Minute)
+			expectClosed(t, ends.conn)
+			clock.Advance(40 * time.Minute)
+			stays.expectSigned("refresh", stays.anew().request(stun.MethodRefresh), 0)
+			clock.Advance(10 * time.Minute) // The allocation ends.
+			stays.expectSigned("refresh of nothing", stays.anew().request(stun.MethodRefresh), 437)
+			clock.Advance(10 * time.Minute)
+			expectClosed(t, stays.conn)
+			if stats := server.Stats(); stats.FailedConns != 0 || stats.Allocations != 0 {
+				t.Errorf("%d connections failed, %d allocations", stats.FailedConns, stats.Allocations)
+			}
+		})
 	}
 }

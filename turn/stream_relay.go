@@ -102,7 +102,8 @@ func (c *relayConn) writeFrames() {
 	}
 }
 
-// relayFrame relays a ChannelData frame of a stream to its peer. It reports false for one that is to be served as any packet.
+// relayFrame relays a ChannelData frame of a stream to its peer. It reports false for one that is to be served as any
+// packet.
 func (c *streamConn) relayFrame(frame []byte) (done bool) {
 	relaying := c.relay.Load()
 	if relaying == nil || frame[0] < 0x40 || relaying.ended.closed() {

@@ -22,7 +22,9 @@ func (c Config) validate() error {
 	if len(c.listeners()) == 0 {
 		wrong("turn.udp", "no listen address in turn.udp, turn.tcp, turn.tls or turn.dtls")
 	}
-	for _, secured := range []listenAddress{{transport: TLS, address: strings.Join(c.TLS, "")}, {transport: DTLS, address: strings.Join(c.DTLS, "")}} {
+	for _, secured := range []listenAddress{
+		{transport: TLS, address: strings.Join(c.TLS, "")}, {transport: DTLS, address: strings.Join(c.DTLS, "")},
+	} {
 		if secured.address != "" && c.TLSConfig == nil {
 			wrong(secured.transport.field(), "needs a certificate")
 		}

@@ -204,7 +204,8 @@ func TestFramesComeWhole(t *testing.T) {
 	binding := stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw
 	long := append([]byte{0x40, 0, 0x13, 0x88}, make([]byte, 5000)...)
 	frames := [][]byte{
-		binding, {0x40, 0, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 0, 0}, long, {0x40, 1, 0, 1, 'x', 0, 0, 0}, {0x40, 2, 0, 0}, binding,
+		binding, {0x40, 0, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 0, 0}, long,
+		{0x40, 1, 0, 1, 'x', 0, 0, 0}, {0x40, 2, 0, 0}, binding,
 	}
 	go func() {
 		stream := bytes.Join(frames, nil)

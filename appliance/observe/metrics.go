@@ -66,6 +66,7 @@ var (
 	suppressed         = described("turn_replies_suppressed_total", "Replies withheld from sources that had their share.", "kind")
 	garbage            = described("turn_garbage_packets_total", "Packets that were neither STUN nor ChannelData.")
 	strangers          = described("turn_stranger_packets_total", "ChannelData and Send indications of clients without an allocation.")
+	lostPackets        = described("turn_lost_packets_total", "Packets that a full socket or a full queue of the relay lost.", "reason")
 	connections        = described("turn_connections_dropped_total", "TCP, TLS and DTLS connections refused or failed.", "reason")
 	socketRetries      = described("turn_socket_errors_total", "Socket errors survived.")
 	panics             = described("turn_panics_total", "Panics survived; each cost one packet or request.")
@@ -85,8 +86,8 @@ type relayMetrics struct {
 func (*relayMetrics) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		allocationsLive, allocationsMade, allocationsRefused, authFailures, deniedPeers, droppedPackets, relayedBytes,
-		relayedPackets, clientBytes, clientPackets, replies, suppressed, garbage, strangers, connections, socketRetries, panics, portsInUse,
-		draining, selfTestUp, selfTestRTT,
+		relayedPackets, clientBytes, clientPackets, replies, suppressed, garbage, strangers, lostPackets, connections,
+		socketRetries, panics, portsInUse, draining, selfTestUp, selfTestRTT,
 	} {
 		to <- d
 	}
@@ -124,6 +125,8 @@ func (m *relayMetrics) Collect(to chan<- prometheus.Metric) {
 	count(suppressed, s.ThrottledBindings, "binding")
 	count(garbage, s.Garbage)
 	count(strangers, s.Strangers)
+	count(lostPackets, s.SocketFull, "socket-full")
+	count(lostPackets, s.QueueFull, "queue-full")
 	count(connections, s.RefusedConns, "refused")
 	count(connections, s.FailedConns, "failed")
 	count(socketRetries, s.Retries)

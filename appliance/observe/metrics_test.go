@@ -23,6 +23,7 @@ func TestMetrics(t *testing.T) {
 		Allocations: 3, Created: 7, Ports: 12, Draining: true, ToPeers: turn.Traffic{Packets: 5, Bytes: 500},
 		QuotaRefusals: map[string]uint64{"user-quota": 2}, AuthFailures: map[string]uint64{"integrity": 1},
 		DeniedPermissions: map[string]uint64{"loopback": 4}, DeniedPackets: map[string]uint64{"packet-rate": 6},
+		SocketFull: 8, QueueFull: 9,
 	}
 	registry := observe.NewMetrics(observe.Build{Version: "1", Go: "go"}, relay, func() (bool, time.Duration) { return true, 2 * time.Millisecond })
 	limits := (turn.Limits{AllocationsPerUser: turn.Unlimited}).WithDefaults(16384)
@@ -46,6 +47,7 @@ func TestMetrics(t *testing.T) {
 		`tourbillon_turn_allocation_failures_total{reason="user-quota"} 2`, `tourbillon_turn_auth_failures_total{reason="integrity"} 1`,
 		`tourbillon_turn_denied_peers_total{reason="loopback"} 4`, `tourbillon_turn_dropped_packets_total{reason="packet-rate"} 6`,
 		`tourbillon_turn_relayed_bytes_total{dir="to_peers"} 500`, `tourbillon_turn_relayed_packets_total{dir="to_peers"} 5`,
+		`tourbillon_turn_lost_packets_total{reason="queue-full"} 9`, `tourbillon_turn_lost_packets_total{reason="socket-full"} 8`,
 		"tourbillon_turn_ports_in_use_ratio 0.25", "tourbillon_turn_draining 1", "tourbillon_turn_selftest_up 1",
 		`tourbillon_turn_limit{name="allocations"} 1000`, `tourbillon_turn_limit{name="allocations_per_user"} +Inf`,
 		`tourbillon_turn_limit{name="unauthenticated_conns_per_source"} 20`,

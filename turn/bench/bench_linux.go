@@ -262,8 +262,9 @@ func (b *bench) peerOf(arm string) (peer netip.AddrPort, relayed bool, err error
 		return peer, false, err
 	}
 	if b.at.Addr().IsLoopback() {
-		b.say("arm server: the echo is a client with an allocation of its own on the server, since that is on loopback: a message is " +
-			"eight packets at the server instead of four, so that its figures do not compare with those of other arms")
+		b.say("arm server: the echo is a client with an allocation of its own on the server, since that is on loopback: " +
+			"a message is eight packets at the server instead of four, so that its figures do not compare with those of " +
+			"other arms")
 		return netip.AddrPortFrom(netip.IPv4Unspecified(), 0), true, nil
 	}
 	local, err := localAddressTo(b.at)

@@ -108,7 +108,8 @@ func TestServerThatRunsAlready(t *testing.T) {
 	for i, transport := range []string{"udp", "tcp"} {
 		at := server.Addresses()[i].Addr
 		for _, rate := range []string{"20", "0"} {
-			out, said := turnBench(t, "--server", fmt.Sprintf("localhost:%d", at.Port()), "--user", user, "--pass", pass, "--transport", transport,
+			out, said := turnBench(t, "--server", fmt.Sprintf("localhost:%d", at.Port()), "--user", user, "--pass", pass,
+				"--transport", transport,
 				"--clients", "2", "--rate", rate, "--duration", "500ms", "--warm-up", "50ms", "--allocate", "50ms", "--json")
 			var r Report
 			if err := json.Unmarshal([]byte(out), &r); err != nil || len(r.Rows) != 1 {
@@ -180,7 +181,8 @@ func running(t *testing.T, c turn.Config) *turn.Server {
 // TestDeniedChannel: a server that refuses the echo at once is told of in the same words as one that drops.
 func TestDeniedChannel(t *testing.T) {
 	s := session{step: stepBind, peer: netip.MustParseAddrPort("192.0.2.9:9"), waiting: true}
-	refusal := stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodChannelBind, stun.ClassErrorResponse), stun.CodeForbidden)
+	refusal := stun.MustBuild(
+		stun.TransactionID, stun.NewType(stun.MethodChannelBind, stun.ClassErrorResponse), stun.CodeForbidden)
 	s.asked.TransactionID = refusal.TransactionID
 	if _, err := s.answer(refusal.Raw); err == nil || err.Error() != errNotRelayed(s.peer.Addr()).Error() {
 		t.Errorf("403 is told as %v", err)
@@ -226,7 +228,8 @@ func TestCoturnThatDoesNotComeUp(t *testing.T) {
 func TestCoturnOverTLSWantsOnePort(t *testing.T) {
 	b := &bench{dir: "/nowhere"}
 	line := strings.Join(b.coturnArguments(trial{workload: workload{Transport: "tls"}}, 5000), " ")
-	if !strings.Contains(line, "--no-udp --no-tcp --tls-listening-port 5000") || strings.Contains(line, "--listening-port 5001") {
+	if !strings.Contains(line, "--no-udp --no-tcp --tls-listening-port 5000") ||
+		strings.Contains(line, "--listening-port 5001") {
 		t.Errorf("coturn is told %s", line)
 	}
 	if !strings.Contains(line, "--log-file /nowhere/") {
@@ -246,14 +249,18 @@ func TestUsageErrors(t *testing.T) {
 	for _, args := range []string{
 		"--clients 0", "--size 3", "--size 1401", "--rate -1", "--runs 0", "--duration -1s", "--duration 2h", "--arm rival",
 		"--transport sctp", "--load heavy", "--server nowhere", "--server 127.0.0.1:1", "--arm server", "extra", "--no-such",
-		"--clients 10000 --rate 100000 --duration 1h", "--suite --server 127.0.0.1:1 --user u --pass p",
+		"--clients 10000 --rate 100000 --duration 1m", "--duration 4m", "--suite --server 127.0.0.1:1 --user u --pass p",
 	} {
 		_, err := parseOptions(strings.Fields(args))
 		if usage := (*UsageError)(nil); !errors.As(err, &usage) {
 			t.Errorf("%s: %v", args, err)
 		}
 	}
-	if o, err := parseOptions(nil); err != nil || o.clients != 50 || o.size != 1000 || o.rate != 200 || o.duration != 20*time.Second {
+	if _, err := parseOptions([]string{"--duration", "3m58s"}); err != nil {
+		t.Errorf("as long as permissions last: %v", err)
+	}
+	o, err := parseOptions(nil)
+	if err != nil || o.clients != 50 || o.size != 1000 || o.rate != 200 || o.duration != 20*time.Second {
 		t.Errorf("defaults %+v: %v", o, err)
 	}
 }

@@ -14,16 +14,13 @@ const (
 	dialogues = 32
 )
 
-// bring takes all clients to a step, dialogues of them at a time. A limit other than 0 ends it early, at that instant.
-func (g *generator) bring(clients []client, goal step, limit int64) error {
-	b := &bringing{g: g, clients: clients, goal: goal, limit: limit}
-	if limit == 0 {
-		b.limit = now() + int64(setUpPatience)
-	}
+// bring takes all clients to a step, dialogues of them at a time.
+func (g *generator) bring(clients []client, goal step) error {
+	b := &bringing{g: g, clients: clients, goal: goal, limit: now() + int64(setUpPatience)}
 	if err := b.run(); err != nil {
 		return err
 	}
-	if b.finished < len(clients) && limit == 0 {
+	if b.finished < len(clients) {
 		return fmt.Errorf("%d of %d clients came to step %d within %v", b.finished, len(clients), goal, setUpPatience)
 	}
 	return nil
@@ -201,13 +198,13 @@ func (g *generator) countAllocations(limit int64) (made int, err error) {
 
 // cycle allocates and releases each client.
 func (g *generator) cycle(clients []client) error {
-	if err := g.bring(clients, stepBind, 0); err != nil {
+	if err := g.bring(clients, stepBind); err != nil {
 		return err
 	}
 	for i := range clients {
 		clients[i].session.step = stepRelease
 	}
-	return g.bring(clients, stepReleased, 0)
+	return g.bring(clients, stepReleased)
 }
 
 // weighIdle holds allocations and returns by how much the server's resident memory grew.
@@ -220,7 +217,7 @@ func (g *generator) weighIdle() (bytes int64, granted int, err error) {
 		return 0, 0, err
 	}
 	clients := g.newClients(maxClients+maxAllocs, g.Idle)
-	if err := g.bring(clients, stepBind, 0); err != nil {
+	if err := g.bring(clients, stepBind); err != nil {
 		return 0, 0, fmt.Errorf("hold %d allocations: %w", g.Idle, err)
 	}
 	after, err := rssOf(g.PID)
@@ -230,5 +227,5 @@ func (g *generator) weighIdle() (bytes int64, granted int, err error) {
 	for i := range clients {
 		clients[i].session.step = stepRelease
 	}
-	return after - before, g.Idle, g.bring(clients, stepReleased, 0)
+	return after - before, g.Idle, g.bring(clients, stepReleased)
 }

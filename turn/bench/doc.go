@@ -21,9 +21,10 @@
 //
 // Each arm is a process of its own, started anew for each run, and the arms take turns. The clients' phases are
 // independent, from a fixed seed: no arm gains by a burst that only a benchmark sends. Our arm is what serve has, policy
-// and counters on and a Go processor more than CPUs, with limits off as `--set limits=off` has it on loopback; the echo is admitted as one of our own ICE
-// sockets would be, and judged like any peer. plain pion is from the binary in which pion is as published, where that
-// lies beside this one, with pion's default handlers: it judges and counts nothing. coturn's command line is printed.
+// and counters on and a Go processor more than CPUs, with limits off as `--set limits=off` has it on loopback; the echo is
+// admitted as one of our own ICE sockets would be, and judged like any peer. plain pion is from the binary in which pion
+// is as published, where that lies beside this one, with pion's default handlers: it judges and counts nothing. coturn's
+// command line is printed.
 //
 // # Where things are
 //

@@ -156,7 +156,7 @@ func (g *generator) run() (o outcome, err error) {
 // steadyState sets the clients up, measures, and releases them.
 func (g *generator) steadyState(o *outcome) error {
 	if !g.Direct {
-		if err := g.bring(g.clients, stepReady, 0); err != nil {
+		if err := g.bring(g.clients, stepReady); err != nil {
 			return fmt.Errorf("set up the clients: %w", err)
 		}
 	}
@@ -166,7 +166,7 @@ func (g *generator) steadyState(o *outcome) error {
 	for i := range g.clients {
 		g.clients[i].session.step = stepRelease
 	}
-	return g.bring(g.clients, stepReleased, 0)
+	return g.bring(g.clients, stepReleased)
 }
 
 // measure sends and receives through the warm-up and the window.
@@ -198,12 +198,12 @@ func (g *generator) measure(o *outcome) error {
 }
 
 // count fills in what allocations cost by making them for a time.
-func (o *outcome) count(w workload, make func(limit int64) (made int, err error)) error {
+func (o *outcome) count(w workload, allocate func(limit int64) (made int, err error)) error {
 	before, err := readMeters(w.PID)
 	if err != nil {
 		return err
 	}
-	made, err := make(before.at + int64(w.AllocateFor))
+	made, err := allocate(before.at + int64(w.AllocateFor))
 	if err != nil {
 		return fmt.Errorf("allocate and release: %w", err)
 	}

@@ -112,6 +112,12 @@ func (o *options) validate() error {
 			return &UsageError{fmt.Sprintf("--%s %v", name, d), fmt.Sprintf("from 0 to %v", maxDuration)}
 		}
 	}
+	if traffic := o.warmUp + o.duration; traffic > maxTraffic {
+		return &UsageError{
+			fmt.Sprintf("--warm-up and --duration of %v together", traffic),
+			fmt.Sprintf("at most %v: permissions end after 5 minutes, and are not refreshed", maxTraffic),
+		}
+	}
 	if samples := int64(o.clients) * int64(o.rate) * int64(o.duration/time.Second); samples > maxSamples {
 		return &UsageError{fmt.Sprintf("%d messages in a run", samples), fmt.Sprintf("at most %d", maxSamples)}
 	}
@@ -162,7 +168,9 @@ func (o *options) resolve(ctx context.Context) error {
 	number, _ := strconv.ParseUint(port, 10, 16) // Validated with the options.
 	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", host)
 	if err != nil || len(addresses) == 0 {
-		return &UsageError{fmt.Sprintf("--server %q: %v", o.server, err), "IPv6 is not measured; give an IPv4 address or a name that has one"}
+		return &UsageError{
+			fmt.Sprintf("--server %q: %v", o.server, err), "IPv6 is not measured; give an IPv4 address or a name that has one",
+		}
 	}
 	o.at = netip.AddrPortFrom(addresses[0].Unmap(), uint16(number))
 	return nil

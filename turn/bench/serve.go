@@ -93,7 +93,8 @@ func (s *served) tourbillon(o serveOrder, hooks Hooks) (end func() error, err er
 	clock, note, endClock := hooks.OpenClock()
 	cfg := turn.Config{
 		Realm: benchRealm, Secrets: [][]byte{[]byte(benchSecret)}, Limits: turn.LimitsOff(),
-		MuxPorts: []netip.AddrPort{o.Peer}, Clock: clock, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		MuxPorts: []netip.AddrPort{o.Peer}, Clock: clock,
+		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	const anywhere = "127.0.0.1:0"
 	switch o.Transport {

@@ -151,8 +151,8 @@ func (s *session) challenged(m *stun.Message) error {
 
 // errNotRelayed says that a server does not relay to where the echo is.
 func errNotRelayed(echo netip.Addr) error {
-	return fmt.Errorf("the server does not relay to %v, where the echo is: allow it by turn.allow_peers (coturn: --allowed-peer-ip), "+
-		"or leave out --server to measure this program's own as it ships", echo)
+	return fmt.Errorf("the server does not relay to %v, where the echo is: allow it by turn.allow_peers "+
+		"(coturn: --allowed-peer-ip), or leave out --server to measure this program's own as it ships", echo)
 }
 
 // relayed takes the address of the own relay.

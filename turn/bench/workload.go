@@ -17,6 +17,9 @@ const (
 	maxAllocs   = 50_000
 	// maxSamples bounds the generator's memory: eight bytes each.
 	maxSamples = 30_000_000
+	// maxTraffic is the longest warm-up with its window. Nothing is refreshed meanwhile: permissions end 5 min after they
+	// were made (RFC 8656 9), and setUpPatience may pass before the traffic begins.
+	maxTraffic = 4 * time.Minute
 )
 
 // workload is what the generator is told.

@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Batches reads datagrams of a socket many at a time, for relays whose client comes over a stream that no loop serves. One goroutine at a time reads.
+// Batches reads datagrams of a socket many at a time, for relays whose client comes over a stream that no loop serves. One
+// goroutine at a time reads.
 type Batches struct{ conn syscall.RawConn }
 
 // NewBatches returns a reader of a socket, nil where the socket or the system has no such thing.
@@ -58,7 +59,8 @@ func (b *Batches) Read(take func(from netip.AddrPort, data []byte)) error {
 	err := b.conn.Read(func(fd uintptr) bool {
 		full = batches.Get().(*batch)
 		full.prepare()
-		n, _, errno = unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&full.headers)), readBatch, unix.MSG_DONTWAIT, 0, 0)
+		n, _, errno = unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&full.headers)), readBatch,
+			unix.MSG_DONTWAIT, 0, 0)
 		if errno == unix.EAGAIN || errno == unix.EINTR {
 			batches.Put(full)
 			full = nil

@@ -31,7 +31,7 @@ func BenchmarkToClient(b *testing.B) {
 func benchmarkToClient(b *testing.B, l *relay.Listener) {
 	const burst = 16
 	client, peer := socketFor(b), socketFor(b)
-	r, err := l.OpenRelay(anywhere)
+	r, err := l.Loop().OpenRelay(anywhere)
 	if err != nil {
 		b.Fatal(err)
 	}

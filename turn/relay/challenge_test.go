@@ -54,12 +54,13 @@ func TestAllocateIsChallengedInTheLoop(t *testing.T) {
 		cut := bytes.Clone(bare.Raw)
 		cut[stunHeader+3] = 200 // An attribute longer than the message.
 		for name, ask := range map[string][]byte{
-			"integrity":         stun.MustBuild(stun.TransactionID, allocate, udp, stun.NewShortTermIntegrity("x")).Raw,
-			"integrity, SHA256": stun.MustBuild(stun.TransactionID, allocate, udp, stun.RawAttribute{Type: 0x1c, Value: make([]byte, 32)}).Raw,
-			"fingerprint":       stun.MustBuild(stun.TransactionID, allocate, udp, stun.Fingerprint).Raw,
-			"another method":    stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodRefresh, stun.ClassRequest)).Raw,
-			"length":            short,
-			"attribute":         cut,
+			"integrity": stun.MustBuild(stun.TransactionID, allocate, udp, stun.NewShortTermIntegrity("x")).Raw,
+			"integrity, SHA256": stun.MustBuild(
+				stun.TransactionID, allocate, udp, stun.RawAttribute{Type: 0x1c, Value: make([]byte, 32)}).Raw,
+			"fingerprint":    stun.MustBuild(stun.TransactionID, allocate, udp, stun.Fingerprint).Raw,
+			"another method": stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodRefresh, stun.ClassRequest)).Raw,
+			"length":         short,
+			"attribute":      cut,
 		} {
 			t.Log(name)
 			s.sends(s.client, addr(s.listener), ask)

@@ -37,7 +37,7 @@ func (l *Loop) kick() {
 	_, _, _ = unix.RawSyscall(unix.SYS_WRITE, uintptr(l.m.loop.kickFD), uintptr(unsafe.Pointer(&one)), 8)
 }
 
-// kickSoon is kick, but leaves it to a listener that serves: one for many commands.
+// kickSoon is kick, but leaves it to a goroutine that serves, if one does: one for many commands.
 func (l *Loop) kickSoon() {
 	l.unkicked.Store(true)
 	if atomic.LoadUint32(&l.m.loop.awake) == 0 && l.unkicked.Swap(false) {
@@ -45,7 +45,7 @@ func (l *Loop) kickSoon() {
 	}
 }
 
-// wake says that a listener serves, until rest.
+// wake says that a goroutine serves a listener or the streams, until rest.
 func (l *Loop) wake() { atomic.AddUint32(&l.m.loop.awake, 1) }
 
 func (l *Loop) rest() {
@@ -105,9 +105,10 @@ var errSinks = fmt.Errorf("relay: a loop has at most %d listeners", maxSinks-fir
 
 // watchKick has the loop wait for kicks. It is called on the loop's thread.
 func (l *Loop) watchKick() error {
-	l.m.sockets[kickSocket] = socket{fd: l.m.loop.kickFD, kind: kindKick, state: stateOpen}
+	l.m.sockets[kickSocket] = socket{fd: l.m.loop.kickFD, kind: kindKick, state: stateOpen, started: true}
+	l.m.loop.top = kickSocket + 1
 	if l.m.loop.uring {
-		l.m.armKick()
+		l.m.armReceive(kickSocket)
 		return nil
 	}
 	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: kickSocket}
@@ -155,14 +156,35 @@ var errClosed = errors.New("relay: the data plane is closed")
 // errSockets says that a loop has no place for another socket.
 var errSockets = fmt.Errorf("relay: a loop has at most %d sockets", maxSockets)
 
+// errStreams says that a loop has no place for another stream.
+var errStreams = fmt.Errorf("relay: a loop has at most %d streams", maxStreams)
+
 // add enters a socket, which the loop then reads. The descriptor is the loop's from here on, if there is no error.
 func (l *Loop) add(h *handle, kind uint32, sink int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	index := uint32(0)
+	index, err := l.place(kind)
+	if err != nil {
+		return err
+	}
+	s := &l.m.sockets[index]
+	*s = socket{
+		fd: int32(h.fd), kind: kind, state: stateOpen, generation: s.generation + 1, sink: uint32(sink), buffers: h.buffers(),
+	}
+	h.loop, h.index, h.generation, h.ended = l, index, s.generation, make(chan struct{})
+	l.sockets[index] = h
+	l.command(command{op: commandAddSocket, socket: index})
+	l.kickSoon()
+	return nil
+}
+
+// place takes an entry for a socket. The caller holds l.mu.
+func (l *Loop) place(kind uint32) (index uint32, err error) {
 	switch {
 	case l.closed:
-		return errClosed
+		return 0, errClosed
+	case kind == kindStream && l.streams >= maxStreams:
+		return 0, errStreams
 	case len(l.free) > 0:
 		index = l.free[len(l.free)-1]
 		l.free = l.free[:len(l.free)-1]
@@ -170,15 +192,12 @@ func (l *Loop) add(h *handle, kind uint32, sink int) error {
 		index = l.top
 		l.top++
 	default:
-		return errSockets
+		return 0, errSockets
 	}
-	s := &l.m.sockets[index]
-	*s = socket{fd: int32(h.fd), kind: kind, state: stateOpen, generation: s.generation + 1, sink: uint32(sink), buffers: h.buffers()}
-	h.loop, h.index, h.generation, h.ended = l, index, s.generation, make(chan struct{})
-	l.sockets[index] = h
-	l.command(command{op: commandAddSocket, socket: index})
-	l.kickSoon()
-	return nil
+	if kind == kindStream {
+		l.streams++
+	}
+	return index, nil
 }
 
 // remove has the loop let go of a socket, which is closed when it has.
@@ -187,6 +206,15 @@ func (l *Loop) remove(index uint32) {
 	l.command(command{op: commandRemoveSocket, socket: index})
 	l.mu.Unlock()
 	l.kickSoon()
+}
+
+// reapSince is reap where the loop has let go of more sockets than seen, and returns how many it has by now. A goroutine
+// that serves looks after each packet: under a flood it never rests, and nobody else is told meanwhile.
+func (l *Loop) reapSince(seen uint32) (freed uint32) {
+	if freed = atomic.LoadUint32(&l.m.loop.freed); freed != seen {
+		l.reap()
+	}
+	return freed
 }
 
 // reap closes the sockets that the loop has let go of.
@@ -215,6 +243,7 @@ func (l *Loop) reapLocked() (ended []ender) {
 		l.free = append(l.free, index)
 		close(h.ended)
 		if h.stream != nil {
+			l.streams--
 			h.stream.release()
 			ended = append(ended, h.stream.to)
 		} else if to := h.relay.ending(); to != nil {
@@ -228,7 +257,7 @@ func (h *handle) closeFD() {
 	h.writing.Lock()
 	defer h.writing.Unlock()
 	h.gone = true
-	_ = unix.Close(h.fd) // A datagram socket has nothing to flush.
+	_ = unix.Close(h.fd) // The socket is gone whatever it reports; what a connection has taken the kernel sends.
 }
 
 // sendRaw sends a datagram without blocking.
@@ -246,7 +275,9 @@ func sendRaw(fd int, p []byte, name *[nameBytes]byte, length uint32) error {
 }
 
 // sendFrom is sendRaw with the control message of sourceControl.
-func sendFrom(fd int, p []byte, name *[nameBytes]byte, length uint32, control *[controlBytes / 8]uint64, controlLength uint32) error {
+func sendFrom(
+	fd int, p []byte, name *[nameBytes]byte, length uint32, control *[controlBytes / 8]uint64, controlLength uint32,
+) error {
 	vector := unix.Iovec{Base: unsafe.SliceData(p)}
 	vector.SetLen(len(p))
 	h := unix.Msghdr{Name: &name[0], Namelen: length, Iov: &vector, Iovlen: 1, Control: (*byte)(unsafe.Pointer(control))}

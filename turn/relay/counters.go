@@ -4,7 +4,8 @@ import "sync/atomic"
 
 // Counters are what a loop counted. The loop writes them, anybody reads.
 type Counters struct {
-	// FromClients and ToClients count packets on the listeners that Go never saw, headers included.
+	// FromClients and ToClients count packets on the listeners that Go never saw, headers included, and ToClients what Go
+	// wrote to streams as well, but for what a stream did not take.
 	FromClients, FromClientBytes, ToClients, ToClientBytes uint64
 	// Garbage counts packets that were neither STUN nor ChannelData, Strangers ChannelData and Send indications of
 	// clients without an allocation.
@@ -14,7 +15,8 @@ type Counters struct {
 	Bindings, ThrottledBindings, Challenges, ThrottledChallenges uint64
 	// Drops counts packets that were not passed on.
 	Drops Drops
-	// SocketFull and QueueFull count packets that a full socket or a full queue to Go took.
+	// SocketFull and QueueFull count packets that were lost since a socket did not take them, being full as a rule, or the
+	// queue to Go had no room.
 	SocketFull, QueueFull uint64
 	// Truncated counts packets longer than any path carries.
 	Truncated uint64

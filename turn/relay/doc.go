@@ -3,10 +3,12 @@
 // whoever serves the listeners and relays.
 //
 // A [Plane] has a few [Loop]s, each on a thread of its own. A [Listener] is one loop's share of a listening address
-// (SO_REUSEPORT: the kernel keeps a client to one of them), and a client's [Relay] is on the loop of its listener, so
-// that loops share nothing but two words of flags. The package knows no rule of TURN: who may talk to whom is told by
-// [Relay.Attach] and [Relay.SetFlow], and a packet without a [Flow] is somebody else's to judge. A client on plain TCP is
-// a [Stream], where io_uring is; other streams (TLS, DTLS) are not for this package, and [Batches] is what they use.
+// (SO_REUSEPORT: the kernel keeps a client to one of them), and a client's [Relay] is on the loop of its listener. What
+// loops share is little and without a lock: which ports are relays of ours, the ceiling of the whole plane, what each
+// source has had of replies, and the challenge (shared in state_linux.go). The package knows no rule of TURN: who may talk
+// to whom is told by [Relay.Attach] and [Relay.SetFlow], and a packet without a [Flow] is somebody else's to judge. A
+// client on plain TCP is a [Stream], where io_uring is; other streams (TLS, DTLS) are not for this package, and [Batches]
+// is what they use.
 //
 // # Wildcard addresses
 //
@@ -49,10 +51,10 @@
 // # Streams
 //
 // A stream's connection is taken over from package net (a duplicate of its descriptor, so that Go's poller no longer
-// wakes for it) with its first permission or channel. One request at a time receives, into a buffer of the stream's own, and is
-// made anew when all of that has been cut into frames: what Go's queue has no room for, or what could not be answered
-// since the client does not read, waits on the client's side (TCP's flow control), and no request is lost. The next
-// request to receive is submitted behind the datagrams that lie in the buffer.
+// wakes for it) with its first permission or channel. One request at a time receives, into a buffer of the stream's own,
+// and is made anew when all of that has been cut into frames: what Go's queue has no room for, or what could not be
+// answered since the client does not read, waits on the client's side (TCP's flow control), and no request is lost. The
+// next request to receive is submitted behind the datagrams that lie in the buffer.
 //
 // What goes to the client, from peers and from Go (a command with its bytes), is put behind what is being sent and
 // leaves with the next request to send, one at a time. The first does not wait (MSG_DONTWAIT), so that its completion

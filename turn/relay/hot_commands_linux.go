@@ -5,8 +5,6 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"tourbillon/timing/kernel"
 )
 
 // obey carries out the commands that have been given. It comes before the packets of a round, so that what was
@@ -54,9 +52,11 @@ func (m *memory) carryOut(c *command) {
 //go:norace
 //go:nocheckptr
 func (m *memory) addSocket(index uint32) {
+	m.loop.top = max(m.loop.top, index+1)
 	if m.sockets[index%maxSockets].kind == kindStream { // It is read from commandStart on.
 		return
 	}
+	m.sockets[index%maxSockets].started = true
 	if m.loop.uring {
 		m.armReceive(index)
 		return
@@ -77,26 +77,24 @@ func (m *memory) removeSocket(index uint32) {
 	m.detach(index)
 	atomic.StoreUint32(&s.state, stateClosing)
 	if m.loop.uring {
-		e := m.next()
-		clearSQE(e)
-		e.Opcode, e.Flags, e.FD = kernel.OpAsyncCancel, kernel.SQECQESkipSuccess, -1
-		e.Addr, e.UserData = userData(index, s.generation), ignored
+		m.cancel(index)
 		return
 	}
 	_, _, _ = unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(m.loop.epollFD), unix.EPOLL_CTL_DEL, uintptr(s.fd), 0, 0, 0)
 	m.freed(index)
 }
 
-// freed gives the entry back to Go.
+// freed gives the entry back to Go. What rearm goes by is cleared before: Go's next writing of the entry is no one store.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
 func (m *memory) freed(index uint32) {
+	m.sockets[index%maxSockets].started = false
 	atomic.StoreUint32(&m.sockets[index%maxSockets].state, stateFreed)
 	m.letGo[m.loop.freed%maxSockets] = index
 	atomic.StoreUint32(&m.loop.freed, m.loop.freed+1)
-	if atomic.LoadUint32(&m.loop.awake) == 0 { // Otherwise somebody looks before it rests.
+	if atomic.LoadUint32(&m.loop.awake) == 0 { // Otherwise somebody looks after its packet.
 		m.loop.signal |= 1 << sinkRelays
 	}
 }

@@ -34,7 +34,7 @@ func (m *memory) indicate(f *flow, p *packet) (start unsafe.Pointer, length uint
 }
 
 // sendIndication relays the data of a Send indication (RFC 8656 11.2) that has nothing beside peer and data, in either
-// order, and whose peer has a flow.
+// order, and whose peer has a flow. One of a stranger ends here.
 //
 //go:nosplit
 //go:norace
@@ -47,7 +47,7 @@ func (m *memory) sendIndication(p *packet) (done bool) {
 	}
 	relay := m.findClient(p.socket, &p.from, &p.local)
 	if relay == 0 {
-		return false
+		return m.stranger(p)
 	}
 	at := m.findAnnounced(relay-1, &peer)
 	if at == 0 || !m.isLive(&m.flows[(at-1)%maxFlows]) {

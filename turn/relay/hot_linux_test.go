@@ -13,6 +13,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tourbillon/timing/kernel"
 )
 
 // testMemory is a loop's memory without a loop: its functions run in the test's goroutine.
@@ -276,7 +278,8 @@ func TestEndpointRoundTrip(t *testing.T) {
 func TestOneRateForLoopAndGo(t *testing.T) {
 	const rate, now, length = 4000, 1e12, 100
 	for name, row := range map[string]struct{ packets, bytes int }{
-		"packets": {packets: rate}, "bytes": {bytes: rate * length}, "packets before bytes": {packets: rate, bytes: 2 * rate * length},
+		"packets": {packets: rate}, "bytes": {bytes: rate * length},
+		"packets before bytes": {packets: rate, bytes: 2 * rate * length},
 		"bytes before packets": {packets: 2 * rate, bytes: rate * length},
 	} {
 		m := testMemory(t)
@@ -324,5 +327,35 @@ func TestDeliverCallsNobody(t *testing.T) {
 	}
 	if r.push(peer, []byte("late")); to.packets != 1 || len(r.queue) != 0 {
 		t.Errorf("%d packets delivered, %d wait", to.packets, len(r.queue))
+	}
+}
+
+// TestCountsWhatIsLost has sends fail, one by one and together, and the queue to Go be full.
+func TestCountsWhatIsLost(t *testing.T) {
+	m, _ := testStreaming(t)
+	name := &m.sockets[testRelay].name
+	for range 5 {
+		m.send(testRelay, testRelay, unsafe.Pointer(&m.buffers[0]), 100, name, 16)
+	}
+	m.send(testRelay, testRelay, unsafe.Pointer(&m.buffers[0]), 200, name, 16)
+	m.flush()
+	if m.loop.pushed != 2 {
+		t.Fatalf("%d submissions, want one of five datagrams and one of one", m.loop.pushed)
+	}
+	for i := range m.loop.pushed {
+		m.completeSend(&kernel.CQE{UserData: m.loop.sqes[i].UserData, Res: -int32(unix.EAGAIN)})
+	}
+	if n := m.loop.counters.SocketFull; n != 6 {
+		t.Errorf("%d datagrams are counted as lost, want 6", n)
+	}
+	if m.enter(0); m.loop.counters.SocketFull != 12 { // It is refused.
+		t.Errorf("%d datagrams are counted as lost, want 12", m.loop.counters.SocketFull)
+	}
+	m.up[1].tail = m.up[1].head
+	for range upSlots + 7 {
+		takeOne(t, m, 0, []byte{0, 8, 0, 0, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12})
+	}
+	if n := m.loop.counters.QueueFull; n != 7 {
+		t.Errorf("%d packets are counted as lost, want 7", n)
 	}
 }

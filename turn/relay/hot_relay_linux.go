@@ -18,7 +18,10 @@ func (m *memory) fromChannel(p *packet) (done bool) {
 	}
 	at := m.findChannel(p.socket, &p.from, &p.local, half(p.payload, 0))
 	if at == 0 {
-		return m.stranger(p)
+		if m.findClient(p.socket, &p.from, &p.local) == 0 {
+			return m.stranger(p)
+		}
+		return m.handUp(p)
 	}
 	f := &m.flows[(at-1)%maxFlows]
 	if !m.isLive(f) {
@@ -29,18 +32,15 @@ func (m *memory) fromChannel(p *packet) (done bool) {
 	return true
 }
 
-// stranger passes a packet on to Go if its sender has an allocation.
+// stranger drops ChannelData or a Send indication of a client without an allocation.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
 func (m *memory) stranger(p *packet) (done bool) {
-	if m.findClient(p.socket, &p.from, &p.local) == 0 {
-		m.clientPacket(p)
-		m.loop.counters.Strangers++
-		return true
-	}
-	return m.handUp(p)
+	m.clientPacket(p)
+	m.loop.counters.Strangers++
+	return true
 }
 
 // toPeer sends data to a flow's peer.
@@ -77,13 +77,13 @@ func (m *memory) fromPeer(p *packet) {
 		return
 	}
 	f, s := &m.flows[(at-1)%maxFlows], &m.sockets[p.socket%maxSockets]
-	if !m.admit(s, &s.downPackets, &s.downBytes, p.length) {
-		return
-	}
 	streaming := m.sockets[s.listener%maxSockets].kind == kindStream
-	if streaming && !m.takesMore(s.listener, p.length) {
+	if streaming && !m.takesMore(s.listener, p.length) { // Before the ceilings: what is lost takes nothing of them.
 		s.drops.SlowClient++
 		m.loop.counters.Drops.SlowClient++
+		return
+	}
+	if !m.admit(s, &s.downPackets, &s.downBytes, p.length) {
 		return
 	}
 	atomic.StoreUint64(&s.fromPeers.packets, s.fromPeers.packets+1)

@@ -14,10 +14,11 @@ const (
 	readBatch = 64
 	// roundBatch bounds the completions of one round, so that commands and sends do not wait for ever.
 	roundBatch = 128
-	// ignored is the user data of requests whose completion says nothing; sends have it with the socket below.
+	// ignored is the user data of cancels, whose completion says nothing; sends have it with the socket below.
 	ignored = 1 << 63
-	// together marks a send of several datagrams.
-	together = 1 << 62
+	// together marks a send of several datagrams, whose number is above togetherShift.
+	together      = 1 << 62
+	togetherShift = 32
 	// toStream marks a send to a stream, beside its socket.
 	toStream = 1 << 31
 	// group is the number of the ring of buffers.
@@ -40,6 +41,9 @@ func userData(index, generation uint32) uint64 {
 //go:nocheckptr
 func (m *memory) ringRound() {
 	l := &m.loop
+	if l.unarmed {
+		m.rearm()
+	}
 	head := *l.cqHead
 	wait := uintptr(1 + l.answers)
 	if atomic.LoadUint32(l.cqTail) != head || l.hurried {
@@ -116,7 +120,6 @@ func (m *memory) enter(wait uintptr) {
 		wait, flags, arg, size = 0, kernel.EnterGetevents, 0, 0
 	}
 	// Their buffers and names are about to change hands, so that they must not be submitted later.
-	l.counters.SocketFull += uint64(l.pushed - l.submitted)
 	for ; l.pushed != l.submitted; l.pushed-- {
 		m.lose(&l.sqes[(l.pushed-1)%sqEntries])
 	}
@@ -156,11 +159,26 @@ func (m *memory) complete(c *kernel.CQE) {
 //go:norace
 //go:nocheckptr
 func (m *memory) completeSend(c *kernel.CQE) {
+	if c.UserData == ignored { // Of a cancel, which found nothing.
+		return
+	}
 	if c.Res < 0 && c.UserData&together != 0 {
-		m.sentTogether(-c.Res)
+		m.sentTogether(-c.Res, datagrams(c.UserData))
 	} else if c.Res < 0 {
 		m.loop.counters.SocketFull++
 	}
+}
+
+// datagrams is how many a send was of, by its user data.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func datagrams(userData uint64) uint64 {
+	if userData&together == 0 {
+		return 1
+	}
+	return userData >> togetherShift & (2*maxSegments - 1)
 }
 
 // completeKick notes that Go has written to the eventfd.
@@ -171,7 +189,7 @@ func (m *memory) completeSend(c *kernel.CQE) {
 func (m *memory) completeKick(c *kernel.CQE) {
 	m.loop.kicked = true
 	if c.Flags&kernel.CQEMore == 0 {
-		m.armKick()
+		m.armReceive(kickSocket)
 	}
 }
 
@@ -187,6 +205,7 @@ func (m *memory) completeReceive(c *kernel.CQE, index uint32, s *socket) {
 	if c.Flags&kernel.CQEMore != 0 {
 		return
 	}
+	s.reading = false
 	if atomic.LoadUint32(&s.state) == stateClosing {
 		m.freed(index)
 		return
@@ -233,17 +252,7 @@ func (m *memory) received(index uint32, id uint16) {
 	m.take(&p)
 }
 
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func (m *memory) armKick() {
-	e := m.next()
-	clearSQE(e)
-	e.Opcode, e.FD, e.Len, e.OpFlags = kernel.OpPollAdd, m.loop.kickFD, kernel.PollAddMulti, unix.POLLIN
-	e.UserData = userData(kickSocket, 0)
-}
-
-// armReceive has the kernel receive on a socket until further notice.
+// armReceive has the kernel receive on a socket, or watch the eventfd, until further notice.
 //
 //go:nosplit
 //go:norace
@@ -252,9 +261,14 @@ func (m *memory) armReceive(index uint32) {
 	s := &m.sockets[index%maxSockets]
 	e := m.next()
 	clearSQE(e)
-	e.Opcode, e.Flags, e.IOPrio, e.FD = kernel.OpRecvmsg, kernel.SQEBufferSelect, kernel.RecvMultishot, s.fd
-	e.Addr, e.Len = uint64(uintptr(unsafe.Pointer(&m.loop.recvHeader))), 1
-	e.UserData, e.BufferGroup = userData(index, s.generation), group
+	e.FD, e.UserData = s.fd, userData(index, s.generation)
+	s.reading = true
+	if s.kind == kindKick {
+		e.Opcode, e.Len, e.OpFlags = kernel.OpPollAdd, kernel.PollAddMulti, unix.POLLIN
+		return
+	}
+	e.Opcode, e.Flags, e.IOPrio = kernel.OpRecvmsg, kernel.SQEBufferSelect, kernel.RecvMultishot
+	e.Addr, e.Len, e.BufferGroup = uint64(uintptr(unsafe.Pointer(&m.loop.recvHeader))), 1, group
 }
 
 //go:nosplit

@@ -14,7 +14,9 @@ import (
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (m *memory) send(socket, index uint32, data unsafe.Pointer, length uint32, name *[nameBytes]byte, nameLen uint32) *outgoing {
+func (m *memory) send(
+	socket, index uint32, data unsafe.Pointer, length uint32, name *[nameBytes]byte, nameLen uint32,
+) *outgoing {
 	o := &m.out[m.loop.outgoing%outSlots]
 	m.loop.outgoing++
 	o.fd, o.index = m.sockets[socket%maxSockets].fd, index
@@ -124,8 +126,8 @@ func (m *memory) sendTogether(first, n uint32, e *kernel.SQE) {
 	size.level, size.kind, size.size = unix.SOL_UDP, unix.UDP_SEGMENT, uint16(o.length)
 	h.control, h.controlLen = uint64(uintptr(unsafe.Pointer(c))), uint64(o.controlLen)+uint64(unsafe.Sizeof(*size))
 	m.loop.counters.Segments += uint64(n)
-	if errno := m.sendMessage(first, e, ignored|together); errno != 0 {
-		m.sentTogether(errno)
+	if errno := m.sendMessage(first, e, ignored|together|uint64(n)<<togetherShift); errno != 0 {
+		m.sentTogether(errno, uint64(n))
 	}
 }
 
@@ -165,14 +167,14 @@ func (m *memory) sendMessage(i uint32, e *kernel.SQE, mark uint64) (errno int32)
 	return 0
 }
 
-// sentTogether takes the outcome. A network device that cannot do it, or a path with a smaller MTU, ends it for good:
-// what was lost is repeated by those who need it.
+// sentTogether takes the outcome of n datagrams that were lost. A network device that cannot do it, or a path with a smaller
+// MTU, ends it for good: what was lost is repeated by those who need it.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (m *memory) sentTogether(errno int32) {
-	m.loop.counters.SocketFull++
+func (m *memory) sentTogether(errno int32, n uint64) {
+	m.loop.counters.SocketFull += n
 	if unix.Errno(errno) == unix.EINVAL || unix.Errno(errno) == unix.EIO || unix.Errno(errno) == unix.EMSGSIZE {
 		m.loop.whole = true
 	}

@@ -60,27 +60,6 @@ func (m *memory) readFromStream(c *kernel.CQE, index uint32, s *socket) {
 	m.needsCut(index)
 }
 
-// lose ends the stream that a submission was for which the kernel does not take.
-//
-//go:noinline
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func (m *memory) lose(e *kernel.SQE) {
-	index := uint32(e.UserData) % toStream % maxSockets
-	s := &m.sockets[index]
-	if e.UserData&ignored != 0 || s.kind != kindStream {
-		return
-	}
-	if e.UserData&toStream != 0 {
-		s.sending, s.broken, s.outStart = false, true, s.outEnd
-	} else {
-		s.reading = false
-	}
-	s.ending = endEOF
-	m.needsCut(index)
-}
-
 // cutStreams serves the frames that have come. A stream that cannot go on stays on the list for the next round.
 //
 //go:nosplit
@@ -110,6 +89,9 @@ func (m *memory) cutStreams() {
 //go:norace
 //go:nocheckptr
 func (m *memory) cut(index uint32, s *socket) (done bool) {
+	if s.kind != kindStream { // The entry was given anew since the stream was put on the list.
+		return true
+	}
 	if s.state == stateClosing { // It has lost a request; see lose.
 		m.letGoOf(index)
 	}
@@ -153,7 +135,8 @@ func (m *memory) nextFrame(s *socket) (size uint32) {
 			}
 			continue
 		}
-		size, ok := frameSize(s.received(), have)
+		at := s.received()
+		size, ok := FrameSize(word(at, 0), word(at, 4), have)
 		switch {
 		case !ok:
 			m.loop.counters.Garbage++
@@ -179,41 +162,22 @@ func (s *socket) received() unsafe.Pointer {
 	return unsafe.Pointer(&s.buffers.in[s.part%2][s.inStart%streamInBytes])
 }
 
-// frameSize reads the size of a frame off its header, of which so many bytes are there: 0 where they do not tell. It
-// reports false for what is neither STUN nor ChannelData, which is padded to four bytes on a stream (RFC 8656 12.5).
-//
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func frameSize(p unsafe.Pointer, have uint32) (size uint32, ok bool) {
-	if have < channelHeader {
-		return 0, true
-	}
-	first, body := *(*uint8)(p), uint32(half(p, 2))
-	if first >= 0x40 && first < 0x80 {
-		return channelHeader + (body+3)&^3, true
-	}
-	if have < stunHeader {
-		return 0, true
-	}
-	if first > 0x03 || body%4 != 0 || word(p, 4) != magicCookie {
-		return 0, false
-	}
-	return stunHeader + body, true
-}
-
 // serveFrame relays a frame or gives it to Go. It reports false where that has to wait.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
 func (m *memory) serveFrame(index uint32, s *socket, size uint32) (done bool) {
-	m.loop.counters.Packets++
 	p := packet{socket: index, payload: s.received(), length: size}
 	if *(*uint8)(p.payload) >= 0x40 {
-		return m.fromChannel(&p)
+		done = m.fromChannel(&p)
+	} else {
+		done = half(p.payload, 0) == sendIndication && m.sendIndication(&p) || m.handUp(&p)
 	}
-	return half(p.payload, 0) == sendIndication && m.sendIndication(&p) || m.handUp(&p)
+	if done {
+		m.loop.counters.Packets++
+	}
+	return done
 }
 
 // mayGoUp tells whether Go takes another frame of a stream and, if not, has Go kick when it does. The answers to what
@@ -259,7 +223,7 @@ func (m *memory) tellEnd(index uint32, s *socket) (done bool) {
 func (m *memory) removeStream(index uint32) {
 	m.disown(index)
 	atomic.StoreUint32(&m.sockets[index%maxSockets].state, stateClosing)
-	m.cancelStream(index)
+	m.cancel(index)
 	m.letGoOf(index)
 }
 
@@ -280,24 +244,7 @@ func (m *memory) disown(index uint32) {
 	}
 }
 
-// cancelStream ends what the kernel does for a stream.
-//
-//go:noinline
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func (m *memory) cancelStream(index uint32) {
-	s := &m.sockets[index%maxSockets]
-	if !s.reading && !s.sending {
-		return
-	}
-	e := m.next()
-	clearSQE(e)
-	e.Opcode, e.Flags, e.FD = kernel.OpAsyncCancel, kernel.SQECQESkipSuccess, s.fd
-	e.OpFlags, e.UserData = cancelAll|cancelFD, ignored
-}
-
-// letGoOf gives the entry of a stream back to Go unless the kernel still uses its buffers. What has not been sent yet is
+// letGoOf gives an entry back to Go unless the kernel still uses its buffers. What has not been sent yet is
 // left to the kernel, as far as it takes it.
 //
 //go:noinline
@@ -311,7 +258,8 @@ func (m *memory) letGoOf(index uint32) {
 	}
 	if fill := s.outEnd - s.outStart; fill != 0 && !s.broken {
 		_, _, _ = unix.RawSyscall6(unix.SYS_SENDTO, uintptr(s.fd),
-			uintptr(unsafe.Pointer(&s.buffers.out[s.outStart%streamOutBytes])), uintptr(fill), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+			uintptr(unsafe.Pointer(&s.buffers.out[s.outStart%streamOutBytes])), uintptr(fill),
+			unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
 	}
 	m.freed(index)
 }

@@ -30,7 +30,9 @@ func testStreaming(t testing.TB) (*memory, *socket) {
 	t.Cleanup(func() { runtime.KeepAlive(held) })
 	m.loop.uring, m.loop.ringFD = true, -1
 	m.loop.sqes, m.loop.sqTail, m.loop.cqHead, m.loop.cqTail = &held.sqes, &held.tail, &held.from, &held.to
-	m.sockets[testStream] = socket{fd: -1, kind: kindStream, state: stateOpen, sink: sinkStreams, started: true, buffers: &held.buffers}
+	m.sockets[testStream] = socket{
+		fd: -1, kind: kindStream, state: stateOpen, sink: sinkStreams, started: true, buffers: &held.buffers,
+	}
 	m.attach(testRelay, &socket{listener: testStream})
 	m.setFlow(testRelay, &flow{peer: endpointOf(testPeer), announced: endpointOf(testPeer), channel: 0x4001})
 	return m, &m.sockets[testStream]
@@ -228,5 +230,63 @@ func TestLostSubmissions(t *testing.T) {
 		if m.cutStreams(); s.state != stateFreed {
 			t.Errorf("request %x: state %d after the end", mark, s.state)
 		}
+	}
+}
+
+// TestCutsStreamsAlone has the entry of a stream that is to be served become a relay's, which has no buffers.
+func TestCutsStreamsAlone(t *testing.T) {
+	m, s := testStreaming(t)
+	m.needsCut(testStream)
+	m.needsFlush(testStream)
+	*s = socket{fd: -1, kind: kindRelay, state: stateOpen, generation: 1, started: true}
+	m.cutStreams()
+	if m.flushStreams(); m.loop.cuts != 0 || m.loop.pushed != 0 {
+		t.Errorf("%d to cut, %d requests", m.loop.cuts, m.loop.pushed)
+	}
+}
+
+// TestCountsAWaitingFrameOnce has frames wait for room in the queue to Go, for many rounds.
+func TestCountsAWaitingFrameOnce(t *testing.T) {
+	m, s := testStreaming(t)
+	const frames = upSlots + 3
+	frame := streamSeeds[4]
+	for i := range frames {
+		copy(s.buffers.in[0][i*len(frame):], frame)
+	}
+	s.inEnd = uint32(frames * len(frame))
+	m.needsCut(testStream)
+	for range 5 {
+		m.cutStreams()
+	}
+	if n := m.loop.counters.Packets; n != upSlots {
+		t.Errorf("%d packets are counted of %d that were taken", n, upSlots)
+	}
+	m.up[sinkStreams].tail += 3
+	if m.cutStreams(); m.loop.counters.Packets != frames || m.loop.cuts != 0 {
+		t.Errorf("%d packets are counted of %d", m.loop.counters.Packets, frames)
+	}
+}
+
+// TestWhatASlowClientLosesIsFree fills a stream: packets of the peer, and what Go writes for one, are lost, take nothing of
+// the ceilings and are not counted as delivered.
+func TestWhatASlowClientLosesIsFree(t *testing.T) {
+	m, s := testStreaming(t)
+	s.outEnd = lossyFill + 4
+	r := &m.sockets[testRelay]
+	r.downPackets.cost, r.downBytes.cost = cost(1000), cost(1000)
+	takeOne(t, m, 1, make([]byte, 100))
+	m.writeStream(testStream, &command{length: 104, lossy: true})
+	n := m.loop.counters
+	if n.Drops.SlowClient != 2 || n.ToClients != 0 || r.drops.SlowClient != 2 || r.fromPeers.packets != 0 {
+		t.Errorf("counted %+v, the relay %+v", n, r.drops)
+	}
+	if r.downPackets.full != 0 || r.downBytes.full != 0 {
+		t.Error("what was lost was taken from the ceilings")
+	}
+	s.outEnd = 0
+	takeOne(t, m, 1, make([]byte, 100))
+	m.writeStream(testStream, &command{length: 104, lossy: true})
+	if n = m.loop.counters; n.ToClients != 2 || n.ToClientBytes != 208 || r.fromPeers.packets != 1 || r.downBytes.full == 0 {
+		t.Errorf("counted %+v", n)
 	}
 }

@@ -52,6 +52,8 @@ func (m *memory) writeStream(index uint32, c *command) {
 		m.loop.counters.SocketFull++
 	default:
 		m.append(index, unsafe.Pointer(&m.writes[m.loop.commandHead%commandSlots]), c.length)
+		m.loop.counters.ToClients++
+		m.loop.counters.ToClientBytes += uint64(c.length)
 	}
 }
 
@@ -76,7 +78,7 @@ func (m *memory) flushStreams() {
 		index := m.toFlush[i%maxSockets]
 		s := &m.sockets[index%maxSockets]
 		s.toFlush = false
-		if s.state != stateOpen {
+		if s.kind != kindStream || s.state != stateOpen { // As in cut.
 			continue
 		}
 		if !s.sending && s.outStart != s.outEnd {

@@ -7,10 +7,7 @@ import (
 
 // STUN and ChannelData (RFC 8489 5 and 14, RFC 8656 12.4, 17 and 18).
 const (
-	stunHeader      = 20
-	channelHeader   = 4
 	attrHeader      = 4
-	magicCookie     = 0x2112A442
 	bindingRequest  = 0x0001
 	bindingSuccess  = 0x0101
 	allocateRequest = 0x0003

@@ -196,7 +196,7 @@ func (l *Listener) ReadPacket(p []byte) (n int, from netip.AddrPort, local netip
 // only when take has nothing more to do, but before any packet that comes later.
 func (l *Listener) Serve(take func(p []byte, from netip.AddrPort, local netip.Addr)) {
 	l.loop.wake()
-	for {
+	for freed := uint32(0); ; freed = l.loop.reapSince(freed) {
 		e, err := l.up.peek(false)
 		if e == nil {
 			l.loop.rest()

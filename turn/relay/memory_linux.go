@@ -10,6 +10,7 @@ import (
 // Sizes of a loop's tables. The memory is reserved and becomes resident as it is used.
 const (
 	maxSockets   = 1 << 15
+	maxStreams   = maxSockets / 2 // One in use has a relay beside it; those without leave room for clients on UDP.
 	maxFlows     = 1 << 16
 	tableSlots   = 2 * maxFlows // A power of two, and never more than half full.
 	buffers      = 1 << 8       // A power of two.

@@ -95,9 +95,6 @@ func (*Listener) ReadPacket([]byte) (int, netip.AddrPort, netip.Addr, error) {
 // WritePacket is described on Linux.
 func (*Listener) WritePacket([]byte, netip.AddrPort, netip.Addr) error { return errNotLinux }
 
-// OpenRelay is described on Linux.
-func (*Listener) OpenRelay(netip.AddrPort) (*Relay, error) { return nil, errNotLinux }
-
 // Loop is described on Linux.
 func (*Listener) Loop() *Loop { return nil }
 

@@ -129,7 +129,7 @@ type Loop struct {
 	ring   *kernel.Ring
 	note   string
 	thread sync.WaitGroup
-	ups    [maxSinks]*up // of relays, and of each listener
+	ups    [maxSinks]*up // of relays, of streams, and of each listener
 	sinks  int
 
 	mu      sync.Mutex // guards what follows, and is held while a command is given
@@ -137,6 +137,7 @@ type Loop struct {
 	free    []uint32
 	top     uint32
 	closed  bool
+	streams int      // among sockets
 	reaped  uint32   // of the sockets that the loop has freed
 	spare   [][]byte // memory of streams that have ended
 

@@ -65,7 +65,7 @@ func newSetting(t *testing.T, p *relay.Plane) *setting {
 		t.Fatal(err)
 	}
 	s := &setting{t: t, listener: listeners[0], client: socket(t), peer: socket(t)}
-	if s.relay, err = s.listener.OpenRelay(anywhere); err != nil {
+	if s.relay, err = s.listener.Loop().OpenRelay(anywhere); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -212,7 +212,8 @@ func TestBindingIsAnsweredInTheLoop(t *testing.T) {
 		s.gets(s.client, addr(s.listener), want.Raw)
 		// With another attribute it is for somebody who knows attributes.
 		for _, odd := range [][]stun.Setter{
-			{stun.NewSoftware("odd")}, {stun.NewUsername("odd")}, {stun.NewSoftware("odd"), stun.Fingerprint}, {stun.Fingerprint, stun.Fingerprint},
+			{stun.NewSoftware("odd")}, {stun.NewUsername("odd")}, {stun.NewSoftware("odd"), stun.Fingerprint},
+			{stun.Fingerprint, stun.Fingerprint},
 		} {
 			ask := stun.MustBuild(append([]stun.Setter{stun.TransactionID, stun.BindingRequest}, odd...)...).Raw
 			s.sends(s.client, addr(s.listener), ask)
@@ -306,8 +307,9 @@ func TestWhatTheLoopDoesNotKnow(t *testing.T) {
 	bothWays(t, func(t *testing.T, p *relay.Plane) {
 		s := newSetting(t, p)
 		s.sends(s.client, addr(s.listener), channelData(0x4001, "from a stranger"))
+		s.sends(s.client, addr(s.listener), indication(stun.MethodSend, addr(s.peer), "from a stranger"))
 		s.sends(s.client, addr(s.listener), []byte{0xff, 1, 2, 3})
-		eventually(t, "both are counted", func() bool { n := p.Counters(); return n.Strangers == 1 && n.Garbage == 1 })
+		eventually(t, "all are counted", func() bool { n := p.Counters(); return n.Strangers == 2 && n.Garbage == 1 })
 		s.attach()
 		s.sends(s.client, addr(s.listener), channelData(0x4001, "no such channel"))
 		s.gets(s.listener, addr(s.client), channelData(0x4001, "no such channel"))
@@ -356,7 +358,7 @@ func TestClientAddressIsUsedAgain(t *testing.T) {
 			s.attach()
 			s.bind(0x4001)
 			old := s.relay
-			next, err := s.listener.OpenRelay(anywhere)
+			next, err := s.listener.Loop().OpenRelay(anywhere)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -401,7 +403,7 @@ func TestClosedRelay(t *testing.T) {
 		s.bind(0x4002) // Does nothing.
 		s.sends(s.client, addr(s.listener), channelData(0x4001, "too late"))
 		eventually(t, "it is dropped", func() bool { return p.Counters().Strangers == 1 })
-		again, err := s.listener.OpenRelay(at)
+		again, err := s.listener.Loop().OpenRelay(at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -612,7 +614,7 @@ func storm(t *testing.T, p *relay.Plane, listeners []*relay.Listener, seed int) 
 	}
 	for round := range 60 {
 		l := listeners[round%len(listeners)]
-		r, err := l.OpenRelay(anywhere)
+		r, err := l.Loop().OpenRelay(anywhere)
 		if err != nil {
 			t.Error(err)
 			break

@@ -75,12 +75,9 @@ func (l *Loop) OpenRelay(at netip.AddrPort) (*Relay, error) {
 	return r, nil
 }
 
-// OpenRelay is [Loop.OpenRelay] on the loop of the listener.
-func (l *Listener) OpenRelay(at netip.AddrPort) (*Relay, error) { return l.loop.OpenRelay(at) }
-
 // Client is who an allocation belongs to, and what it may use. Ceilings of 0 are none.
 type Client struct {
-	// Listener and Addr are what a client on UDP has, Stream what one on TCP has.
+	// Listener and Addr are what a client on UDP has, Stream what one on TCP has: exactly one of Listener and Stream is set.
 	Listener *Listener
 	Addr     netip.AddrPort
 	Stream   *Stream

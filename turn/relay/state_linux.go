@@ -36,6 +36,8 @@ type socket struct {
 	state      uint32 // atomic: Go and the loop hand the entry over with it
 	generation uint32
 	sink       uint32 // the queue for what the loop does not handle itself
+	started    bool   // the loop reads it, a stream from commandStart on
+	reading    bool   // the kernel receives, or watches the eventfd: with io_uring
 
 	// What follows belongs to a relay.
 	attached uint32 // whether it has a client
@@ -66,12 +68,11 @@ type socket struct {
 	skip             uint32         // bytes of a frame too long that are still to come
 	outStart, outEnd uint32         // what is to be sent
 	ending           uint32         // why the stream has ended, if it has: endEOF or endGarbage
-	reading, sending bool           // the kernel receives, sends
+	sending          bool           // the kernel sends
 	hasMore          bool           // the kernel gave all that there was room for
 	blocked          bool           // the connection does not take what there is: the kernel waits for it
 	broken           bool           // nothing can be sent any more
 	told             bool           // Go knows of the end
-	started          bool           // is read
 	toCut, toFlush   bool           // is on that list
 }
 
@@ -200,11 +201,13 @@ type loop struct {
 	stopped, kicked   bool
 	freed             uint32 // sockets that the loop has let go of so far
 	sleeping          uint32 // the loop waits, or is about to: a command needs a kick
-	awake             uint32 // Go's: listeners whose goroutine serves; each looks at freed before it rests
+	awake             uint32 // Go's: goroutines that serve a listener or the streams; each looks at freed after a packet
 	signal            uint32 // bit set of the sinks that got something in this round
 	now               uint64 // ns, read when a round has waited
 	cuts, flushes     uint32 // lengths of memory.toCut and toFlush
 	stalled           uint32 // a stream waits for room in the queue to Go, which is kicked for when there is
+	unarmed           bool   // the kernel refused a request that something waits for; see rearm
+	top               uint32 // one above the highest entry that the loop was given
 	hurried           bool   // a stream has frames for the next round, which then does not wait
 	answers           uint32 // completions that come with the next submission, of sends to streams
 	challenge         challengeText

@@ -31,13 +31,10 @@ type StreamReceiver interface {
 	Ended()
 }
 
-// Streams tells whether the loop serves streams, which takes io_uring.
-func (l *Loop) Streams() bool { return l.m.loop.uring }
-
-// NextForStream is the loop that the next stream is to have, nil where streams are not served.
+// NextForStream is the loop that the next stream is to have, nil where streams are not served, which takes io_uring.
 func (p *Plane) NextForStream() *Loop {
 	l := p.loops[p.turn.Add(1)%uint32(len(p.loops))]
-	if !l.Streams() {
+	if !l.m.loop.uring {
 		return nil
 	}
 	return l
@@ -127,16 +124,16 @@ func (s *Stream) Start(read []byte) error {
 	return nil
 }
 
-// Write sends whole frames behind what has been written before; it does not block. A client that does not read loses
+// Write sends a whole frame behind what has been written before; it does not block. A client that does not read loses
 // what is lossy, as it loses packets of its peers.
-func (s *Stream) Write(frames []byte, lossy bool) error {
-	if len(frames) > writeBytes {
-		return fmt.Errorf("relay: a write of %d bytes to a stream, more than %d", len(frames), writeBytes)
+func (s *Stream) Write(frame []byte, lossy bool) error {
+	if len(frame) > writeBytes {
+		return fmt.Errorf("relay: a write of %d bytes to a stream, more than %d", len(frame), writeBytes)
 	}
 	l := s.loop
 	l.mu.Lock()
 	if l.sockets[s.index] == &s.handle {
-		l.commandWith(command{op: commandWrite, socket: s.index, length: uint32(len(frames)), lossy: lossy}, frames)
+		l.commandWith(command{op: commandWrite, socket: s.index, length: uint32(len(frame)), lossy: lossy}, frame)
 	}
 	l.mu.Unlock()
 	l.kickSoon()
@@ -154,7 +151,7 @@ func (s *Stream) Close() error {
 func (l *Loop) serveStreams() {
 	u := l.ups[sinkStreams]
 	l.wake()
-	for {
+	for freed := uint32(0); ; freed = l.reapSince(freed) {
 		e, err := u.peek(false)
 		if e == nil {
 			l.rest()

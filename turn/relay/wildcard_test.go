@@ -42,7 +42,7 @@ func onWildcard(t *testing.T, test func(t *testing.T, s *setting, local netip.Ad
 func (s *setting) open() {
 	s.t.Helper()
 	var err error
-	if s.relay, err = s.listener.OpenRelay(anywhere); err != nil {
+	if s.relay, err = s.listener.Loop().OpenRelay(anywhere); err != nil {
 		s.t.Fatal(err)
 	}
 }
