@@ -50,7 +50,7 @@ func (m *memory) ringRound() {
 		wait = 0
 	} else {
 		atomic.StoreUint32(&l.sleeping, 1) // Before the look at the commands: whoever gives one later kicks.
-		if atomic.LoadUint32(&l.commandTail) != l.commandHead || l.stalled != 0 && m.hasRoom(sinkStreams) {
+		if atomic.LoadUint32(&l.commandTail) != l.commandHead || l.stalled != 0 && m.hasRoom(sinkStreams, streamSlots) {
 			wait = 0
 		}
 	}

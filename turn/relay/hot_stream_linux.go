@@ -190,11 +190,11 @@ func (m *memory) mayGoUp(s *socket) bool {
 	if s.outEnd-s.outStart >= stallFill {
 		return false
 	}
-	if m.hasRoom(sinkStreams) {
+	if m.hasRoom(sinkStreams, streamSlots) {
 		return true
 	}
 	atomic.StoreUint32(&m.loop.stalled, 1) // Before the second look: who makes room later kicks.
-	return m.hasRoom(sinkStreams)
+	return m.hasRoom(sinkStreams, streamSlots)
 }
 
 // tellEnd tells Go of a stream's end, behind its last frame.

@@ -248,7 +248,7 @@ func TestCutsStreamsAlone(t *testing.T) {
 // TestCountsAWaitingFrameOnce has frames wait for room in the queue to Go, for many rounds.
 func TestCountsAWaitingFrameOnce(t *testing.T) {
 	m, s := testStreaming(t)
-	const frames = upSlots + 3
+	const frames = streamSlots + 3
 	frame := streamSeeds[4]
 	for i := range frames {
 		copy(s.buffers.in[0][i*len(frame):], frame)
@@ -258,8 +258,8 @@ func TestCountsAWaitingFrameOnce(t *testing.T) {
 	for range 5 {
 		m.cutStreams()
 	}
-	if n := m.loop.counters.Packets; n != upSlots {
-		t.Errorf("%d packets are counted of %d that were taken", n, upSlots)
+	if n := m.loop.counters.Packets; n != streamSlots {
+		t.Errorf("%d packets are counted of %d that were taken", n, streamSlots)
 	}
 	m.up[sinkStreams].tail += 3
 	if m.cutStreams(); m.loop.counters.Packets != frames || m.loop.cuts != 0 {

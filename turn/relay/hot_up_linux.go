@@ -20,7 +20,7 @@ func (m *memory) handUp(p *packet) (done bool) {
 		if !m.mayGoUp(s) {
 			return false
 		}
-	} else if !m.hasRoom(s.sink) {
+	} else if !m.hasRoom(s.sink, upSlots) {
 		m.loop.counters.QueueFull++
 		return true
 	}
@@ -32,14 +32,14 @@ func (m *memory) handUp(p *packet) (done bool) {
 	return true
 }
 
-// hasRoom tells whether a queue to Go takes another packet.
+// hasRoom tells whether a queue to Go takes another packet, where it may hold so many.
 //
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (m *memory) hasRoom(sink uint32) bool {
+func (m *memory) hasRoom(sink, slots uint32) bool {
 	r := &m.up[sink%maxSinks]
-	return r.head-atomic.LoadUint32(&r.tail) < upSlots
+	return r.head-atomic.LoadUint32(&r.tail) < slots
 }
 
 // handedUp shows Go what has been put into a queue.

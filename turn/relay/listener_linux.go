@@ -42,22 +42,28 @@ func (p *Plane) Listen(at netip.AddrPort, only6 bool) ([]*Listener, error) {
 			err = unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 		}
 		if err != nil {
-			for _, open := range append(all, l) {
-				if open != nil {
-					_ = open.Close()
-				}
+			if l != nil {
+				all = append(all, l)
 			}
-			return nil, err
+			return nil, closing(all, err)
 		}
 		all = append(all, l)
 		at = netip.AddrPortFrom(at.Addr(), l.local.Port())
 	}
 	for i, loop := range p.loops {
 		if err := loop.add(&all[i].handle, kindListener, all[i].sink()); err != nil {
-			return nil, err
+			return nil, closing(all, err)
 		}
 	}
 	return all, nil
+}
+
+// closing closes what was opened before an error.
+func closing(all []*Listener, err error) error {
+	for _, open := range all {
+		_ = open.Close() // Nobody has used it.
+	}
+	return err
 }
 
 func (l *Listener) sink() int {

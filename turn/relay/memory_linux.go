@@ -26,13 +26,15 @@ const (
 
 // Sizes of a stream's buffers and what may be in the one for what leaves. Packets of peers are lost beyond lossyFill.
 // Beyond stallFill nothing more is taken from the client that Go would answer, so that the answers to what Go has taken
-// already fit, and above mostFill, which an honest client does not come to, those are lost too.
+// already fit, of which there are at most streamSlots; above mostFill, which an honest client does not come to, those are
+// lost too.
 const (
 	streamInBytes  = 16 << 10
 	streamOutBytes = 64 << 10
 	compactFrom    = 16 << 10 // Less than that stays empty before what is to be sent.
 	lossyFill      = 24 << 10
 	stallFill      = 28 << 10
+	streamSlots    = 1 << 6 // What finds no room waits, so that there need not be more.
 	mostFill       = streamOutBytes - compactFrom
 	writeBytes     = 2048 // the longest write of Go's
 )
