@@ -22,10 +22,11 @@ import (
 	"tourbillon/turn"
 )
 
-// relaying is as much of an appliance as relays and calls itself through its relay, which has room for that alone.
-func relaying(t *testing.T) *appliance {
+// relaying is as much of an appliance as relays and, when it is told to, calls itself through its relay, which has room for
+// that alone.
+func relaying(t *testing.T) (a *appliance, call func()) {
 	t.Helper()
-	a := &appliance{config: config.Default(), log: slog.New(slog.DiscardHandler), clock: Clock{Clock: timing.Runtime{}}}
+	a = &appliance{config: config.Default(), log: slog.New(slog.DiscardHandler), clock: Clock{Clock: timing.Runtime{}}}
 	var err error
 	a.turn, err = turn.Listen(turn.Config{
 		UDP: []string{"127.0.0.1:0"}, Secrets: [][]byte{[]byte("secret")}, Limits: turn.Limits{Allocations: 2},
@@ -36,7 +37,6 @@ func relaying(t *testing.T) *appliance {
 	a.selfCall = agent.NewSelfCall(agent.Config{Clock: a.clock, Relay: a.selfRelay, Log: a.log})
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
-	running.Go(func() { a.selfCall.Run(ctx) })
 	t.Cleanup(func() {
 		cancel()
 		running.Wait()
@@ -44,7 +44,7 @@ func relaying(t *testing.T) *appliance {
 			t.Error(err)
 		}
 	})
-	return a
+	return a, func() { running.Go(func() { a.selfCall.Run(ctx) }) }
 }
 
 // awaitHealth asks /readyz until it answers a code with a text in it.
@@ -101,8 +101,9 @@ func (a *appliance) stranger(t *testing.T) (leave func()) {
 // TestReadyFollowsTheRelay takes the relay away from under the call to ourselves: its allocations end, and new ones are
 // refused. We are not ready then, say why, and are ready again when the relay relays again.
 func TestReadyFollowsTheRelay(t *testing.T) {
-	a := relaying(t)
+	a, call := relaying(t)
 	a.awaitHealth(t, 503, "the call to ourselves through our relay is starting")
+	call()
 	a.awaitHealth(t, 200, `"problems":[]`)
 	if ended := a.turn.Kick(selfCallUser); ended != 2 {
 		t.Fatalf("%d allocations ended, want both sides of the call", ended)

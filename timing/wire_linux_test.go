@@ -51,22 +51,30 @@ func listenStamped(t testing.TB) stampedReceiver {
 
 // receive waits for the next datagram.
 func (r stampedReceiver) receive() (data string, at timing.Instant, err error) {
+	data, at, _, err = r.receiveWithin()
+	return data, at, err
+}
+
+// receiveWithin is receive, and tells by how much the instant may be wrong.
+func (r stampedReceiver) receiveWithin() (data string, at timing.Instant, within time.Duration, err error) {
 	var buffer [timing.MaxWireDatagram]byte
 	var control [64]byte
 	n, controls, _, _, err := r.ReadMsgUDPAddrPort(buffer[:], control[:])
 	if err != nil {
-		return "", 0, err
+		return "", 0, 0, err
 	}
 	messages, err := unix.ParseSocketControlMessage(control[:controls])
 	if err != nil {
-		return "", 0, err
+		return "", 0, 0, err
 	}
 	stamp := (*unix.Timespec)(unsafe.Pointer(&messages[0].Data[0]))
-	return string(buffer[:n]), timing.Instant(stamp.Nano() - wallOffset()), nil
+	offset, within := wallOffset()
+	return string(buffer[:n]), timing.Instant(stamp.Nano() - offset), within, nil
 }
 
-// wallOffset is how much CLOCK_REALTIME is ahead of CLOCK_MONOTONIC, by bracketed readings until one is narrow enough.
-func wallOffset() (offset int64) {
+// wallOffset is how much CLOCK_REALTIME is ahead of CLOCK_MONOTONIC, by bracketed readings until one is narrow enough, and
+// by how much that may be wrong.
+func wallOffset() (offset int64, within time.Duration) {
 	narrowest := timing.Never.Sub(0)
 	for i := 0; i < 8 || narrowest > conversionError && i < 10_000; i++ {
 		before := timing.Runtime{}.Now()
@@ -75,10 +83,11 @@ func wallOffset() (offset int64) {
 			narrowest, offset = width, wall-int64(before.Add(width/2))
 		}
 	}
-	return offset
+	return offset, max(conversionError, narrowest)
 }
 
-// conversionError bounds what the two readings of wallOffset and a slewed wall clock may differ by.
+// conversionError bounds what the two readings of wallOffset and a slewed wall clock may differ by on a machine that
+// lets a program run.
 const conversionError = 20 * time.Microsecond
 
 func TestWireNeverEarlyAndInOrder(t *testing.T) {
@@ -87,14 +96,14 @@ func TestWireNeverEarlyAndInOrder(t *testing.T) {
 		lead := 100 * time.Millisecond
 		for !sendsInOrder(t, w, s, receiver, lead) {
 			if lead *= 2; lead > time.Minute {
-				t.Fatal("the machine hands nothing over in time")
+				t.Fatal("the machine hands nothing over in time, or nothing leaves in order")
 			}
 		}
 	})
 }
 
-// sendsInOrder hands sends over in a random order and holds them to the order of their instants; false where the first
-// instant, in lead, came before all were handed over: what is overdue leaves at once, in no order.
+// sendsInOrder hands sends over in a random order and tells whether they left in the order of their instants. They may not
+// where the first instant, in lead, came before all were handed over: what is overdue leaves at once, in no order.
 func sendsInOrder(t *testing.T, w *timing.Wire, s *timing.WireSocket, receiver stampedReceiver, lead time.Duration) bool {
 	t.Helper()
 	const n = 300
@@ -106,21 +115,22 @@ func sendsInOrder(t *testing.T, w *timing.Wire, s *timing.WireSocket, receiver s
 		mustSendAt(t, s, dues[data], data, receiver.to, nil)
 	}
 	inTime := timing.Runtime{}.Now() < start.Add(-lead/2) // The owner thread needs some time too.
-	previous := ""
+	previous, inOrder := "", true
 	for range n {
-		data, at, err := receiver.receive()
+		data, at, within, err := receiver.receiveWithin()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if early := dues[data].Sub(at); early > conversionError {
+		if early := dues[data].Sub(at); early > within {
 			t.Errorf("%q left %v early", data, early)
 		}
 		if data < previous && inTime && w.Report().Kernel {
-			t.Errorf("%q left after %q", data, previous)
+			t.Logf("with %v to hand them over, %q left after %q", lead, data, previous)
+			inOrder = false
 		}
 		previous = data
 	}
-	return inTime
+	return inTime && inOrder
 }
 
 // longHold bounds the wait for a datagram without Go processors; nothing comes near it unless something is broken.
@@ -342,9 +352,7 @@ func TestWireSaysWhyTheKernelDoesNotSend(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			descriptors := openDescriptors(t)
 			w := c.open()
-			if after := openDescriptors(t); after != descriptors {
-				t.Errorf("%d descriptors left by the attempt", after-descriptors)
-			}
+			timingtest.Eventually(t, "the attempt leaves no descriptor", func() bool { return openDescriptors(t) <= descriptors })
 			report := w.Report()
 			if report.Kernel || report.Mode != timing.WireClock || !strings.Contains(report.Reason, c.want) {
 				t.Errorf("report %+v, want a reason with %q", report, c.want)

@@ -132,12 +132,27 @@ func (r *relayed) exchange() {
 // bound exchanges until the channel is bound and used.
 func (r *relayed) bound() *relayConn {
 	r.t.Helper()
-	timingtest.Eventually(r.t, "a channel is bound", func() bool {
+	c, exchanged := r.server.core.relays.socket(r.server.Allocations()[0].Relay), uint64(0)
+	exchange := func() (past [2]Traffic) {
 		r.exchange()
+		exchanged++
+		timingtest.Eventually(r.t, "what was exchanged is counted", func() bool {
+			up, down := c.traffic()
+			return up.Packets == exchanged && down.Packets == exchanged
+		})
+		return [2]Traffic{c.toPeers.read(), c.fromPeers.read()}
+	}
+	timingtest.Eventually(r.t, "a channel is bound", func() bool {
+		exchange()
 		return r.server.Allocations()[0].Channels == 1
 	})
-	r.exchange()
-	return r.server.core.relays.socket(r.server.Allocations()[0].Relay)
+	past := exchange()
+	timingtest.Eventually(r.t, "the client knows of it", func() bool { // Until then, it sends what the loops do not take.
+		before := past
+		past = exchange()
+		return past == before || r.server.core.plane == nil
+	})
+	return c
 }
 
 // TestPolicyChangeReachesTheLoops takes the exception away under a bound channel: not one packet more passes in either

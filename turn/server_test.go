@@ -272,6 +272,7 @@ func TestEvenPort(t *testing.T) {
 			clock := timingtest.NewManual()
 			server := listen(t, turn.Config{
 				UDP: []string{"127.0.0.1:0"}, Clock: clock, WithoutLoops: withoutLoops, Limits: turn.LimitsOff(),
+				RelayAddress: timingtest.OwnLoopback(), // Nobody else takes the port that is given up.
 			})
 			username, password := issued("alice", time.Now())
 			allocate := func(username, password string, setter stun.Setter) (code int, relay stun.XORMappedAddress, token []byte) {

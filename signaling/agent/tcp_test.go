@@ -54,8 +54,9 @@ func TestOnlyTCP(t *testing.T) {
 	}
 	echo("over TCP")
 	s := a.Calls()[0]
-	if s.State != orchestrate.Connected || s.Path.Consent != consent.Granted {
-		t.Errorf("%+v", s)
+	for s.State != orchestrate.Connected || s.Path.Consent != consent.Granted { // Other goroutines than the channel's see to that.
+		pass()
+		s = a.Calls()[0]
 	}
 	// Consent is renewed over the connection within 6 s (RFC 7675 section 5.1).
 	for a.Calls()[0].Path.Renewed == s.Path.Renewed {
@@ -64,10 +65,10 @@ func TestOnlyTCP(t *testing.T) {
 	if counts := socket.Counts(); counts.Forbidden+counts.Foreign+counts.Forged != 0 {
 		t.Errorf("%+v", counts)
 	}
-	before := a.Calls()[0].Path.Renewed
+	before := a.Calls()[0].Path.Remote
 	check(t, "restart", a.Offer(c.as, c.offer(t, &webrtc.OfferOptions{ICERestart: true}), c))
 	take(<-c.answers)
-	for a.Calls()[0].Path.Renewed == before {
+	for c.pair(t) == nil || a.Calls()[0].Path.Remote == before { // The client's port of the first connection is still taken.
 		pass()
 	}
 	echo("after the restart")

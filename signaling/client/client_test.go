@@ -286,12 +286,16 @@ func nextAny(t *testing.T, r *client.Room) client.Event {
 func TestTheOthersSeeADropAsAway(t *testing.T) {
 	h := start(t, signaling.Config{})
 	ada := join(t, h, client.Options{})
-	bob := join(t, h, client.Options{Random: func() float64 { return 0 }})
+	looked, returns := context.WithCancel(t.Context())
+	defer returns()
+	bob := join(t, h, client.Options{Random: func() float64 { <-looked.Done(); return 0 }}) // He stays away until ada has looked.
+	id := bob.ID()
 	next[client.PeerJoined](t, ada)
 	bob.Drop()
-	if e := next[client.PeerAway](t, ada); e.ID != bob.ID() || !ada.Peers()[0].Away {
+	if e := next[client.PeerAway](t, ada); e.ID != id || !ada.Peers()[0].Away {
 		t.Errorf("got %+v", e)
 	}
+	returns()
 	next[client.Lost](t, bob)
 	next[client.Resumed](t, bob)
 	if e := next[client.PeerBack](t, ada); e.ID != bob.ID() || ada.Peers()[0].Away {

@@ -156,14 +156,23 @@ func pastDeadlines(t *testing.T, s Subject) {
 
 func stopTruth(t *testing.T, s Subject) {
 	var fired atomic.Int64
-	timer := s.Clock.AfterFunc(20*time.Millisecond, func() { fired.Add(1) })
-	if !timer.Stop() {
-		t.Error("Stop of an armed timer: false, want true")
+	length := 20 * time.Millisecond
+	began := s.Clock.Now()
+	timer := s.Clock.AfterFunc(length, func() { fired.Add(1) })
+	for !timer.Stop() { // A machine that stands still for as long has it fire.
+		if s.Clock.Now().Sub(began) < length {
+			t.Fatal("Stop of an armed timer: false, want true")
+		}
+		await(t, s, "the timer that was not stopped", func() bool { return fired.Load() == 1 })
+		fired.Store(0)
+		length *= 2
+		began = s.Clock.Now()
+		timer = s.Clock.AfterFunc(length, func() { fired.Add(1) })
 	}
 	if timer.Stop() {
 		t.Error("Stop of a stopped timer: true, want false")
 	}
-	s.Pass(40 * time.Millisecond)
+	s.Pass(2 * length)
 	if fired.Load() != 0 {
 		t.Error("a stopped timer fired")
 	}

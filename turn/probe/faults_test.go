@@ -404,7 +404,7 @@ func TestBrokenStreams(t *testing.T) {
 }
 
 func TestNobodyListens(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", netip.AddrPortFrom(timingtest.OwnLoopback(), 0).String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tourbillon/timing/timingtest"
 )
 
 // TestCoturn probes Debian's coturn over each transport. It needs turnserver (package coturn).
@@ -51,7 +53,7 @@ func TestCoturnDeniesPeers(t *testing.T) {
 // TestCoturnWithTwoAddresses asks a coturn that listens on two addresses what stands between (RFC 5780): nothing, so its
 // second address, to which no packet went before, may answer too.
 func TestCoturnWithTwoAddresses(t *testing.T) {
-	plain, _, o := coturn(t, "--listening-ip=127.0.0.2", "--relay-ip=127.0.0.2", "--alt-listening-port="+strconv.Itoa(freePort(t)))
+	plain, _, o := coturn(t, "--listening-ip=127.0.0.2", "--relay-ip=127.0.0.2", "--alt-listening-port="+strconv.Itoa(freePort(t, timingtest.OwnLoopback().String())))
 	o.Count = 0
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -91,7 +93,7 @@ func TestCoturnRelaysIPv4OverIPv6(t *testing.T) {
 // coturn starts a server of its own configuration on loopback.
 func coturn(t *testing.T, options ...string) (plain, secure netip.AddrPort, o Options) {
 	t.Helper()
-	return coturnOn(t, "127.0.0.1", options...)
+	return coturnOn(t, timingtest.OwnLoopback().String(), options...)
 }
 
 // coturnOn listens on an address. It relays from 127.0.0.1.
@@ -103,7 +105,7 @@ func coturnOn(t *testing.T, address string, options ...string) (plain, secure ne
 	}
 	dir := t.TempDir()
 	root := writeCertificate(t, dir)
-	port, tlsPort := freePort(t), freePort(t)
+	port, tlsPort := freePort(t, address), freePort(t, address)
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, program, append([]string{
 		"-n", "--listening-ip=" + address, "--relay-ip=127.0.0.1", "--listening-port=" + strconv.Itoa(port),
@@ -139,9 +141,9 @@ func coturnOn(t *testing.T, address string, options ...string) (plain, secure ne
 	return local(port), local(tlsPort), o
 }
 
-func freePort(t *testing.T) int {
+func freePort(t *testing.T, address string) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +153,7 @@ func freePort(t *testing.T) int {
 
 func writeCertificate(t *testing.T, dir string) *x509.Certificate {
 	t.Helper()
-	certificate, leaf := certify(t, "turn.example", nil)
+	certificate, leaf := certify(t, "turn.example", nil, timingtest.OwnLoopback().AsSlice())
 	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
 	if err != nil {
 		t.Fatal(err)

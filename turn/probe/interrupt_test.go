@@ -81,19 +81,23 @@ func TestInterruptedBetweenSteps(t *testing.T) {
 
 // TestInterruptedSeries holds that packets which waited for their instants are not counted, and that none of them leaves.
 func TestInterruptedSeries(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var seen atomic.Int32
-	at := fakeUDP(t, func(_ *net.UDPConn, from netip.AddrPort, ask *stun.Message) []byte {
-		if seen.Add(1) == 4 { // One of the step, and three of the series.
-			cancel()
-		}
-		return bindingSuccess(ask, from)
-	})
-	o := hasty()
-	o.Count, o.Timeout, o.Interval = 1000, patience, 20*time.Millisecond
-	report := Run(ctx, []Target{target(STUN, at, UDP)}, o)
-	s := report.Servers[0]
+	var seen *atomic.Int32
+	var report Report
+	s := patiently(t, func(time.Duration) Server {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		here := new(atomic.Int32)
+		at := fakeUDP(t, func(_ *net.UDPConn, from netip.AddrPort, ask *stun.Message) []byte {
+			if here.Add(1) == 4 { // One of the step, and three of the series.
+				cancel()
+			}
+			return bindingSuccess(ask, from)
+		})
+		o := hasty()
+		o.Count, o.Timeout, o.Interval = 1000, patience, 20*time.Millisecond
+		seen, report = here, Run(ctx, []Target{target(STUN, at, UDP)}, o)
+		return report.Servers[0]
+	}, func(s Server) bool { return len(s.Series) == 1 && s.Series[0].LossPercent == 0 }) // What stood still for long is lost.
 	unfinished(t, s, stepBinding)
 	if len(s.Series) != 1 || len(report.NAT) != 0 {
 		t.Fatalf("%+v", report)

@@ -20,14 +20,14 @@ import (
 var epoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // certify makes a certificate for names around epoch; signer nil signs itself.
-func certify(t *testing.T, name string, signer *tls.Certificate) (tls.Certificate, *x509.Certificate) {
+func certify(t *testing.T, name string, signer *tls.Certificate, also ...net.IP) (tls.Certificate, *x509.Certificate) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, IPAddresses: append(also, net.IPv4(127, 0, 0, 1)),
 		NotBefore: epoch.Add(-time.Hour), NotAfter: epoch.AddDate(0, 3, 0), IsCA: true, BasicConstraintsValid: true,
 	}
 	parent, by := template, any(key)

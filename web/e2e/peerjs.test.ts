@@ -6,6 +6,10 @@ import { PeerPages, PeerUser } from './peerjs-page.js';
 import { until } from './until.js';
 
 const bench = new Bench();
+
+/** How long the server keeps a message for one who is not there. */
+const KEPT_MS = 5000;
+
 let pages: PeerPages;
 
 beforeAll(async () => {
@@ -38,13 +42,19 @@ it('opens a media connection with moving pictures on both sides', async () => {
 it('keeps a message for one who comes a moment later', async () => {
   const ada = await user('early');
   await ada.opened();
-  // A message is kept for five seconds, so the other page is there already and only its Peer is late.
-  const page = await bench.page();
-  await page.goto(pages.url);
-  const answer = ada.asks('late', 'are you there?');
-  const bob = await PeerUser.on(page, bench.server.url, 'late');
-  await bob.opened();
-  expect(await answer).toBe('echo of are you there?');
+  // A message is kept for five seconds, so the other page is there already and only its Peer is late: anew, if by more.
+  for (let attempt = 1; ; attempt++) {
+    const page = await bench.page();
+    await page.goto(pages.url);
+    const asked = performance.now();
+    const answer = ada.asks(`late-${attempt}`, 'are you there?');
+    answer.catch(() => undefined); // One that expired ends with its page.
+    const bob = await PeerUser.on(page, bench.server.url, `late-${attempt}`);
+    await bob.opened();
+    if (performance.now() - asked >= KEPT_MS) continue;
+    expect(await answer).toBe('echo of are you there?');
+    return;
+  }
 });
 
 it('says when nobody comes', async () => {

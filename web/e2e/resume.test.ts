@@ -3,8 +3,11 @@ import { Bench } from './bench.js';
 import { Caller } from './caller.js';
 import { PATIENCE_MS, until } from './until.js';
 
-/** The shortest life that the configuration allows, so that the server's own refresh can be waited for. */
-const bench = new Bench(['turn.credential_ttl=1m']);
+/**
+ * The shortest life that the configuration allows, so that the server's own refresh can be waited for, and the longest
+ * heartbeat, so that a page that stands still for a while is not away.
+ */
+const bench = new Bench(['turn.credential_ttl=1m', 'signaling.heartbeat=5s']);
 const LIFE_MS = 60_000;
 declare global {
   interface Window {

@@ -154,8 +154,11 @@ func TestConsentByTheKernel(t *testing.T) {
 	peer := listenUDP(t)
 	began := timing.Runtime{}.Now()
 	path.Select(peer.LocalAddr().(*net.UDPAddr).AddrPort(), credentials)
-	answerOne(t, peer)
-	for path.Status().Quality.Answers == 0 {
+	for answered := 0; path.Status().Quality.Answers == 0; { // An answer to a check that has timed out meanwhile does not count.
+		if path.Status().Quality.Checks > answered {
+			answerOne(t, peer)
+			answered++
+		}
 		select {
 		case <-t.Context().Done():
 			t.Fatal("no answer counted")

@@ -117,6 +117,11 @@ func TestProber(t *testing.T) {
 	at, _ := netip.ParseAddrPort(conn.LocalAddr().String())
 	o := &probeOrder{Server: at, PID: os.Getpid(), Rate: 200, Duration: 8 * sliceLength} // A stall costs a slice, not all.
 	got, err := o.measure()
+	for (err != nil || got.Sent < 5 || got.Answered < got.Sent/2) && o.Duration < 64*sliceLength {
+		t.Logf("in %v: %+v, %v", o.Duration, got, err)
+		o.Duration *= 2 // A machine that stood still for most of the slices may do better in more of them.
+		got, err = o.measure()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
