@@ -315,7 +315,11 @@ func listenForPeers(t *testing.T) <-chan string {
 
 // uclient runs coturn's client inside the server's namespace and returns what it printed.
 func (h *hosts) uclient(args ...string) (out string, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), uclientDeadline)
+	return h.uclientFor(uclientDeadline, args...)
+}
+
+func (h *hosts) uclientFor(limit time.Duration, args ...string) (out string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	var printed bytes.Buffer
 	cmd := h.in(ctx, h.server, "turnutils_uclient", args...)
@@ -495,16 +499,23 @@ func TestUclientMisbehaves(t *testing.T) {
 	}
 }
 
-// misbehave runs every set over one transport. Relays to TCP peers and DONT-FRAGMENT must be refused; mobility and dual
+// misbehaviour is how long each negative set goes on: over UDP some wait for answers that never come, for minutes.
+const misbehaviour = 20 * time.Second
+
+// misbehave runs every set over one transport, beside one another. Relays to TCP peers and DONT-FRAGMENT must be refused; mobility and dual
 // allocation are asked for by attributes that a server may pass over, and dual allocation then ends the client.
 func misbehave(t *testing.T, h *hosts, way string, flags []string) {
 	usual := append([]string{"-y", "-c", "-m", "2", "-n", "5", "-W", testSecret, "-u", "alice"}, flags...)
+	var running sync.WaitGroup
 	for _, mode := range []string{"-N -R", "-O", "-B", "-Z", "-M", "-T", "-P", "-g"} {
-		out, err := h.uclient(slices.Concat(usual, strings.Fields(mode), []string{serverAddress})...)
-		if (mode == "-T" || mode == "-P" || mode == "-g") && err == nil {
-			t.Errorf("%s %s was served:\n%s", way, mode, out)
-		}
+		running.Go(func() {
+			out, err := h.uclientFor(misbehaviour, slices.Concat(usual, strings.Fields(mode), []string{serverAddress})...)
+			if (mode == "-T" || mode == "-P" || mode == "-g") && err == nil {
+				t.Errorf("%s %s was served:\n%s", way, mode, out)
+			}
+		})
 	}
+	running.Wait()
 	if out, err := h.uclient(append(usual, serverAddress)...); err != nil {
 		t.Errorf("after misbehaviour over %s nobody is served: %v\n%s", way, err, out)
 	}
