@@ -499,17 +499,26 @@ func TestUclientMisbehaves(t *testing.T) {
 	}
 }
 
-// misbehaviour is how long each negative set goes on: over UDP some wait for answers that never come, for minutes.
-const misbehaviour = 20 * time.Second
+// The set of what is no protocol, and how long it goes on: over UDP the client waits for minutes for answers that it does
+// not deserve.
+const (
+	garbageSet  = "-N -R"
+	garbageGoes = 20 * time.Second
+)
 
-// misbehave runs every set over one transport, beside one another. Relays to TCP peers and DONT-FRAGMENT must be refused; mobility and dual
-// allocation are asked for by attributes that a server may pass over, and dual allocation then ends the client.
+// misbehave runs every set over one transport, beside one another. Relays to TCP peers and DONT-FRAGMENT must be refused;
+// mobility and dual allocation are asked for by attributes that a server may pass over, and dual allocation then ends the
+// client.
 func misbehave(t *testing.T, h *hosts, way string, flags []string) {
 	usual := append([]string{"-y", "-c", "-m", "2", "-n", "5", "-W", testSecret, "-u", "alice"}, flags...)
 	var running sync.WaitGroup
-	for _, mode := range []string{"-N -R", "-O", "-B", "-Z", "-M", "-T", "-P", "-g"} {
+	for _, mode := range []string{garbageSet, "-O", "-B", "-Z", "-M", "-T", "-P", "-g"} {
 		running.Go(func() {
-			out, err := h.uclientFor(misbehaviour, slices.Concat(usual, strings.Fields(mode), []string{serverAddress})...)
+			limit := uclientDeadline
+			if mode == garbageSet {
+				limit = garbageGoes
+			}
+			out, err := h.uclientFor(limit, slices.Concat(usual, strings.Fields(mode), []string{serverAddress})...)
 			if (mode == "-T" || mode == "-P" || mode == "-g") && err == nil {
 				t.Errorf("%s %s was served:\n%s", way, mode, out)
 			}

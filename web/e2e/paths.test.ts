@@ -148,14 +148,6 @@ async function healed(room: string, ada: Caller, bob: Caller): Promise<ShownPath
   return path;
 }
 
-/** An attempt has ten seconds, which a busy machine may use up: each restart but the first follows the end of that time. */
-function onlyAfterTimeOuts({ timeline }: ShownPath): void {
-  const restarted = timeline.flatMap(({ event }, i) => (event === 'self-restarted' || event === 'offered' ? [i] : []));
-  for (const i of restarted.slice(1)) {
-    expect(timeline[i - 1], JSON.stringify(timeline)).toMatchObject({ state: 'consent-lost', event: 'woken' });
-  }
-}
-
 it.each<Record<string, string>>([{}, { relay: 'udp' }])('comes through ten seconds of total loss: %o', async (query) => {
   const room = `loss-${Object.values(query).join() || 'direct'}`;
   const [ada, bob] = await call(room, query);
@@ -177,8 +169,7 @@ it('comes through a relay that is killed and started anew', async () => {
   await server.run();
   await bothSeeMotion(ada, bob);
   const path = await healed('relay-killed', ada, bob);
-  expect(path.restarts).toBeGreaterThanOrEqual(1);
-  onlyAfterTimeOuts(path);
+  expect(path.restarts).toBe(1);
   for (const caller of [ada, bob]) expect(await caller.path()).toMatchObject({ kind: 'relay', transport: 'udp' });
 });
 
@@ -204,11 +195,8 @@ it('has the server try one route after the other until one leads through', async
   await bothSeeMotion(ada, bob);
   const path = await healed('escalation', ada, bob);
   const tried = path.timeline.filter(({ event }) => event === 'self-restarted');
-  expect(tried.map(({ route }) => route).slice(0, 3)).toEqual(['direct', 'relay/udp', 'relay/tcp']);
-  onlyAfterTimeOuts(path);
-  if (path.route === 'relay/tcp') {
-    expect(await gathering(ada)).toEqual({ policy: 'relay', transports: ['tcp'], types: ['relay'] });
-  }
+  expect(tried.map(({ route }) => route)).toEqual(['direct', 'relay/udp', 'relay/tcp']);
+  expect(await gathering(ada)).toEqual({ policy: 'relay', transports: ['tcp'], types: ['relay'] });
   for (const caller of [ada, bob]) expect(await caller.path()).toMatchObject({ kind: 'relay', transport: 'tcp' });
   await mendUDP();
 });
