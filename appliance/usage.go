@@ -83,7 +83,8 @@ func (u *usage) describe(stats turn.Stats, live []turn.Allocation, now timing.In
 // they are told with the limit of all.
 func refusals(s turn.Stats) map[string]uint64 {
 	return map[string]uint64{
-		"allocations": s.QuotaRefusals["total-quota"], "allocations_per_user": s.QuotaRefusals["user-quota"] + s.QuotaRefusals["user-reserved-ports"],
+		"allocations":             s.QuotaRefusals["total-quota"],
+		"allocations_per_user":    s.QuotaRefusals["user-quota"] + s.QuotaRefusals["user-reserved-ports"],
 		"allocations_per_source":  s.QuotaRefusals["source-quota"],
 		"peers_per_allocation":    s.DeniedPermissions["permission-limit"],
 		"channels_per_allocation": s.DeniedPermissions["channel-limit"],

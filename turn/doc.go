@@ -105,9 +105,9 @@
 // attributes for each attribute that it looks at. It also kept a second table, with events to keep the first in step,
 // answered otherwise than the RFCs in a dozen ways that had to be put right in what left, and held no lock between a
 // request and the end of what the request was about. `tourbillon bench turn --runs 5 --duration 2s --warm-up 1s
-// --allocate 1500ms`, two virtual CPUs shared with the clients, medians: 25,934 allocations a second (20,978–27,628), plain
-// pion 7,532 (7,007–9,114), coturn 4.6.1 9,198 (8,646–10,803); CPU µs for each 49, 157 and 154. The same machine at a slower
-// hour: 19,421, and coturn 7,712.
+// --allocate 1500ms`, two virtual CPUs shared with the clients, medians: 25,934 allocations a second (20,978–27,628),
+// plain pion 7,532 (7,007–9,114), coturn 4.6.1 9,198 (8,646–10,803); CPU µs for each 49, 157 and 154. At a slower hour of
+// that machine 19,421 and 18,699, and coturn 7,712 and 7,462 (`--arm tourbillon,coturn --duration 0s --warm-up 0s`).
 //
 // An allocation's mutex is held while the data plane is told of a change, so that it learns of changes in order, and a
 // request finds the allocation alive for as long as it is served, or not at all. A loop's commands are given with one

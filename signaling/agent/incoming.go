@@ -114,7 +114,8 @@ func (c *incoming) post(m message) error {
 		return ErrNoCall
 	case m.kind <= trickled && len(c.inbox) >= maxInbox:
 		return &CallError{
-			Kind: ErrTooMany, Wrong: fmt.Sprintf("%d of this call wait to be taken", maxInbox), Remedy: "send them more slowly, this one again in a moment",
+			Kind: ErrTooMany, Wrong: fmt.Sprintf("%d of this call wait to be taken", maxInbox),
+			Remedy: "send them more slowly, this one again in a moment",
 		}
 	}
 	c.inbox = append(c.inbox, m)
@@ -155,7 +156,8 @@ func (c *incoming) run(ctx context.Context) {
 		<-c.after // Soon: that call has stopped.
 	}
 	if err := c.open(); err != nil {
-		c.finish(EndFault, "no agent for it: "+err.Error(), &CallError{Kind: ErrFault, Wrong: "no agent for a call", Remedy: remedyOf(ErrFault)})
+		word := &CallError{Kind: ErrFault, Wrong: "no agent for a call", Remedy: remedyOf(ErrFault)}
+		c.finish(EndFault, "no agent for it: "+err.Error(), word)
 	} else {
 		c.attend(ctx)
 	}
@@ -217,7 +219,9 @@ func (c *incoming) refuseWaiting() {
 	}
 	for _, m := range inbox {
 		if m.kind == offered {
-			c.reply.Refuse(&CallError{Kind: ErrNoCall, Wrong: "it ended before this offer was taken", Remedy: "send the peer connection's offer again"})
+			c.reply.Refuse(&CallError{
+				Kind: ErrNoCall, Wrong: "it ended before this offer was taken", Remedy: "send the peer connection's offer again",
+			})
 		}
 	}
 }

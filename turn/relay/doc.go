@@ -62,9 +62,9 @@
 // take is sent by a request that waits in the kernel. Behind [lossyFill] bytes packets of peers are dropped, as a full
 // socket drops those for a client on UDP. Go closes a stream after the loop told it of the end, behind the last frame.
 //
-// `tourbillon bench turn --transport tcp --runs 3 --duration 2s`, two virtual CPUs, CPU µs for a message there and back,
-// medians: 25.4 (24.5–32.0), coturn 37.7 (31.7–44.2), plain pion 52.2 (49.8–58.0). With a goroutine for each direction it
-// was 55, of which a quarter was Go's scheduler and poller.
+// `tourbillon bench turn --transport tcp --runs 3 --duration 2s --warm-up 1s --allocate 1500ms`, two virtual CPUs, CPU µs
+// for a message there and back, medians: 25.4 (24.5–32.0), coturn 37.7 (31.7–44.2), plain pion 52.2 (49.8–58.0). With a
+// goroutine for each direction it was 55, of which a quarter was Go's scheduler and poller.
 //
 // # What was measured and left out
 //
@@ -77,9 +77,10 @@
 //   - epoll instead of io_uring: 14.6 with one loop and 18.0 with two, where io_uring had 14.7 and 15.7.
 //   - one loop instead of one for each CPU: 14.7 against 15.7, but two thirds of the throughput beside other load.
 //   - a futex in place of the eventfd for the goroutines that take a loop's queue, so that their threads wait in the
-//     kernel: 17,400 to 21,300 allocations a second in three series, where the eventfd had 19,300 to 20,800.
-//   - nice -5 for the loops' threads beside the shortest slice: no shorter round trips (`bench stun`: 0.81 to 1.43 of plain
-//     pion's in four of five series), where the slice alone had 0.24 to 0.71.
+//     kernel: 17,400 to 21,300 allocations a second in three series, where the eventfd had 19,300 to 20,800 (`bench turn
+//     --arm tourbillon --runs 3 --duration 0s --warm-up 0s --allocate 1500ms`).
+//   - nice -5 for the loops' threads beside the shortest slice: no shorter round trips, 0.81 to 1.43 of plain pion's in four
+//     of five series, where the slice alone had 0.24 to 0.71 (`bench stun --arm tourbillon,pion --runs 3`, of 2 and 2.5 s).
 //   - UDP_GRO on the way in: needs buffers of 64 KiB for every packet, and clients of one server seldom send several
 //     packets in a row.
 package relay
