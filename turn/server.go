@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"syscall"
 	"time"
 
 	"tourbillon/timing"
@@ -44,7 +45,8 @@ type Address struct {
 }
 
 // Listen binds every listener of a configuration and serves until Close. Its error joins every [ConfigError], or is the
-// [ListenError] of the first address that cannot be bound; nothing is left open then.
+// [ListenError] of the first address that cannot be bound; nothing is left open then. It blocks for up to two seconds
+// while an address is in use.
 func Listen(cfg Config) (*Server, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -75,7 +77,7 @@ func Listen(cfg Config) (*Server, error) {
 // bind opens every socket, all or none.
 func (s *Server) bind(cfg Config) error {
 	for _, at := range cfg.listeners() {
-		bound, err := s.bindOne(at, cfg.TLSConfig)
+		bound, err := s.bindPatiently(at, cfg.TLSConfig)
 		if err != nil {
 			for _, open := range s.listeners {
 				open.close()
@@ -87,6 +89,30 @@ func (s *Server) bind(cfg Config) error {
 		s.listeners = append(s.listeners, bound...)
 	}
 	return nil
+}
+
+// bindPatience is for how long an address in use is asked for again, and bindPause how often. The kernel takes a killed
+// server's sockets out of its io_uring only after the process is gone: its UDP port was in use for 4 to 25 ms more
+// (Linux 6.18, two processors, idle and with eight busy loops beside it), so that a server started at once would fail.
+const (
+	bindPatience = 2 * time.Second
+	bindPause    = 20 * time.Millisecond
+)
+
+// bindPatiently is bindOne, and asks again for an address in use.
+func (s *Server) bindPatiently(at listenAddress, config *tls.Config) ([]*listener, error) {
+	bound, err := s.bindOne(at, config)
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return bound, err
+	}
+	s.core.log.Info("turn: an address is in use, perhaps still by a server that was killed; asking again",
+		"address", at.address, "transport", string(at.transport), "for", bindPatience)
+	end := s.core.clock.Now().Add(bindPatience)
+	for errors.Is(err, syscall.EADDRINUSE) && s.core.clock.Now() < end {
+		pause(s.core.clock, bindPause, s.stopping.Done())
+		bound, err = s.bindOne(at, config)
+	}
+	return bound, err
 }
 
 // bindOne binds one address, for UDP on every loop of the data plane.

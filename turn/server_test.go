@@ -1,8 +1,10 @@
 package turn_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -377,6 +379,33 @@ func TestPortInUse(t *testing.T) {
 			t.Errorf("%d files open after the failure, %d before", n, files)
 		}
 	}
+}
+
+// TestPortGivenBackLate has a port free only once the server has met it in use, as that of a killed server is.
+func TestPortGivenBackLate(t *testing.T) {
+	for _, transport := range []turn.Transport{turn.UDP, turn.TCP} {
+		first := listen(t, turn.Config{UDP: []string{"127.0.0.1:0"}, TCP: []string{"127.0.0.1:0"}})
+		at := addressOf(t, first, transport)
+		cfg := turn.Config{Log: slog.New(slog.NewTextHandler(onWrite(func() { closeServer(t, first) }), nil))}
+		if transport == turn.UDP {
+			cfg.UDP = []string{at.String()}
+		} else {
+			cfg.TCP = []string{at.String()}
+		}
+		if got := addressOf(t, listen(t, cfg), transport); got != at {
+			t.Errorf("listening on %v, want %v", got, at)
+		}
+	}
+}
+
+// onWrite is an [io.Writer] that does something once something is written.
+type onWrite func()
+
+func (do onWrite) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte("in use")) {
+		do()
+	}
+	return len(p), nil
 }
 
 func TestConfigErrorsComeTogether(t *testing.T) {

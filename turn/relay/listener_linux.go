@@ -77,12 +77,13 @@ func (l *Listener) sink() int {
 
 // listen binds one socket, which the loop does not read yet.
 func (l *Loop) listen(at netip.AddrPort, share, only6 bool) (*Listener, error) {
-	sink, err := l.openSink()
+	fd, family, err := bindUDP(at, listenerBuffer, share, only6)
 	if err != nil {
 		return nil, err
 	}
-	fd, family, err := bindUDP(at, listenerBuffer, share, only6)
+	sink, err := l.openSink() // Last, since it is never given back.
 	if err != nil {
+		_ = unix.Close(fd) // Nobody has used it.
 		return nil, err
 	}
 	listener := &Listener{handle: handle{loop: l, fd: fd, family: family}, up: l.ups[sink]}

@@ -102,7 +102,7 @@ export class Server {
     child.stderr.on('data', listen);
     child.on('error', (error) => (this.output += String(error)));
     this.child = child;
-    await until('the server serves', () => this.isHealthy()).catch((error: Error) => {
+    await until('the server serves', () => this.isHealthy(child)).catch((error: Error) => {
       throw new Error(`${error.message}\n${this.output.split('\n').slice(-SHOWN_LINES).join('\n')}`);
     });
   }
@@ -152,7 +152,8 @@ export class Server {
     ].flatMap((setting) => ['--set', setting]);
   }
 
-  private async isHealthy(): Promise<boolean> {
+  private async isHealthy(child: ChildProcess): Promise<boolean> {
+    if (child.exitCode !== null) throw new Error(`the server ended with exit code ${child.exitCode}`);
     return (await this.place.status(`${this.url}/healthz`, this.certificate?.authority)) === 200;
   }
 
