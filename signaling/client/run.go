@@ -75,9 +75,10 @@ func (r *Room) condemn(refusal *Refusal) {
 // waitFor is the wait before the next attempt: the server's advice, once, or a back-off.
 func (r *Room) waitFor(attempt int) time.Duration {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if advice := r.state.retryAfter; advice > 0 {
-		r.state.retryAfter = 0
+	advice := r.state.retryAfter
+	r.state.retryAfter = 0
+	r.mu.Unlock()
+	if advice > 0 {
 		return advice
 	}
 	return backoff(attempt, r.options.Random())

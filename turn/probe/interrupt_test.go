@@ -199,37 +199,59 @@ func TestEchoBoundsOneThingAtATime(t *testing.T) {
 	}
 }
 
-// TestInterruptedAllocate ends the probe with an Allocate request under way: what a signed one may have brought about is given
-// back, once. An unsigned one of a server that wants credentials brings nothing about.
-func TestInterruptedAllocate(t *testing.T) {
-	for signed, want := range map[bool]int32{false: 0, true: 1} {
+// TestAllocateWithoutAnswer ends an Allocate request without an answer, by interruption or by silence: what a signed one may
+// have brought about is given back, once. An unsigned one of a server that wants credentials brings nothing about.
+func TestAllocateWithoutAnswer(t *testing.T) {
+	for _, c := range []struct {
+		signed, interrupted bool
+		want                int
+	}{{false, true, 0}, {true, true, 1}, {true, false, 1}, {false, false, 0}} {
 		ctx, cancel := context.WithCancel(t.Context())
-		var released sync.Map // Transactions, by id: a request may be repeated.
-		at := fakeUDP(t, func(_ *net.UDPConn, from netip.AddrPort, ask *stun.Message) []byte {
-			switch {
-			case ask.Type.Method == stun.MethodBinding:
-				return bindingSuccess(ask, from)
-			case ask.Type.Method == stun.MethodRefresh:
-				if ask.Contains(stun.AttrLifetime) && lifetime(ask) == 0 && ask.Contains(stun.AttrMessageIntegrity) {
-					released.Store(ask.TransactionID, true)
-				}
-				return stun.MustBuild(ask, stun.NewType(stun.MethodRefresh, stun.ClassSuccessResponse), stun.Fingerprint).Raw
-			case ask.Contains(stun.AttrMessageIntegrity) == signed:
-				cancel()
-				return nil
+		at, released := takingBack(t, func(ask *stun.Message) (answer bool) {
+			if ask.Contains(stun.AttrMessageIntegrity) != c.signed {
+				return true
 			}
-			return stun.MustBuild(ask, stun.NewType(stun.MethodAllocate, stun.ClassErrorResponse), stun.CodeUnauthorized,
-				stun.NewRealm("r"), stun.NewNonce("n"), stun.Fingerprint).Raw
+			if c.interrupted {
+				cancel()
+			}
+			return false
 		})
 		o := hasty()
 		o.Count = 0
-		unfinished(t, Run(ctx, []Target{target(TURN, at, UDP)}, o).Servers[0], stepAllocate)
-		n := int32(0)
-		released.Range(func(any, any) bool { n++; return true })
-		if n != want {
-			t.Errorf("signed %v: given back %d times, want %d", signed, n, want)
+		s := Run(ctx, []Target{target(TURN, at, UDP)}, o).Servers[0]
+		if c.interrupted {
+			unfinished(t, s, stepAllocate)
+		} else if found := problems(s); len(found) != 1 || found[0].Code != CodeNoAnswer || found[0].Step != stepAllocate {
+			t.Errorf("%+v: %+v", c, found)
+		}
+		if n := released(); n != c.want {
+			t.Errorf("%+v: given back %d times", c, n)
 		}
 		cancel()
+	}
+}
+
+// takingBack is a server that challenges an Allocate if answer says so, and that counts what is given back to it.
+func takingBack(t *testing.T, answer func(*stun.Message) bool) (at netip.AddrPort, released func() int) {
+	var given sync.Map // Transactions, by id: a request may be repeated.
+	at = fakeUDP(t, func(_ *net.UDPConn, from netip.AddrPort, ask *stun.Message) []byte {
+		switch {
+		case ask.Type.Method == stun.MethodBinding:
+			return bindingSuccess(ask, from)
+		case ask.Type.Method == stun.MethodRefresh:
+			if ask.Contains(stun.AttrLifetime) && lifetime(ask) == 0 && ask.Contains(stun.AttrMessageIntegrity) {
+				given.Store(ask.TransactionID, true)
+			}
+			return stun.MustBuild(ask, stun.NewType(stun.MethodRefresh, stun.ClassSuccessResponse), stun.Fingerprint).Raw
+		case !answer(ask):
+			return nil
+		}
+		return stun.MustBuild(ask, stun.NewType(stun.MethodAllocate, stun.ClassErrorResponse), stun.CodeUnauthorized,
+			stun.NewRealm("r"), stun.NewNonce("n"), stun.Fingerprint).Raw
+	})
+	return at, func() (n int) {
+		given.Range(func(any, any) bool { n++; return true })
+		return n
 	}
 }
 

@@ -29,7 +29,7 @@ type client struct {
 	relayed netip.AddrPort
 	// otherFamily tells that the server is reached over IPv6 and refused to relay it.
 	otherFamily bool
-	// abandoned tells that the last request left signed, and that its answer was not waited for.
+	// abandoned tells that the last request left signed, and that its answer did not come or was not waited for.
 	abandoned bool
 	said      []string // What the server said while authenticating.
 }
@@ -50,7 +50,7 @@ func (c *client) request(ctx context.Context, step string, method stun.Method, a
 		got, problem := x.exchange(ctx, ask)
 		requests += got.requests
 		if problem != nil {
-			c.abandoned = problem.Code == CodeInterrupted && got.requests > 0 && c.login.signs()
+			c.abandoned = got.requests > 0 && c.login.signs()
 			return nil, requests, problem
 		}
 		next, problem := c.login.judge(step, got.m, c.v.o.Wall())
@@ -80,11 +80,12 @@ func saying(m *stun.Message) string {
 	return text
 }
 
-// allocate asks for a relayed address. What an interrupted request may have brought about is given back: nothing else would,
-// over UDP, before the allocation expires.
+// allocate asks for a relayed address. What a request without an answer may have brought about is given back: nothing else
+// would, over UDP, before the allocation expires.
 func (c *client) allocate(ctx context.Context, step string) (m *stun.Message, requests int, problem *Problem) {
 	m, requests, problem = c.requestAllocation(ctx, step)
 	if c.abandoned && !c.link.stream() {
+		c.timeout = min(c.timeout, farewell)
 		more, _ := c.release(ctx) // Refused where there is none, and lost where nobody answers.
 		requests += more
 	}
@@ -113,7 +114,7 @@ func (c *client) requestAllocation(ctx context.Context, step string) (m *stun.Me
 	return m, requests, problem
 }
 
-// farewell is how long an interrupted probe waits for the server to take an allocation back.
+// farewell is how long the server has to take an allocation back, after an interruption or where it was silent.
 const farewell = time.Second
 
 // release gives an allocation back, so that it does not count against the user until it expires. It does so after an
