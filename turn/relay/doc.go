@@ -79,6 +79,8 @@
 //   - a futex in place of the eventfd for the goroutines that take a loop's queue, so that their threads wait in the
 //     kernel: 17,400 to 21,300 allocations a second in three series, where the eventfd had 19,300 to 20,800 (`bench turn
 //     --arm tourbillon --runs 3 --duration 0s --warm-up 0s --allocate 1500ms`).
+//   - a wait that is not accounted as one for input and output (IORING_ENTER_NO_IOWAIT, Linux 6.15): 21.4 where it was 21.6,
+//     14 runs each of 16.6 to 25.5.
 //   - one sendmmsg for the answers that Go gives to what came together, 8, 16 or 32 of them: 19,550 and 21,200 allocations a
 //     second where one system call for each had 18,760 and 20,150 (medians of 12 and 10, ranges of 16,000 to 24,000), and
 //     19,900 with 8, 19,700 with 32: less than what such series differ by.
