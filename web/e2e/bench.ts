@@ -30,7 +30,8 @@ export class Bench {
       expect(list).toEqual([]);
     });
     afterAll(async () => {
-      await Promise.allSettled([this.browser?.close(), this.server?.stop()]);
+      await Promise.allSettled([this.browser?.close()]);
+      await this.server?.stop();
     });
   }
 

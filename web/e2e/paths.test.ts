@@ -60,8 +60,12 @@ afterEach(async () => {
 });
 
 afterAll(async () => {
-  await Promise.allSettled([...browsers.map((browser) => browser.close()), server?.stop()]);
-  await lab?.remove();
+  await Promise.allSettled(browsers.map((browser) => browser.close()));
+  try {
+    await server?.stop();
+  } finally {
+    await lab?.remove();
+  }
 });
 
 /** Ada, who joins first and so is the impolite side, and Bob, with pictures moving on both sides. */

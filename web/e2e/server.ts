@@ -103,18 +103,19 @@ export class Server {
     child.on('error', (error) => (this.output += String(error)));
     this.child = child;
     await until('the server serves', () => this.isHealthy(child)).catch((error: Error) => {
-      throw new Error(`${error.message}\n${this.output.split('\n').slice(-SHOWN_LINES).join('\n')}`);
+      throw this.withOutput(error.message);
     });
   }
 
-  /** Ends the process without any chance to say goodbye. */
+  /** Ends the process without any chance to say goodbye. One that had ended by itself is an error. */
   async kill(): Promise<void> {
     await this.end('SIGKILL');
   }
 
+  /** Ends the process, if it was not killed; it has to end well. */
   async stop(): Promise<void> {
-    await this.end('SIGTERM');
-    await rm(this.stateDir, { recursive: true, force: true });
+    const child = await this.end('SIGTERM').finally(() => rm(this.stateDir, { recursive: true, force: true }));
+    if (child && child.exitCode !== 0) throw this.withOutput(`the server ended ${describeEnd(child)}`);
   }
 
   /** The link that the server printed at its start. */
@@ -153,20 +154,34 @@ export class Server {
   }
 
   private async isHealthy(child: ChildProcess): Promise<boolean> {
-    if (child.exitCode !== null) throw new Error(`the server ended with exit code ${child.exitCode}`);
+    if (hasEnded(child)) throw new Error(`the server ended ${describeEnd(child)}`);
     return (await this.place.status(`${this.url}/healthz`, this.certificate?.authority)) === 200;
   }
 
-  private async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+  private async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<ChildProcess | null> {
     const child = this.child;
     this.child = null;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    if (!child) return null;
+    if (hasEnded(child)) throw this.withOutput(`the server had ended by itself, ${describeEnd(child)}`);
     const ended = new Promise((resolve) => child.on('exit', resolve));
     child.kill(signal);
     const force = setTimeout(() => child.kill('SIGKILL'), FORCE_MS);
     await ended;
     clearTimeout(force);
+    return child;
   }
+
+  private withOutput(message: string): Error {
+    return new Error(`${message}\n${this.output.split('\n').slice(-SHOWN_LINES).join('\n')}`);
+  }
+}
+
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
+function describeEnd(child: ChildProcess): string {
+  return child.signalCode ? `by ${child.signalCode}` : `with exit code ${child.exitCode}`;
 }
 
 function findLink(text: string, adminURL: string): string | null {
