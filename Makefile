@@ -43,12 +43,12 @@ test: build test-packages test-go test-web test-e2e
 
 # The generator and the inventory read the whole program, which the race detector makes slow; they run without it. So do
 # a million timers. What the relay's loops may have of a stack differs between processors, and only the linker tells. The
-# last run holds the same sources against pion as published. Package turn begins: it waits for most of its minutes.
+# last run holds the same sources against pion as published.
 READERS = /timing/(retime|inventory)
 test-go: retime web test-packages
 	test -z "$$(gofmt -l main.go appliance signaling systemd timing turn web/*.go)"
 	go vet ./...
-	go test -race -tags interop ./turn $$(go list ./... | grep -Ev '$(READERS)|/turn$$')
+	go test -race -tags interop $$(go list ./... | grep -Ev '$(READERS)')
 	go test $$(go list ./... | grep -E '$(READERS)')
 	go test -count=1 -run Conformance ./timing
 	GOARCH=arm64 go test -c -o /dev/null ./turn/relay

@@ -80,10 +80,11 @@
 //     kernel: 17,400 to 21,300 allocations a second in three series, where the eventfd had 19,300 to 20,800 (`bench turn
 //     --arm tourbillon --runs 3 --duration 0s --warm-up 0s --allocate 1500ms`).
 //   - a wait that is not accounted as one for input and output (IORING_ENTER_NO_IOWAIT, Linux 6.15): 21.4 where it was 21.6,
-//     14 runs each of 16.6 to 25.5.
-//   - one sendmmsg for the answers that Go gives to what came together, 8, 16 or 32 of them: 19,550 and 21,200 allocations a
-//     second where one system call for each had 18,760 and 20,150 (medians of 12 and 10, ranges of 16,000 to 24,000), and
-//     19,900 with 8, 19,700 with 32: less than what such series differ by.
+//     14 runs of each, 16.6 to 25.5 (`bench turn --arm tourbillon --runs 1 --duration 2s --warm-up 500ms --allocate 0s`).
+//   - one sendmmsg for the answers that Go gives to what came together, 16 of them: 19,550 and 21,200 allocations a second
+//     where one system call for each had 18,760 and 20,150 (medians of 12 and 10 runs, ranges of 16,100 to 24,400), but
+//     19,900 with 8 and 19,700 with 32: less than what such series differ by (`bench turn --arm tourbillon --runs 1
+//     --duration 0s --warm-up 0s --allocate 2s`).
 //   - nice -5 for the loops' threads beside the shortest slice: no shorter round trips, 0.81 to 1.43 of plain pion's in four
 //     of five series, where the slice alone had 0.24 to 0.71 (`bench stun --arm tourbillon,pion --runs 3`, of 2 and 2.5 s).
 //   - UDP_GRO on the way in: needs buffers of 64 KiB for every packet, and clients of one server seldom send several
